@@ -1,0 +1,218 @@
+"""What the user marked: points, boxes, scribbles, lines and painted masks, per slice and segment.
+
+All positions are slice pixels ``(x, y)`` as `frames.FrameStack` defines them: voxel indices, centres at integers.
+`prompts_io` reads and writes them as JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .errors import InputError
+from .frames import FrameStack
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click: `positive` lies inside the segment, otherwise outside it."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle around the segment, given by two opposite corners in any order."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        (x0, x1), (y0, y1) = sorted((self.x0, self.x1)), sorted((self.y0, self.y1))
+        for name, value in zip(("x0", "y0", "x1", "y1"), (x0, y0, x1, y1), strict=True):
+            object.__setattr__(self, name, value)
+        if x1 - x0 < 1e-6 or y1 - y0 < 1e-6:
+            raise InputError(f"box: it has no area (corners {x0:g}, {y0:g} and {x1:g}, {y1:g}). Drag from one corner to the opposite one.")
+
+    def contains(self, x: float, y: float, slack: float = 1.0) -> bool:
+        """Whether a position lies inside, give or take `slack` pixels."""
+        return self.x0 - slack <= x <= self.x1 + slack and self.y0 - slack <= y <= self.y1 + slack
+
+
+@dataclass(frozen=True)
+class Scribble:
+    """A freehand stroke ``((x, y), ...)`` inside (or, if not `positive`, outside) the segment."""
+
+    path: tuple[tuple[float, float], ...]
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Line:
+    """A diameter across the segment from edge to edge, such as a RECIST measurement."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        if self.length < 1e-6:
+            raise InputError("line: both ends are at the same place. Draw it from one edge of the segment to the other.")
+
+    @property
+    def length(self) -> float:
+        return float(np.hypot(self.x1 - self.x0, self.y1 - self.y0))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPrompt:
+    """A painted slice ``(rows, columns)`` of bool: the segment on this slice exactly as the user wants it."""
+
+    mask: np.ndarray
+
+    def __post_init__(self) -> None:
+        mask = np.array(self.mask) != 0
+        mask.setflags(write=False)
+        object.__setattr__(self, "mask", mask)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MaskPrompt) and np.array_equal(self.mask, other.mask)
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """The prompts for one segment on one slice.
+
+    A painted `mask` is the answer on its slice and stands alone: other prompts beside it are kept but change nothing.
+    """
+
+    slice: int
+    points: tuple[Point, ...] = ()
+    box: Box | None = None
+    scribbles: tuple[Scribble, ...] = ()
+    line: Line | None = None
+    mask: MaskPrompt | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.points or self.scribbles or self.box or self.line or self.mask)
+
+    def positions(self) -> np.ndarray:
+        """``(n, 2)`` every position that the prompts (but not the mask) name."""
+        found = [(p.x, p.y) for p in self.points] + [xy for s in self.scribbles for xy in s.path]
+        for shape in filter(None, (self.box, self.line)):
+            found += [(shape.x0, shape.y0), (shape.x1, shape.y1)]
+        return np.array(found, float).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A named structure and its keyframes, at most one per slice, in slice order."""
+
+    name: str
+    keyframes: tuple[Keyframe, ...] = ()
+    color: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.keyframes, key=lambda keyframe: keyframe.slice))
+        object.__setattr__(self, "keyframes", ordered)
+        slices = [keyframe.slice for keyframe in ordered]
+        if len(set(slices)) < len(slices):
+            twice = next(n for n in slices if slices.count(n) > 1)
+            raise InputError(f"segment {self.name!r}: slice {twice} has two keyframes; put all its prompts into one.")
+
+    def keyframe(self, index: int) -> Keyframe | None:
+        return next((keyframe for keyframe in self.keyframes if keyframe.slice == index), None)
+
+    def with_keyframe(self, keyframe: Keyframe) -> Segment:
+        """This segment with `keyframe` in place of whatever its slice had; an empty one removes it."""
+        kept = [other for other in self.keyframes if other.slice != keyframe.slice]
+        return replace(self, keyframes=(*kept, *(() if keyframe.is_empty else (keyframe,))))
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Everything the user marked: segments with their keyframes along one axis of the volume."""
+
+    segments: tuple[Segment, ...] = ()
+    axis: str = "k"
+
+    def __post_init__(self) -> None:
+        names = [segment.name for segment in self.segments]
+        if len(set(names)) < len(names):
+            raise InputError("segments: two of them have the same name; names must be different.")
+
+    def segment(self, name: str) -> Segment:
+        for segment in self.segments:
+            if segment.name == name:
+                return segment
+        raise InputError(f"there is no segment {name!r}; there are: {', '.join(s.name for s in self.segments) or 'none'}.")
+
+    def with_segment(self, segment: Segment) -> PromptSet:
+        """This set with `segment` in place of the one of the same name, or added at the end."""
+        names = [other.name for other in self.segments]
+        if segment.name not in names:
+            return replace(self, segments=(*self.segments, segment))
+        return replace(self, segments=tuple(segment if other.name == segment.name else other for other in self.segments))
+
+    def without_segment(self, name: str) -> PromptSet:
+        return replace(self, segments=tuple(s for s in self.segments if s is not self.segment(name)))
+
+    def check(self, stack: FrameStack) -> None:
+        """Raise `InputError` unless every prompt can be used on `stack`.
+
+        Refused: no segments, a segment or keyframe without prompts, a slice that does not exist, positions
+        outside the slice, contradictory prompts, masks that are empty or of the wrong shape.
+        """
+        if not self.segments:
+            raise InputError("there are no segments; add one and mark it on a slice.")
+        for segment in self.segments:
+            if not segment.keyframes:
+                raise InputError(f"segment {segment.name!r} has no prompts; mark it on a slice.")
+            for keyframe in segment.keyframes:
+                try:
+                    check_keyframe(keyframe, stack)
+                except InputError as error:
+                    raise InputError(f"segment {segment.name!r}, slice {keyframe.slice}: {error}") from None
+
+
+def check_keyframe(keyframe: Keyframe, stack: FrameStack) -> None:
+    """Raise `InputError` unless the prompts of one keyframe fit `stack` and each other."""
+    stack.check_slice(keyframe.slice)
+    if keyframe.is_empty:
+        raise InputError("the keyframe has no prompts; give a point, a box, a scribble, a line or a mask.")
+    _check_inside(keyframe, stack)
+    if keyframe.mask is not None:
+        if keyframe.mask.mask.shape != stack.shape:
+            raise InputError(f"the mask has {keyframe.mask.mask.shape} rows and columns, the slice has {stack.shape}.")
+        if not keyframe.mask.mask.any():
+            raise InputError("the mask is empty on this slice; paint it, or choose the slice and value where it is.")
+        return
+    _check_agreement(keyframe)
+
+
+def _check_inside(keyframe: Keyframe, stack: FrameStack) -> None:
+    rows, columns = stack.shape
+    for x, y in keyframe.positions():
+        if not (-0.5 <= x <= columns - 0.5 and -0.5 <= y <= rows - 0.5):
+            raise InputError(f"the prompt at ({x:g}, {y:g}) lies outside the slice, which has x 0 to {columns - 1} and y 0 to {rows - 1}.")
+
+
+def _check_agreement(keyframe: Keyframe) -> None:
+    signs: dict[tuple[int, int], bool] = {}
+    strokes = [(p.x, p.y, p.positive) for p in keyframe.points]
+    strokes += [(x, y, s.positive) for s in keyframe.scribbles for x, y in s.path]
+    for x, y, positive in strokes:
+        pixel = (round(x), round(y))
+        if signs.setdefault(pixel, positive) != positive:
+            raise InputError(f"the prompts contradict each other: pixel {pixel} is marked as inside and as outside.")
+        if positive and keyframe.box and not keyframe.box.contains(x, y):
+            raise InputError(f"the prompts contradict each other: the positive point ({x:g}, {y:g}) lies outside the box.")
+    if not (keyframe.box or keyframe.line or any(signs.values())):
+        raise InputError("there are only negative points; mark at least one place inside the segment.")

@@ -1,0 +1,256 @@
+"""Prompts as JSON, version 1: the file that `samsegmenter propagate` reads and a session saves.
+
+    {"version": 1, "axis": "k", "space": "ijk", "segments": [
+        {"name": "liver", "color": [0.9, 0.4, 0.3], "keyframes": [
+            {"slice": 56,
+             "points": [[x, y, 1], [x, y, 0]], "box": [x0, y0, x1, y1], "line": [x0, y0, x1, y1],
+             "scribbles": [{"path": [[x, y], ...], "label": 1}],
+             "mask": {"file": "labels.nii.gz", "value": 5}}]}]}
+
+x and y are the two voxel indices beside the axis in i<j<k order, continuous, voxel centres at integers. With
+``"space": "ras"`` positions are in mm: points ``[R, A, S, label]``, paths ``[R, A, S]``, boxes and lines
+``[R, A, S, R, A, S]``, and the slice is found from them. A mask is a labelmap file on the volume's grid, of which
+the keyframe's slice is read, or ``{"shape": [rows, columns], "runs": [outside, inside, outside, ...]}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .frames import AXES, FrameStack
+from .prompts import (
+    Box,
+    Keyframe,
+    Line,
+    MaskPrompt,
+    Point,
+    PromptSet,
+    Scribble,
+    Segment,
+)
+from .volume import Volume
+
+VERSION = 1
+ReadLabelmap = Callable[[Path], Volume]
+
+
+def read_axis(path: Path) -> str:
+    """The axis named in a prompt file, so that its stack can be made before `read_prompts` is called."""
+    return _axis(_load(path), path.name)
+
+
+def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap) -> PromptSet:
+    """Read and validate a prompt file for `stack`.
+
+    `read_labelmap` turns a mask file's path into a volume; relative paths start at the JSON file's folder.
+
+    Raises:
+        InputError: naming the file and the field at fault.
+    """
+    return _Reader(stack, read_labelmap, path.parent).prompts(_load(path), path.name)
+
+
+def prompts_from_dict(data: Any, stack: FrameStack, source: str = "prompts") -> PromptSet:
+    """Like `read_prompts`, from a decoded JSON document that names no mask files."""
+    return _Reader(stack, None, Path()).prompts(data, source)
+
+
+def prompts_to_dict(prompts: PromptSet) -> dict[str, Any]:
+    """The JSON document of `prompts` in voxel coordinates, with masks inline; `prompts_from_dict` reads it back."""
+    segments = []
+    for segment in prompts.segments:
+        entry: dict[str, Any] = {"name": segment.name, "keyframes": [_keyframe_to_dict(k) for k in segment.keyframes]}
+        if segment.color is not None:
+            entry["color"] = list(segment.color)
+        segments.append(entry)
+    return {"version": VERSION, "axis": prompts.axis, "space": "ijk", "segments": segments}
+
+
+def _keyframe_to_dict(keyframe: Keyframe) -> dict[str, Any]:
+    entry: dict[str, Any] = {"slice": keyframe.slice}
+    if keyframe.points:
+        entry["points"] = [[p.x, p.y, int(p.positive)] for p in keyframe.points]
+    if keyframe.scribbles:
+        entry["scribbles"] = [{"path": [list(xy) for xy in s.path], "label": int(s.positive)} for s in keyframe.scribbles]
+    for name, shape in (("box", keyframe.box), ("line", keyframe.line)):
+        if shape:
+            entry[name] = [shape.x0, shape.y0, shape.x1, shape.y1]
+    if keyframe.mask:
+        entry["mask"] = _mask_to_runs(keyframe.mask.mask)
+    return entry
+
+
+def _mask_to_runs(mask: np.ndarray) -> dict[str, list[int]]:
+    flat = mask.reshape(-1)
+    changes = np.flatnonzero(np.diff(flat, prepend=False)).tolist()
+    bounds = [0, *changes, flat.size]
+    return {"shape": list(mask.shape), "runs": [int(b - a) for a, b in zip(bounds, bounds[1:], strict=False)]}
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not a text file in UTF-8.") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+
+
+def _axis(data: Any, source: str) -> str:
+    _expect(isinstance(data, dict), source, "an object with version, axis, space and segments")
+    axis = data.get("axis", "k")
+    _expect(axis in tuple(AXES), f"{source}: axis", '"i", "j" or "k"', axis)
+    return axis
+
+
+class _Reader:
+    """Turns decoded JSON into prompts; every method gets the `where` that its error messages name."""
+
+    def __init__(self, stack: FrameStack, read_labelmap: ReadLabelmap | None, folder: Path) -> None:
+        self.stack, self.read_labelmap, self.folder = stack, read_labelmap, folder
+        self.ras = False
+
+    def prompts(self, data: Any, source: str) -> PromptSet:
+        axis = _axis(data, source)
+        _only(data, {"version", "axis", "space", "segments"}, source)
+        _expect(data.get("version") == VERSION, f"{source}: version", str(VERSION), data.get("version"))
+        _expect(axis == self.stack.axis, f"{source}: axis", f'"{self.stack.axis}", the axis in use', axis)
+        space = data.get("space", "ijk")
+        _expect(space in ("ijk", "ras"), f"{source}: space", '"ijk" or "ras"', space)
+        self.ras = space == "ras"
+        segments = _items(data, "segments", source, needed=True)
+        read = tuple(self.segment(entry, where) for where, entry in segments)
+        try:
+            prompts = PromptSet(read, axis)
+            prompts.check(self.stack)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+        return prompts
+
+    def segment(self, data: Any, where: str) -> Segment:
+        _only(data, {"name", "color", "keyframes"}, where)
+        name = data.get("name")
+        _expect(isinstance(name, str) and bool(name.strip()), f"{where}.name", "a text", name)
+        color = data.get("color")
+        if color is not None:
+            color = tuple(_numbers(color, 3, f"{where}.color"))
+            _expect(all(0 <= value <= 1 for value in color), f"{where}.color", "three numbers from 0 to 1", list(color))
+        keyframes = tuple(self.keyframe(entry, at) for at, entry in _items(data, "keyframes", where, needed=True))
+        return _named(where, Segment, name, keyframes, color)
+
+    def keyframe(self, data: Any, where: str) -> Keyframe:
+        _only(data, {"slice", "points", "box", "line", "scribbles", "mask"}, where)
+        slices: list[float] = []
+        points = tuple(self.point(entry, at, slices) for at, entry in _items(data, "points", where))
+        scribbles = tuple(self.scribble(entry, at, slices) for at, entry in _items(data, "scribbles", where))
+        box, line = (
+            _named(f"{where}.{name}", kind, *self.corners(data[name], f"{where}.{name}", slices)) if data.get(name) is not None else None
+            for name, kind in (("box", Box), ("line", Line))
+        )
+        index = self.slice(data, where, slices)
+        mask = self.mask(data["mask"], f"{where}.mask", index) if data.get("mask") is not None else None
+        return Keyframe(index, points, box, scribbles, line, mask)
+
+    def slice(self, data: Any, where: str, found: list[float]) -> int:
+        """The slice given, or in RAS the one that all positions lie nearest to."""
+        given = data.get("slice")
+        if given is None and self.ras and found:
+            given = round(float(np.median(found)))
+        whole = isinstance(given, int) and not isinstance(given, bool)
+        _expect(whole, f"{where}.slice", "a whole number", given)
+        _named(f"{where}.slice", self.stack.check_slice, given)
+        for position in found:
+            _expect(abs(position - given) <= 1, where, f"all positions on slice {given} of axis {self.stack.axis}", round(position, 2))
+        return given
+
+    def place(self, values: list[float], slices: list[float]) -> list[float]:
+        """Slice pixels of one position; in RAS its slice is noted in `slices`."""
+        if not self.ras:
+            return values
+        position, xy = self.stack.from_ras(np.array(values))
+        slices.append(float(position))
+        return xy.tolist()
+
+    def point(self, data: Any, where: str, slices: list[float]) -> Point:
+        *position, label = _numbers(data, 4 if self.ras else 3, where)
+        _expect(label in (0, 1), where, "a label of 1 (inside) or 0 (outside) at the end", label)
+        return Point(*self.place(position, slices), positive=label == 1)
+
+    def corners(self, data: Any, where: str, slices: list[float]) -> list[float]:
+        values = _numbers(data, 6 if self.ras else 4, where)
+        half = len(values) // 2
+        return self.place(values[:half], slices) + self.place(values[half:], slices)
+
+    def scribble(self, data: Any, where: str, slices: list[float]) -> Scribble:
+        _only(data, {"path", "label"}, where)
+        label = data.get("label", 1)
+        _expect(label in (0, 1), f"{where}.label", "1 (inside) or 0 (outside)", label)
+        path = [_numbers(entry, 3 if self.ras else 2, at) for at, entry in _items(data, "path", where, needed=True)]
+        return Scribble(tuple(tuple(self.place(position, slices)) for position in path), positive=label == 1)
+
+    def mask(self, data: Any, where: str, index: int) -> MaskPrompt:
+        _expect(isinstance(data, dict), where, "an object with file and value", data)
+        if "file" in data:
+            return self.mask_file(data, where, index)
+        _only(data, {"shape", "runs"}, where)
+        rows, columns = (int(n) for n in _numbers(data.get("shape"), 2, f"{where}.shape"))
+        runs = [int(n) for n in _numbers(data.get("runs"), None, f"{where}.runs")]
+        _expect(min(runs, default=-1) >= 0 and sum(runs) == rows * columns, f"{where}.runs", f"lengths that add up to {rows * columns}", sum(runs))
+        return MaskPrompt(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(rows, columns))
+
+    def mask_file(self, data: Any, where: str, index: int) -> MaskPrompt:
+        _only(data, {"file", "value"}, where)
+        _expect(isinstance(data["file"], str), f"{where}.file", "a file name", data["file"])
+        value = data.get("value", 1)
+        _expect(isinstance(value, int) and not isinstance(value, bool), f"{where}.value", "a whole number", value)
+        _expect(self.read_labelmap is not None, f"{where}.file", "an inline mask (shape and runs), since files cannot be read here")
+        path = self.folder / data["file"]
+        labelmap = _named(f"{where}.file", self.read_labelmap, path)
+        _expect(labelmap.same_grid(self.stack.volume), f"{where}.file", f"a labelmap on the grid of {self.stack.volume.name}", str(path))
+        painted = self.stack.place(labelmap.voxels, index) == value
+        _expect(bool(painted.any()), f"{where}.value", f"a label that occurs on slice {index} of {path.name}", value)
+        return MaskPrompt(painted)
+
+
+def _named(where: str, call: Callable, *arguments: Any) -> Any:
+    """`call`, with `where` put before the message of an `InputError` that it raises."""
+    try:
+        return call(*arguments)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _expect(condition: bool, where: str, wanted: str, got: Any = ...) -> None:
+    if not condition:
+        seen = "" if got is ... else f", got {'nothing' if got is None else json.dumps(got)[:80]}"
+        raise InputError(f"{where}: expected {wanted}{seen}.")
+
+
+def _only(data: Any, known: set[str], where: str) -> None:
+    _expect(isinstance(data, dict), where, f"an object with {', '.join(sorted(known))}", data)
+    for name in data:
+        if name not in known:
+            raise InputError(f"{where}: unknown field {name!r}; known are {', '.join(sorted(known))}.")
+
+
+def _items(data: Any, name: str, where: str, needed: bool = False) -> list[tuple[str, Any]]:
+    entries = data.get(name)
+    if entries is None and not needed:
+        return []
+    _expect(isinstance(entries, list) and (bool(entries) or not needed), f"{where}.{name}", "a list" + (" that is not empty" if needed else ""), entries)
+    return [(f"{where}.{name}[{n}]", entry) for n, entry in enumerate(entries)]
+
+
+def _numbers(data: Any, count: int | None, where: str) -> list[float]:
+    right_length = isinstance(data, list) and (count is None or len(data) == count)
+    numbers = right_length and all(isinstance(n, (int, float)) and not isinstance(n, bool) and np.isfinite(n) for n in data)
+    _expect(numbers, where, f"{'' if count is None else f'{count} '}finite numbers in a list", data)
+    return [float(n) for n in data]
