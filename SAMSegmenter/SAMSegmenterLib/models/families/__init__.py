@@ -1,0 +1,1 @@
+"""One module per family of networks: builds the network and states its normaliser."""
