@@ -1,0 +1,126 @@
+"""Which processor to use, in which precision and with how many threads: one place for CUDA, MPS and CPU."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from sam2.modeling.sam2_base import SAM2Base
+
+from ..errors import InputError
+from .network import in_precision
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+WORTH = 0.9  # a change of precision or threads must save a tenth of the time
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how a network runs: `threads` only matters on the CPU."""
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+
+    @property
+    def precision(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+    def __str__(self) -> str:
+        if self.device.type == "cuda":
+            return f"cuda ({torch.cuda.get_device_name(self.device)})"
+        return f"cpu ({self.threads} of {torch.get_num_threads()} threads)" if self.device.type == "cpu" else self.device.type
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Use this many threads within, and as many as before afterwards."""
+        before = torch.get_num_threads()
+        if self.device.type == "cpu" and self.threads != before:
+            torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != before:
+                torch.set_num_threads(before)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: the device does not exist here.
+    """
+    if name not in DEVICES:
+        raise InputError(f"device: expected {', '.join(DEVICES)}, got {name!r}.")
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, there in available.items() if there)
+    if not available[name]:
+        raise InputError(f"device: PyTorch finds no {name} device here; use auto or cpu.")
+    return torch.device(name)
+
+
+def pick_execution(model: SAM2Base, device: torch.device, size: int, precision: str = "auto") -> Execution:
+    """How `model`, already on `device`, encodes an image of `size` pixels soonest.
+
+    Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down; a small
+    network gains nothing from it, and runs several times slower on two busy cores than on one.
+
+    Args:
+        precision: "float32", "bfloat16" or "float16" to have it so; "auto" to time what the device has.
+    """
+    chosen = Execution(device, torch.float32, torch.get_num_threads())
+    if precision != "auto":
+        chosen = replace(chosen, dtype=getattr(torch, precision))
+    if device.type == "cpu" and chosen.threads > 1:
+        chosen = _faster(model, size, chosen, [replace(chosen, threads=1)])
+    if precision == "auto":
+        chosen = _faster(model, size, chosen, [replace(chosen, dtype=dtype) for dtype in _low_precisions(device)])
+    return chosen
+
+
+def _low_precisions(device: torch.device) -> list[torch.dtype]:
+    if device.type == "cuda":
+        # no bfloat16 units before Ampere
+        return [torch.bfloat16, torch.float16] if torch.cuda.get_device_capability(device)[0] >= 8 else [torch.float16]
+    return [torch.bfloat16] if device.type == "cpu" else []
+
+
+def _faster(model: SAM2Base, size: int, present: Execution, others: list[Execution]) -> Execution:
+    best, limit = present, WORTH * _encoding_seconds(model, size, present)
+    for other in others:
+        seconds = _encoding_seconds(model, size, other)
+        if seconds < limit:
+            best, limit = other, seconds
+    return best
+
+
+def _encoding_seconds(model: SAM2Base, size: int, execution: Execution) -> float:
+    device, lowered = execution.device, execution.dtype != torch.float32
+    encoder = in_precision(model.image_encoder, execution.dtype) if lowered else model.image_encoder
+    image = torch.zeros(1, 3, size, size, device=device)
+
+    def encode() -> None:
+        with torch.inference_mode(), torch.autocast(device.type, execution.dtype, enabled=lowered):
+            encoder(image)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    with execution.active():
+        encode()  # the first call sets up kernels
+        return min(_seconds(encode) for _ in range(3))
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or the computer, has no memory left."""
+    # PyTorch's CPU allocator raises a plain RuntimeError
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

@@ -1,0 +1,130 @@
+"""Steps passes through the slices: features from the cache, one network step, a memory, the next view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..frames import FrameStack, View
+from ..models.loading import Model
+from ..prompts import Keyframe
+from .fusion import dice
+from .memory import Memory, MemoryBank, Recall
+from .network import Decoded
+from .options import Options
+from .quality import Appearance, examine
+from .region import Extent, following
+from .results import SliceResult
+from .runner import Runner
+from .seeding import Seeder
+from .track import Seed, Track
+
+
+class Engine:
+    """Understands keyframes and runs passes, of any number of segments, over one stack.
+
+    Args:
+        model: from `models.loading.load_model`.
+        stack: the slices.
+        options: see `Options`.
+        device: from `device.pick_device`.
+    """
+
+    def __init__(self, model: Model, stack: FrameStack, options: Options, device: torch.device) -> None:
+        self.stack, self.options = stack, options
+        self.runner = Runner(model, stack, options, device)
+        self._seeder = Seeder(self.runner)
+
+    def seed(self, keyframe: Keyframe) -> Seed:
+        """Understand a keyframe: a mask on its slice, and a memory of it."""
+        with self.runner.timed("prompt"):
+            return self.runner.surviving(lambda: self._seeder.seed(keyframe))
+
+    def track(self, seed: Seed, direction: int, last: int) -> Track:
+        """A pass from `seed` towards the slice `last`."""
+        network = self.runner.network(seed.result.view.size)
+        recent = min(self.options.recent, network.memories - 1)
+        bank = MemoryBank(seed.slice, seed.memory, network.memories, network.max_pointers, recent)
+        return Track(seed, direction, last, bank, seed.result.view, seed.decoded, seed.mask, self.options.early_stop)
+
+    def advance(self, tracks: Iterable[Track]) -> Iterator[tuple[Track, SliceResult]]:
+        """Move every unfinished pass by one slice, yielding each as soon as it has moved."""
+        waiting = [track for track in tracks if not track.finished]
+        while waiting:
+            group = self._batch(waiting)
+            waiting = [track for track in waiting if track not in group]
+            for track, decoded, memory in self.runner.surviving(lambda group=group: self._look(group)):
+                yield track, self._note(track, decoded, memory)
+
+    def _batch(self, tracks: list[Track]) -> list[Track]:
+        """The first of `tracks`, with all that can be run together with it."""
+        if not self.runner.batched:
+            return tracks[:1]
+        first = tracks[0]
+        structure = first.view.size, self._recall(first).structure
+        return [track for track in tracks if (track.view.size, self._recall(track).structure) == structure]
+
+    def _recall(self, track: Track) -> Recall:
+        return track.bank.recall(track.next_slice, len(self.stack))
+
+    def _look(self, group: list[Track]) -> list[tuple[Track, Decoded, Memory]]:
+        """What the network finds on the next slice of each pass, and how it remembers it. Changes nothing."""
+        runner, network = self.runner, self.runner.network(group[0].view.size)
+        features = runner.features_of([(track.next_slice, track.view) for track in group])
+        with runner.timed("track"):
+            decoded = network.track(features, [self._recall(track) for track in group], len(self.stack))
+        with runner.timed("remember"):
+            memories = network.remember(features, decoded, prompted=False)
+        return list(zip(group, decoded.split(), memories, strict=True))
+
+    def _note(self, track: Track, decoded: Decoded, memory: Memory) -> SliceResult:
+        with self.runner.timed("judge"):
+            result = SliceResult.of(track.next_slice, track.view, decoded, self.options.exact)
+            mask = result.mask(self.stack.shape)
+            here = Appearance.of(mask, self.stack.frame(result.slice))
+            before = track.findings[-1].appearance if track.findings else track.seed.appearance
+            finding = examine(track.seed.appearance, before, here, result.score, result.quality, dice(mask, track.mask))
+            track.bank.add(result.slice, memory)
+            track.add(result, finding, mask, decoded)
+            self._follow(track)
+        return result
+
+    # ------------------------------------------------------------------ the region that follows the object
+
+    def _follow(self, track: Track) -> None:
+        if not self.options.region or self.options.follow == "fixed":
+            return
+        view = following(track.view, Extent.of_mask(track.mask), self.stack, self.options.margin)
+        if view != track.view:
+            if self.options.follow == "carry":
+                self._carry(track, view)
+            else:
+                self._restart(track, view)
+            track.view = view
+
+    def _carry(self, track: Track, view: View) -> None:
+        """Shift and scale the remembered feature maps to the new view, so that they lie over the image again."""
+        bank = track.bank
+        bank.keyframe = self._shifted(bank.keyframe, track.view, view)
+        bank.last = {n: self._shifted(memory, track.view, view) for n, memory in bank.last.items()}
+
+    def _shifted(self, memory: Memory, old: View, new: View) -> Memory:
+        moved = _transfer(memory.features.float(), old, new)
+        return Memory(moved.to(memory.features.dtype), memory.pointer)
+
+    def _restart(self, track: Track, view: View) -> None:
+        """Forget everything; the last mask becomes the keyframe, in the new view."""
+        index = track.results[-1].slice
+        moved = replace(track.latest, logits=_transfer(track.latest.logits.clamp(-32, 32), track.view, view))
+        features = self.runner.features(index, view)
+        track.bank.keyframe = self.runner.network(view.size).remember([features], moved, prompted=True)[0]
+        track.bank.start, track.bank.last = index, {}
+
+
+def _transfer(maps: Tensor, old: View, new: View) -> Tensor:
+    """Maps ``(B, c, n, n)`` of one view as they lie in another."""
+    by_row, by_column = (torch.from_numpy(matrix).to(maps.device) for matrix in new.transfer(old, maps.shape[-1]))
+    return by_row @ maps @ by_column.T

@@ -1,0 +1,44 @@
+"""Two passes that meet between keyframes become one mask.
+
+Measured with ``Testing/benchmarks/quality.py``: painted slices at 15, 50 and 85 % of 70 organs and bones of two CT volumes,
+mean Dice of the slices between them (torso, 3 mm / abdomen, 1 x 1 x 2 mm), with the network that ships:
+
+    one pass only           .715 / .722        mean of probabilities, by distance               .789 / .754
+    mean of logits          .724 / .717        ... by distance and expected quality (used)      .790 / .767
+    ... by distance         .772 / .728        ... by distance and quality to the 4th           .782 / .771
+
+Passes that also remember the keyframe at the far end gave .755 / .757, and would have to be run again when one is added.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+CERTAIN = 15.0  # logits beyond this are no different in float32 probabilities
+
+
+def fuse(forward: np.ndarray, backward: np.ndarray, nearness: float, qualities: tuple[float, float]) -> np.ndarray:
+    """Combine the logits of a slice that both passes reached.
+
+    Args:
+        forward, backward: float32 logits ``(rows, columns)`` of the two passes.
+        nearness: where the slice lies between the keyframes: 0 at the forward pass's, 1 at the backward pass's.
+        qualities: the intersection over union that the network expects of each, 0..1.
+
+    Returns:
+        The logit of their mean probability, weighted by nearness to the keyframe and expected quality.
+    """
+    one = (1 - nearness) * max(qualities[0], 0.01)
+    other = nearness * max(qualities[1], 0.01)
+    probability = (one * _probability(forward) + other * _probability(backward)) / (one + other)
+    return np.log(probability) - np.log1p(-probability)
+
+
+def _probability(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logits, -CERTAIN, CERTAIN)))
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    """Overlap of two bool masks of the same shape, 0..1; 1 if both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0

@@ -1,0 +1,79 @@
+"""What a pass remembers of the slices behind it, bounded whatever the number of slices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """One slice as remembered: ``(1, c, grid, grid)`` bfloat16 features and a ``(1, C)`` object pointer.
+
+    bfloat16 even in float32 runs, as upstream keeps them: equality with upstream needs it.
+    """
+
+    features: Tensor
+    pointer: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Recall:
+    """The memories that one slice attends to.
+
+    Attributes:
+        spatial: ``(position, features)``; position 0 is a keyframe's, 1 the oldest slice's, memories - 1 the last one's.
+        pointers: ``(distance in slices, pointer)``.
+    """
+
+    spatial: tuple[tuple[int, Tensor], ...]
+    pointers: tuple[tuple[int, Tensor], ...]
+
+    @property
+    def structure(self) -> tuple:
+        """Objects of equal structure can be tracked in one batch."""
+        return tuple(position for position, _ in self.spatial), tuple(distance for distance, _ in self.pointers)
+
+
+@dataclass(eq=False)
+class MemoryBank:
+    """The memories of one pass: its keyframe's for good, the last few slices' for as long as they are attended to.
+
+    A pass has a bank of its own, so that what it finds depends on its keyframe alone, not on what ran before it.
+    `recent` counts the last slices attended to beside the keyframe; fewer is faster but only approximately the same.
+
+    Attributes:
+        start: the keyframe's slice.
+        memories: SAM 2's number of spatial memories, keyframe included (7).
+        max_pointers: SAM 2's number of object pointers (16).
+        recent: how many of the last slices are attended to, at most ``memories - 1``.
+    """
+
+    start: int
+    keyframe: Memory
+    memories: int
+    max_pointers: int
+    recent: int
+    last: dict[int, Memory] = field(default_factory=dict)
+
+    def add(self, index: int, memory: Memory) -> None:
+        """Remember slice `index`, and forget the slices that nothing will attend to any more."""
+        self.last[index] = memory
+        horizon = max(self.max_pointers, self.memories)
+        self.last = {n: kept for n, kept in self.last.items() if abs(index - n) < horizon}
+
+    def recall(self, index: int, slices: int) -> Recall:
+        """What slice `index` of `slices` attends to, by upstream's rule for one keyframe."""
+        step = 1 if index > self.start else -1
+        spatial = [(0, self.keyframe.features)]
+        for age in range(self.recent, 0, -1):
+            memory = self.last.get(index - step * age)
+            if memory is not None:
+                spatial.append((self.memories - age, memory.features))
+        pointers = [(abs(index - self.start), self.keyframe.pointer)]
+        for age in range(1, min(slices, self.max_pointers)):
+            memory = self.last.get(index - step * age)
+            if memory is not None:
+                pointers.append((age, memory.pointer))
+        return Recall(tuple(spatial), tuple(pointers))

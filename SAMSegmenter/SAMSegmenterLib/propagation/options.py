@@ -1,0 +1,59 @@
+"""How to propagate: every approximation has a switch here, and strict mode has none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Follow = Literal["carry", "restart", "fixed"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a session.
+
+    Attributes:
+        region: look at a square around the object instead of the whole slice.
+        follow: what happens when the region moves from slice to slice: memories are carried over to the new region
+            ("carry": shifted and scaled), or dropped ("restart": the last mask becomes the
+            prompt), or the region never moves ("fixed").
+        margin: side of the region, in multiples of the object's longer side.
+        size: side of the network's input in pixels; None chooses it by the region's extent.
+        precision: of matrix products; "auto" times what the device has.
+        recent: slices that each slice attends to beside the keyframe, at most 6; fewer is faster.
+        early_stop: end a pass where the object ends.
+        cache_bytes: bound on cached image features.
+        compact_cache: cache features in bfloat16 and results in 8 bits, at half and a quarter of the memory.
+        upstream_points: place prompts as upstream's predictor does, up to half an input pixel off.
+    """
+
+    region: bool = True
+    follow: Follow = "carry"
+    margin: float = 1.6
+    size: int | None = None
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    recent: int = 6
+    early_stop: bool = True
+    cache_bytes: int = 256 * 2**20
+    compact_cache: bool = True
+    upstream_points: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether results are kept as the network gave them, to be compared with upstream's."""
+        return not self.compact_cache
+
+    @classmethod
+    def strict(cls) -> Options:
+        """As upstream's ``SAM2VideoPredictor`` computes it: whole slices, float32, no early stop."""
+        return cls(
+            region=False, precision="float32", early_stop=False, compact_cache=False, upstream_points=True
+        )
+
+    @classmethod
+    def fast(cls) -> Options:
+        """The default with fewer memories: quicker on a CPU, a little less exact."""
+        return cls(recent=2)
+
+
+MODES = {"auto": Options, "strict": Options.strict, "fast": Options.fast}

@@ -1,0 +1,123 @@
+"""A model on a device: its networks at the input sizes in use, and the image features they have computed."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from ..errors import SAMSegmenterError
+from ..frames import FrameStack, View
+from ..models.loading import Model
+from .cache import FeatureCache
+from .device import Execution, is_out_of_memory, pick_execution
+from .network import Features, Network
+from .options import Options
+
+Result = TypeVar("Result")
+TIMING_SIZE = 512  # pixels; larger inputs take longer to time but choose the same
+
+
+class Runner:
+    """Runs one model over one stack.
+
+    Args:
+        model: from `models.loading.load_model`.
+        stack: the slices.
+        options: see `Options`.
+        device: from `device.pick_device`.
+
+    Attributes:
+        seconds: time spent, by stage.
+        warnings: what had to be done otherwise than asked, in words for the user.
+        batched: whether several passes are run at once; a gain on GPUs, a loss on CPUs.
+    """
+
+    def __init__(self, model: Model, stack: FrameStack, options: Options, device: torch.device) -> None:
+        self.model, self.stack, self.options = model, stack, options
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.warnings: list[str] = []
+        self.cache = FeatureCache(options.cache_bytes, torch.bfloat16 if options.compact_cache else None)
+        self._use(device)
+
+    def _use(self, device: torch.device) -> None:
+        self.device, self.batched = device, device.type != "cpu"
+        self._weights = self.model.network.to(device)
+        self._execution: Execution | None = None
+        self._networks: dict[int, Network] = {}
+
+    @property
+    def execution(self) -> Execution:
+        if self._execution is None:
+            with self.timed("choose precision"):
+                size = min(self.model.native_size, TIMING_SIZE)
+                self._execution = pick_execution(self._weights, self.device, size, self.options.precision)
+        return self._execution
+
+    def network(self, size: int) -> Network:
+        """The model at one input size; made when first asked for, sharing its weights with the others."""
+        if size not in self._networks:
+            dtype = self.execution.dtype
+            self._networks[size] = Network(self._weights, size, self.device, dtype, self.model.mean, self.model.std)
+        return self._networks[size]
+
+    def features(self, index: int, view: View) -> Features:
+        """Image features of one view of one slice: encoded once, for every segment, direction and correction."""
+        return self.features_of([(index, view)])[0]
+
+    def features_of(self, wanted: Sequence[tuple[int, View]]) -> list[Features]:
+        """Features of several slices and views of one size, the missing ones encoded in one batch."""
+        found = {key: self.cache.get(key) for key in wanted}
+        missing = [key for key, features in found.items() if features is None]
+        if missing:
+            with self.timed("read"):
+                pixels = np.stack([view.resize(self.stack.frame(index)) for index, view in missing])
+            with self.timed("encode"):
+                encoded = self.network(missing[0][1].size).encode(pixels)
+            found.update({key: self.cache.put(key, features) for key, features in zip(missing, encoded, strict=True)})
+        return [found[key] for key in wanted]
+
+    def surviving(self, call: Callable[[], Result]) -> Result:
+        """`call()`, again with less and less memory if it runs out of it: without batches, then on the CPU.
+
+        Raises:
+            SAMSegmenterError: the CPU has too little memory, too.
+        """
+        while True:
+            try:
+                with self.execution.active():
+                    return call()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_room(error)
+
+    def _make_room(self, error: BaseException) -> None:
+        self.cache.clear()
+        if self.device.type == "cpu" and not self.batched:
+            raise SAMSegmenterError(
+                "the computer has too little free memory for this model; close other programs, "
+                "choose a smaller model, or a smaller cache."
+            ) from error
+        if self.batched:
+            self.batched = False
+            self.warnings.append(f"{self.device.type}: out of memory; going on with one segment at a time.")
+        else:
+            self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
+            self._use(torch.device("cpu"))
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent within to `seconds`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start

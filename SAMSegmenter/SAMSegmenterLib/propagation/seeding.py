@@ -1,0 +1,151 @@
+"""From a keyframe's prompts to a mask on its slice, and a memory of it for passes to start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..frames import View
+from ..prompts import Box, Keyframe, Line
+from .network import Decoded
+from .quality import Appearance
+from .region import SMALLEST_PIXELS, Extent, region_around, square
+from .results import SliceResult
+from .runner import Runner
+from .track import Seed
+
+SCRIBBLE_POINTS = 5
+SHORT_AXIS = 0.75  # of the long one, for a lesion measured by its diameter
+SEARCH_STEP = 1.6  # ratio between the regions tried around lone points
+CPU_LARGEST = 512  # pixels of input; more takes seconds a slice
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Prompts as the network takes them.
+
+    Attributes:
+        xy: ``(n, 2)`` slice pixels.
+        labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the corners of a box, which come first.
+    """
+
+    xy: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def extent(self) -> Extent | None:
+        """How far the object reaches, as far as the prompts tell: a box does, a stroke of points nearly, one point does not."""
+        corners = self.xy[(self.labels == 2) | (self.labels == 3)]
+        return Extent.of_points(corners) if len(corners) else None
+
+
+def question(keyframe: Keyframe) -> Question:
+    """What to ask for a keyframe without a mask."""
+    box = keyframe.box or (ellipse_box(keyframe.line) if keyframe.line else None)
+    places = [(p.x, p.y, int(p.positive)) for p in keyframe.points]
+    if keyframe.line:
+        places.append(((keyframe.line.x0 + keyframe.line.x1) / 2, (keyframe.line.y0 + keyframe.line.y1) / 2, 1))
+    for scribble in keyframe.scribbles:
+        places += [(x, y, int(scribble.positive)) for x, y in along(scribble.path, SCRIBBLE_POINTS)]
+    corners = [(box.x0, box.y0, 2), (box.x1, box.y1, 3)] if box else []
+    table = np.array(corners + places, float)
+    return Question(table[:, :2], table[:, 2].astype(np.int32))
+
+
+def ellipse_box(line: Line) -> Box:
+    """The bounding box of the ellipse whose long axis is `line`."""
+    long, short = line.length / 2, SHORT_AXIS * line.length / 2
+    along_x, along_y = (line.x1 - line.x0) / line.length, (line.y1 - line.y0) / line.length
+    half_width, half_height = np.hypot(long * along_x, short * along_y), np.hypot(long * along_y, short * along_x)
+    x, y = (line.x0 + line.x1) / 2, (line.y0 + line.y1) / 2
+    return Box(x - half_width, y - half_height, x + half_width, y + half_height)
+
+
+def along(path: tuple[tuple[float, float], ...], count: int) -> np.ndarray:
+    """At most `count` positions ``(n, 2)`` at equal distances along a path, away from its ends."""
+    xy = np.array(path, float)
+    lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    if lengths[-1] == 0:
+        return xy[:1]
+    count = min(count, max(1, round(lengths[-1])))
+    places = (np.arange(count) + 0.5) / count * lengths[-1]
+    return np.stack([np.interp(places, lengths, xy[:, n]) for n in range(2)], 1)
+
+
+class Seeder:
+    """Understands keyframes, with the networks and features of `runner`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self._stack, self._options = runner, runner.stack, runner.options
+
+    def seed(self, keyframe: Keyframe) -> Seed:
+        """A mask on the keyframe's slice, as painted or as the network finds it, and a memory of it."""
+        view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe)
+        features = self._runner.features(keyframe.slice, view)
+        memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
+        result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
+        return Seed(result, decoded, memory, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)))
+
+    def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        view = self._view(Extent.of_mask(keyframe.mask.mask))
+        painted = torch.from_numpy(view.crop(keyframe.mask.mask).astype(np.float32))[None, None]
+        if painted.shape[-2:] != (view.size, view.size):
+            painted = F.interpolate(painted, size=(view.size, view.size), mode="bilinear", align_corners=False, antialias=True)
+        features = self._runner.features(keyframe.slice, view)
+        return view, self._runner.network(view.size).prompt_mask(features, painted[0, 0] >= 0.5)
+
+    def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        asked = question(keyframe)
+        if asked.extent or not self._options.region:
+            return self._ask(keyframe.slice, asked, self._view(asked.extent))
+        return self._search(keyframe.slice, asked)
+
+    def _ask(self, index: int, asked: Question, view: View) -> tuple[View, Decoded]:
+        features = self._runner.features(index, view)
+        return view, self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels)
+
+    def _search(self, index: int, asked: Question) -> tuple[View, Decoded]:
+        """Points alone do not tell how large the object is: try regions of all sizes around them.
+
+        Taken is the one whose mask the network expects to be good, and which is of the right size for that mask.
+        """
+        x, y = asked.xy.mean(0)
+        sides_mm = np.array(self._stack.shape[::-1]) * self._stack.spacing_mm
+        side = max(SMALLEST_PIXELS * min(self._stack.spacing_mm), 1.5 * Extent.of_points(asked.xy).side_mm(self._stack))
+        tried = []
+        while side < max(sides_mm) * SEARCH_STEP:
+            view = square(x, y, min(side, max(sides_mm)), self._stack, self._size(side))
+            tried.append(self._ask(index, asked, view))
+            side *= SEARCH_STEP
+        return max(tried, key=lambda found: self._suitability(index, *found))
+
+    def _suitability(self, index: int, view: View, decoded: Decoded) -> float:
+        result = SliceResult.of(index, view, decoded, exact=False)
+        extent = Extent.of_mask(result.mask(self._stack.shape))
+        if extent is None:
+            return -np.inf
+        ratio = view.width * self._stack.spacing_mm[0] / extent.side_mm(self._stack)
+        return result.quality - abs(np.log(ratio / self._options.margin))
+
+    def _view(self, extent: Extent | None) -> View:
+        if not self._options.region or extent is None:
+            return self._stack.whole(self._options.size or self._runner.model.native_size, self._options.upstream_points)
+        margin = self._options.margin
+        return region_around(extent, self._stack, self._size(extent.side_mm(self._stack) * margin), margin)
+
+    def _size(self, side_mm: float) -> int:
+        """The smallest input that shows a region without losing pixels, within what the network was trained for.
+
+        Smaller inputs cost less; larger ones than needed made small organs worse.
+        """
+        if self._options.size:
+            return self._options.size
+        model = self._runner.model
+        most = CPU_LARGEST if self._runner.device.type == "cpu" else max(model.sizes)
+        suitable = [size for size in model.sizes if model.native_size / 2 <= size <= min(1.5 * model.native_size, most)]
+        pixels = side_mm / min(self._stack.spacing_mm)
+        return next((size for size in suitable if size >= pixels), suitable[-1])

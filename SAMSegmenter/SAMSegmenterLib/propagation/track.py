@@ -1,0 +1,105 @@
+"""One pass: one segment followed from its keyframe in one direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..frames import View
+from .memory import Memory, MemoryBank
+from .network import Decoded
+from .quality import DOUBTFUL_SLICES, Appearance, Finding, reason_to_stop
+from .results import SliceResult
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """A keyframe as the network understood it: where passes start.
+
+    Attributes:
+        result: the mask on the keyframe's slice, in the view that was chosen for it.
+        decoded: the same as the network gave it.
+        memory: what passes remember of it.
+        mask: bool ``(rows, columns)``.
+        appearance: how the object looks there, to notice when it changes.
+    """
+
+    result: SliceResult
+    decoded: Decoded
+    memory: Memory
+    mask: np.ndarray
+    appearance: Appearance
+
+    @property
+    def slice(self) -> int:
+        return self.result.slice
+
+
+@dataclass(eq=False)
+class Track:
+    """The state of one pass; it can be continued after it was interrupted or given a farther `last` slice.
+
+    Attributes:
+        seed: where it starts.
+        direction: +1 towards higher slice indices, -1 towards lower ones.
+        last: the last slice it shall see.
+        bank: what it remembers.
+        view: what the next slice will be looked at through.
+        latest: what the network said of the slice just seen.
+        mask: the object there, bool ``(rows, columns)``.
+        may_end: whether it may stop before `last`; not where a keyframe beyond says that the object goes on.
+        ended: why it stopped; empty while it may go on.
+    """
+
+    seed: Seed
+    direction: int
+    last: int
+    bank: MemoryBank
+    view: View
+    latest: Decoded
+    mask: np.ndarray
+    may_end: bool = True
+    ended: str = ""
+    results: list[SliceResult] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def next_slice(self) -> int:
+        return self.seed.slice + self.direction * (len(self.results) + 1)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.ended) or (self.last - self.next_slice) * self.direction < 0
+
+    @property
+    def valid(self) -> int:
+        """How many slices it found the object on: all it has seen, less the last doubtful ones if it stopped for them."""
+        return len(self.results) - (DOUBTFUL_SLICES if self.ended else 0)
+
+    def slices(self) -> range:
+        """The slices it has valid results for, in the order it saw them."""
+        first = self.seed.slice + self.direction
+        return range(first, first + self.direction * self.valid, self.direction)
+
+    def result(self, index: int) -> SliceResult | None:
+        """What it found on a slice; None where it has not been or did not believe what it saw."""
+        return self.results[abs(index - self.seed.slice) - 1] if index in self.slices() else None
+
+    def finding(self, index: int) -> Finding:
+        """What speaks for and against its result on a slice."""
+        return self.findings[abs(index - self.seed.slice) - 1]
+
+    def extend(self, last: int, may_end: bool) -> None:
+        """Aim at another `last` slice; a pass that had stopped goes on if it may not end any more."""
+        self.last, self.may_end = last, may_end
+        if not may_end:
+            self.ended = ""
+
+    def add(self, result: SliceResult, finding: Finding, mask: np.ndarray, latest: Decoded) -> None:
+        """Note one more slice, and stop there if the object has ended."""
+        self.results.append(result)
+        self.findings.append(finding)
+        self.mask, self.latest = mask, latest
+        if self.may_end:
+            self.ended = reason_to_stop(self.findings)
