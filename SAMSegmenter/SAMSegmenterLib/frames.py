@@ -132,7 +132,7 @@ class View:
         scale = np.array([self.width, self.height], float) / self.size
         uv = np.asarray(uv, float)
         shifted = uv * scale if self.upstream_points else (uv + 0.5) * scale - 0.5
-        return shifted + [self.left, self.top]
+        return shifted + np.array([self.left, self.top])
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
         """Cut this rectangle out of a slice ``(rows, columns[, c])``, with zeros outside it."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def _mask_to_runs(mask: np.ndarray) -> dict[str, list[int]]:
     flat = mask.reshape(-1)
     changes = np.flatnonzero(np.diff(flat, prepend=False)).tolist()
     bounds = [0, *changes, flat.size]
-    return {"shape": list(mask.shape), "runs": [int(b - a) for a, b in zip(bounds, bounds[1:], strict=False)]}
+    return {"shape": list(mask.shape), "runs": [int(end - begin) for begin, end in pairwise(bounds)]}
 
 
 def _load(path: Path) -> Any:
@@ -203,7 +204,8 @@ class _Reader:
         _only(data, {"shape", "runs"}, where)
         rows, columns = (int(n) for n in _numbers(data.get("shape"), 2, f"{where}.shape"))
         runs = [int(n) for n in _numbers(data.get("runs"), None, f"{where}.runs")]
-        _expect(min(runs, default=-1) >= 0 and sum(runs) == rows * columns, f"{where}.runs", f"lengths that add up to {rows * columns}", sum(runs))
+        complete = min(runs, default=-1) >= 0 and sum(runs) == rows * columns
+        _expect(complete, f"{where}.runs", f"lengths that add up to {rows * columns}", sum(runs))
         return MaskPrompt(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(rows, columns))
 
     def mask_file(self, data: Any, where: str, index: int) -> MaskPrompt:
@@ -245,7 +247,8 @@ def _items(data: Any, name: str, where: str, needed: bool = False) -> list[tuple
     entries = data.get(name)
     if entries is None and not needed:
         return []
-    _expect(isinstance(entries, list) and (bool(entries) or not needed), f"{where}.{name}", "a list" + (" that is not empty" if needed else ""), entries)
+    wanted = "a list that is not empty" if needed else "a list"
+    _expect(isinstance(entries, list) and (bool(entries) or not needed), f"{where}.{name}", wanted, entries)
     return [(f"{where}.{name}[{n}]", entry) for n, entry in enumerate(entries)]
 
 

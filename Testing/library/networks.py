@@ -7,9 +7,10 @@ import math
 import torch
 from hydra.utils import instantiate
 from sam2.sam2_video_predictor import SAM2VideoPredictor
+from torch import nn
+
 from SAMSegmenterLib.models import catalog
 from SAMSegmenterLib.models.families.sam2 import network_config
-from torch import nn
 
 IDS = {
     "pico": "samsegmenter-pico",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from sam2.modeling.sam2_base import SAM2Base
+
 from SAMSegmenterLib.frames import FrameStack, Window
 from SAMSegmenterLib.models.loading import Model
+from SAMSegmenterLib.propagation.network import IMAGENET_MEAN, IMAGENET_STD
 from SAMSegmenterLib.volume import Volume
-from sam2.modeling.sam2_base import SAM2Base
 
 
 def cells(slices: int = 16, side: int = 64, seed: int = 0) -> FrameStack:
@@ -24,15 +26,16 @@ def cells(slices: int = 16, side: int = 64, seed: int = 0) -> FrameStack:
     return FrameStack(Volume(np.clip(voxels, 0, 255).astype(np.uint8)), window=Window(0, 255))
 
 
-def ball(slices: int = 32, side: int = 64, radius: float = 10, spacing_mm: tuple[float, float, float] = (1, 1, 1)) -> tuple[Volume, np.ndarray]:
+def ball(slices: int = 32, side: int = 64, radius: float = 10) -> tuple[Volume, np.ndarray]:
     """A bright ball in a dark, slightly noisy CT-like volume, and its mask ``(slices, side, side)``."""
     z, y, x = np.ogrid[:slices, :side, :side]
     inside = (z - slices // 2) ** 2 + (y - side // 2) ** 2 + (x - side // 2) ** 2 <= radius**2
-    noise = np.random.default_rng(0).normal(0, 8, inside.shape)
-    return Volume(np.where(inside, 120, -60).astype(np.float32) + noise.astype(np.float32), np.diag([*spacing_mm, 1.0])), inside
+    voxels = np.where(inside, 120, -60) + np.random.default_rng(0).normal(0, 8, inside.shape)
+    return Volume(voxels.astype(np.float32)), inside
 
 
 def as_model(network: SAM2Base, sizes: tuple[int, ...] | None = None) -> Model:
     """A network made for a test, in the form that `models.loading` gives."""
     size = network.image_size
-    return Model(network, "random", "Random weights", "0" * 64, Path("random"), size, sizes or (size,), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    sizes = sizes or (size,)
+    return Model(network, "random", "Random weights", "0" * 64, Path("random"), size, sizes, IMAGENET_MEAN, IMAGENET_STD)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from networks import random_network
 from phantoms import as_model, ball, cells
 from SAMSegmenterLib.errors import SAMSegmenterError

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import instantiate
-from networks import IDS, random_network
 from safetensors.torch import load_file, save_file
 from sam2.build_sam import build_sam2_video_predictor
+
+from networks import IDS, random_network
 from SAMSegmenterLib.errors import CheckpointError, InputError
 from SAMSegmenterLib.models import catalog, store
 from SAMSegmenterLib.models.checkpoint import file_sha256, read_checkpoint

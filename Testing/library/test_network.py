@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from networks import random_network
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.propagation.memory import MemoryBank

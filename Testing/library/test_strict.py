@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from networks import random_network
 from phantoms import as_model, cells
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point

@@ -9,6 +9,7 @@ import numpy as np
 import sam2.sam2_video_predictor as upstream
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
+
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Keyframe
 from SAMSegmenterLib.propagation.network import IMAGENET_MEAN, IMAGENET_STD

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-CERTAIN = 15.0  # logits beyond this are no different in float32 probabilities
+CERTAIN = 10.0  # beyond this, float32 probabilities cannot be turned back into logits
 
 
 def fuse(forward: np.ndarray, backward: np.ndarray, nearness: float, qualities: tuple[float, float]) -> np.ndarray:

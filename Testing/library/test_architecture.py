@@ -1,0 +1,90 @@
+"""The layers: imports point downwards only, and the library knows no host."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import SAMSegmenterLib
+
+ROOT = Path(SAMSegmenterLib.__file__).parent
+HOSTS = {"slicer", "qt", "ctk", "vtk", "PySide6", "PythonQt", "trame"}
+
+# From the ground up: a module may import what stands in its own layer or below it.
+LAYERS = [
+    {"__init__", "errors", "volume", "frames", "prompts", "prompts_io"},
+    {"models", "propagation", "phantom"},
+    {"session", "session_io"},
+    {"imageio", "overlay", "usage"},
+    {"cli"},
+]
+# Only here may these libraries be imported.
+HOMES = {
+    "SimpleITK": {"imageio"},
+    "pydicom": {"imageio"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "torch": {"models", "propagation"},
+    "sam2": {"models", "propagation"},
+    "safetensors": {"models", "session_io"},
+}
+
+
+def modules():
+    return sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+
+def part(path):
+    """The top-level module or package of the library that a file belongs to."""
+    return path.parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """The outside libraries and the own parts that a file imports, wherever in it."""
+    outside, own = set(), set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            outside |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            outside.add(node.module.split(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            folder = path.parent.parts[: len(path.parent.parts) - node.level + 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            own |= {(*folder, *name.split("."))[0] for name in names}
+    return outside, own
+
+
+def layer(name):
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_imports_point_downwards(path):
+    _, own = imports(path)
+    higher = {name for name in own if layer(name) > layer(part(path))}
+    assert not higher, f"{path} imports {higher} from above"
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_outside_libraries_stay_at_home(path):
+    outside, _ = imports(path)
+    assert not outside & HOSTS, f"{path} imports a host"
+    strangers = {name for name in outside & HOMES.keys() if part(path) not in HOMES[name]}
+    assert not strangers, f"{path} imports {strangers}"
+
+
+def test_models_do_not_know_what_they_are_used_for():
+    for path in modules():
+        if part(path) == "models":
+            assert not imports(path)[1] - {"models", "errors"}, path
+
+
+def test_every_module_has_a_layer():
+    assert {part(path) for path in modules()} == set.union(*LAYERS)
+
+
+def test_command_line_starts_without_loading_torch():
+    code = "import SAMSegmenterLib.cli, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)

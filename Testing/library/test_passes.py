@@ -1,0 +1,193 @@
+"""Plan, fusion, quality and regions: the parts of propagation that are plain arithmetic."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from SAMSegmenterLib.frames import FrameStack, View
+from SAMSegmenterLib.propagation.fusion import dice, fuse
+from SAMSegmenterLib.propagation.plan import Pass, plan
+from SAMSegmenterLib.propagation.quality import Appearance, examine, reason_to_stop, review_order
+from SAMSegmenterLib.propagation.region import Extent, following, region_around
+from SAMSegmenterLib.propagation.results import BACKGROUND, SliceResult
+from SAMSegmenterLib.volume import Volume
+
+# ---------------------------------------------------------------- plan
+
+
+def test_one_keyframe_gives_a_pass_to_either_end():
+    assert plan([5], 0, 9) == [Pass(5, -1, 0), Pass(5, 1, 9)]
+
+
+def test_between_keyframes_a_pass_runs_from_each_side():
+    assert plan([7, 3], 0, 9) == [Pass(3, -1, 0), Pass(3, 1, 6), Pass(7, -1, 4), Pass(7, 1, 9)]
+
+
+def test_neighbouring_and_outermost_keyframes_leave_nothing_to_do():
+    assert plan([0, 1, 9], 0, 9) == [Pass(1, 1, 8), Pass(9, -1, 2)]
+
+
+def test_a_range_bounds_passes_and_ignores_keyframes_outside_it():
+    assert plan([1, 5], 3, 7) == [Pass(5, -1, 3), Pass(5, 1, 7)]
+
+
+@given(st.sets(st.integers(0, 30), min_size=1), st.integers(0, 30), st.integers(0, 30))
+def test_every_slice_of_the_range_is_seen_from_each_neighbouring_keyframe(keyframes, one, other):
+    first, last = sorted((one, other))
+    inside = [n for n in keyframes if first <= n <= last]
+    seen = {n: [] for n in range(first, last + 1)}
+    for each in plan(sorted(keyframes), first, last):
+        for n in range(each.start + each.direction, each.last + each.direction, each.direction):
+            seen[n].append(each.start)
+    for n, starts in seen.items():
+        nearest = {max((k for k in inside if k < n), default=None), min((k for k in inside if k > n), default=None)} - {None}
+        assert set(starts) == (set() if n in inside else nearest)
+        assert len(starts) == len(set(starts))
+
+
+@given(st.sets(st.integers(0, 30), min_size=1), st.integers(0, 30))
+def test_a_new_keyframe_only_shortens_passes_and_adds_its_own(keyframes, added):
+    before = {(each.start, each.direction): each for each in plan(sorted(keyframes), 0, 30)}
+    after = {(each.start, each.direction): each for each in plan(sorted(keyframes | {added}), 0, 30)}
+    for key, each in after.items():
+        if each.start != added or added in keyframes:
+            assert abs(each.last - each.start) <= abs(before[key].last - each.start)
+
+
+# ---------------------------------------------------------------- fusion
+
+
+def test_fusion_follows_the_nearer_keyframe():
+    yes, no = np.full((2, 2), 3.0, np.float32), np.full((2, 2), -3.0, np.float32)
+    assert (fuse(yes, no, 0.2, (1, 1)) > 0).all()
+    assert (fuse(yes, no, 0.8, (1, 1)) < 0).all()
+
+
+def test_fusion_follows_the_better_pass_half_way():
+    yes, no = np.full((2, 2), 3.0, np.float32), np.full((2, 2), -3.0, np.float32)
+    assert (fuse(yes, no, 0.5, (0.9, 0.3)) > 0).all()
+    assert (fuse(yes, no, 0.5, (0.3, 0.9)) < 0).all()
+
+
+@given(st.floats(-2000, 2000), st.floats(-2000, 2000), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_fusion_is_finite_and_between_its_inputs(forward, backward, nearness, one, other):
+    fused = fuse(np.array([[forward]], np.float32), np.array([[backward]], np.float32), nearness, (one, other))
+    low, high = sorted(np.clip([forward, backward], -10, 10))
+    assert np.isfinite(fused).all()
+    assert low - 1e-2 <= fused.item() <= high + 1e-2
+
+
+def test_dice_of_known_masks():
+    one, other = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    assert dice(one, other) == 1
+    one[:2] = True
+    other[1:3] = True
+    assert dice(one, other) == 0.5
+
+
+# ---------------------------------------------------------------- quality
+
+ORGAN = Appearance(area=1000, intensity=120.0, spread=10.0)
+
+
+def seen(here=ORGAN, before=ORGAN, score=5.0, quality=0.9, overlap=0.95):
+    return examine(ORGAN, before, here, score, quality, overlap)
+
+
+def test_an_unchanged_object_is_trusted_and_not_doubted():
+    assert not seen().doubt
+    assert seen().trust > 0.8
+
+
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [
+        ({"score": -1.0}, "object score"),
+        ({"here": Appearance(15, 120, 10)}, "area fell"),
+        ({"here": Appearance(0, 0, 0)}, "area fell"),
+        ({"here": Appearance(2500, 120, 10)}, "area grew"),
+        ({"here": Appearance(1000, 150, 10)}, "intensity changed"),
+        ({"quality": 0.2}, "expected overlap"),
+    ],
+)
+def test_each_sign_of_the_end_is_doubted_by_name_and_not_trusted(what, named):
+    assert named in seen(**what).doubt
+    assert seen(**what).trust == 0
+
+
+def test_a_pass_stops_after_two_doubtful_slices_in_a_row_and_says_why():
+    good, bad = seen(), seen(score=-1.0)
+    assert reason_to_stop([bad]) == ""
+    assert reason_to_stop([bad, good, bad]) == ""
+    assert "object score" in reason_to_stop([good, bad, bad])
+
+
+def test_trust_falls_with_each_sign_of_drift():
+    full = seen().trust
+    assert seen(quality=0.6).trust < full
+    assert seen(overlap=0.6).trust < full
+    assert seen(here=Appearance(1000, 128, 10)).trust < full
+    assert seen(here=Appearance(500, 120, 10)).trust < full
+
+
+def test_review_names_the_least_trusted_slices_apart_from_each_other():
+    assert review_order({1: 0.9, 2: 0.1, 3: 0.05, 4: 0.2, 9: 0.3}, 3) == [3, 9]
+    assert review_order({}, 3) == []
+
+
+def test_appearance_counts_and_measures_what_lies_inside():
+    frame = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    mask = np.zeros((10, 10), bool)
+    mask[5] = True
+    found = Appearance.of(mask, frame)
+    assert (found.area, found.intensity) == (10, 54.5)
+    assert Appearance.of(mask, np.repeat(frame[..., None], 3, -1)) == found
+    assert Appearance.of(~mask & mask, frame).area == 0
+
+
+# ---------------------------------------------------------------- regions
+
+
+@pytest.fixture
+def anisotropic():
+    return FrameStack(Volume(np.zeros((5, 100, 200), np.int16) + np.arange(200, dtype=np.int16), np.diag([0.5, 2.0, 3.0, 1.0])))
+
+
+def test_a_region_is_square_in_mm_and_centred(anisotropic):
+    view = region_around(Extent(49.5, 39.5, 89.5, 49.5), anisotropic, 128, margin=2.0)
+    assert (view.width * 0.5, view.height * 2.0) == (40, 40)
+    assert np.allclose(view.to_slice(np.array([63.5, 63.5])), [69.5, 44.5], atol=0.5)
+
+
+def test_a_region_stays_while_it_suits_and_follows_when_it_does_not(anisotropic):
+    extent = Extent(49.5, 39.5, 89.5, 49.5)
+    view = region_around(extent, anisotropic, 128, margin=1.6)
+    assert following(view, extent, anisotropic, 1.6) is view
+    assert following(view, None, anisotropic, 1.6) is view
+    for changed in (Extent(65.5, 39.5, 105.5, 49.5), Extent(35.5, 37.5, 99.5, 49.5), Extent(63.5, 42.5, 73.5, 45.5)):
+        moved = following(view, changed, anisotropic, 1.6)
+        assert moved != view
+        assert moved == region_around(changed, anisotropic, 128, 1.6)
+        assert following(moved, changed, anisotropic, 1.6) is moved
+
+
+def test_the_extent_of_masks_and_points():
+    mask = np.zeros((10, 20), bool)
+    assert Extent.of_mask(mask) is None
+    mask[3:5, 7] = True
+    assert Extent.of_mask(mask) == Extent(6.5, 2.5, 7.5, 4.5)
+    assert Extent.of_points(np.array([[3, 4], [8, 1]])) == Extent(3, 1, 8, 4)
+
+
+# ---------------------------------------------------------------- results
+
+
+def test_kept_results_cover_the_slice_and_lose_next_to_nothing():
+    logits = np.random.default_rng(0).normal(0, 4, (32, 32)).astype(np.float32)
+    view = View(-4, 10, 30, 40, 128)
+    exact = SliceResult(0, view, logits, 1.0, 0.5).logits((64, 48))
+    compact = SliceResult(0, view, np.clip(np.rint(logits * 8), -128, 127).astype(np.int8), 1.0, 0.5)
+    assert np.abs(exact - compact.logits((64, 48))).max() <= 1 / 16 + 1e-6
+    assert (exact[:10] == BACKGROUND).all()
+    assert (exact[:, 26:] == BACKGROUND).all()
