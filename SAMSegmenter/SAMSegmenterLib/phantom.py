@@ -1,8 +1,4 @@
-"""A CT-like torso made of formulas: something to try the program on, with known truth, that needs no data.
-
-Intensities are in HU. Organs differ from their neighbours by 40 to 120 HU, edges are blurred as partial volume blurs them,
-and noise is correlated as a scanner's is. It is no substitute for a patient.
-"""
+"""A CT-like torso made by code, so that a demo and the tests need no patient."""
 
 from __future__ import annotations
 
@@ -11,102 +7,107 @@ import numpy as np
 from .prompts import Box, Keyframe, PromptSet, Segment
 from .volume import Volume
 
-NAMES = ("liver", "spleen", "right kidney", "left kidney", "aorta", "vertebrae")
-PROMPTED = ("liver", "left kidney")
-NOISE_HU = 14.0
-AIR, LUNG, FAT, MUSCLE = -1000.0, -820.0, -95.0, 45.0
-ORGANS_HU = {"liver": 115.0, "spleen": 130.0, "right kidney": 165.0, "left kidney": 165.0, "aorta": 190.0, "vertebrae": 380.0}
+NAMES = ("liver", "kidney_right", "kidney_left", "spleen", "aorta", "spine", "lungs")
+AIR_HU, FAT_HU, MUSCLE_HU, BOWEL_HU = -1000, -100, 55, 42
+NOISE_HU = 12.0
+EDGE_PIXELS = 1.5
 
 
 def make_phantom(
-    shape_ijk: tuple[int, int, int] = (160, 128, 64), spacing_mm: tuple[float, float, float] = (2.2, 2.2, 4.0), seed: int = 0
-) -> tuple[Volume, np.ndarray]:
-    """A torso of 350 x 280 x 250 mm, whatever the number of voxels.
+    seed: int = 0, shape_ijk: tuple[int, int, int] = (160, 160, 80), spacing_mm: tuple[float, float, float] = (1.5, 1.5, 3.0)
+) -> tuple[Volume, np.ndarray, tuple[str, ...]]:
+    """A torso from the kidneys up to the lungs, in Hounsfield units.
 
     Args:
-        shape_ijk: voxels along i (to the patient's left), j (to the front) and k (upwards).
-        spacing_mm: distance between them.
-        seed: of the noise.
+        seed: varies the noise and, a little, the organs' places; the same seed gives the same voxels.
 
     Returns:
-        The volume, int16 HU, and its labelmap, uint8 ``(k, j, i)`` with 1, 2, ... for `NAMES`.
+        The volume, ``(k, j, i)`` int16; its true labels ``(k, j, i)`` uint8, where n is the n-th name (from 1); and the names.
+        The axes run to the patient's left, back and head.
     """
-    x, y, z = _millimetres(shape_ijk, spacing_mm)
-    body = _ellipsoid(x, y, z, (0, 0, 0), (165, 118, 1e4))
-    hu = np.where(body, FAT, AIR).astype(np.float32)
-    hu[_ellipsoid(x, y, z, (0, -2, 0), (146, 98, 1e4))] = MUSCLE
-    hu[_ellipsoid(x, y, z, (0, 12, 0), (118, 70, 1e4))] = FAT + 60
-    for side in (-1, 1):
-        hu[_ellipsoid(x, y, z, (side * 70, 5, 150), (58, 66, 105))] = LUNG
-    labels = np.zeros(hu.shape, np.uint8)
-    for number, (name, inside) in enumerate(_organs(x, y, z).items(), 1):
-        free = inside & (labels == 0)
-        labels[free] = number
-        hu[free] = ORGANS_HU[name]
-    return Volume(_scanned(hu, seed), np.diag([*spacing_mm, 1.0]) @ _centred(shape_ijk), "phantom", "CT"), labels
+    random = np.random.default_rng(seed)
+    torso = _Torso(shape_ijk)
+    torso.body(random)
+    torso.organs(random)
+    torso.voxels += _noise(random, torso.voxels.shape)
+    ijk_to_ras = np.diag([-spacing_mm[0], -spacing_mm[1], spacing_mm[2], 1.0])
+    ijk_to_ras[:3, 3] = -ijk_to_ras[:3, :3] @ (np.array(shape_ijk) - 1) / 2
+    voxels = np.clip(np.rint(torso.voxels), -1024, 3071).astype(np.int16)
+    return Volume(voxels, ijk_to_ras, "phantom", "CT"), torso.labels, NAMES
 
 
-def phantom_prompts(labels: np.ndarray) -> PromptSet:
-    """A box on the middle slice of each of the `PROMPTED` organs of a phantom's labelmap ``(k, j, i)``."""
-    return PromptSet(tuple(Segment(name, (_box_keyframe(labels == NAMES.index(name) + 1),)) for name in PROMPTED))
+def phantom_prompts(labels: np.ndarray, names: tuple[str, ...]) -> PromptSet:
+    """A box around the liver and one around the right kidney, each on the middle one of its slices along k."""
+    return PromptSet(tuple(Segment(name, (_box_on_middle_slice(labels == names.index(name) + 1),)) for name in ("liver", "kidney_right")))
 
 
-def _box_keyframe(inside: np.ndarray) -> Keyframe:
-    slices = np.flatnonzero(inside.any((1, 2)))
+def _box_on_middle_slice(inside: np.ndarray) -> Keyframe:
+    slices = np.flatnonzero(inside.any(axis=(1, 2)))
     middle = int(slices[len(slices) // 2])
-    rows, columns = np.nonzero(inside[middle])
-    return Keyframe(middle, box=Box(columns.min() - 0.5, rows.min() - 0.5, columns.max() + 0.5, rows.max() + 0.5))
+    y, x = np.nonzero(inside[middle])
+    return Keyframe(middle, box=Box(x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5))
 
 
-def _organs(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
-    liver = _ellipsoid(x, y, z, (-62, 18, 22), (72, 58, 62)) | _ellipsoid(x, y, z, (-5, 42, 38), (62, 28, 32))
-    liver &= ~_ellipsoid(x, y, z, (-30, -30, -40), (55, 45, 50))  # the hollow that the kidney lies in
-    bend = 9 * np.sin(z / 55)
-    column = ((x / 24) ** 2 + ((y + 62) / 20) ** 2 < 1) & (np.abs((z + 1000) % 34 - 17) > 2)
-    return {
-        "liver": liver,
-        "spleen": _ellipsoid(x, y, z, (92, -18, 35), (27, 42, 45)),
-        "right kidney": _kidney(x, y, z, -62, -35),
-        "left kidney": _kidney(x, y, z, 62, -22),
-        "aorta": ((x - 14 - bend) / 11) ** 2 + ((y + 26 - bend / 2) / 11) ** 2 + 0 * z < 1,
-        "vertebrae": column,
-    }
+class _Torso:
+    """Voxels being painted; places are fractions of the half extent: x to the left, y to the back, z to the head, each -1 to 1."""
+
+    def __init__(self, shape_ijk: tuple[int, int, int]) -> None:
+        i, j, k = shape_ijk
+        self.z, self.y, self.x = np.ogrid[-1 : 1 : k * 1j, -1 : 1 : j * 1j, -1 : 1 : i * 1j]
+        self.voxels = np.full((k, j, i), AIR_HU, np.float32)
+        self.labels = np.zeros((k, j, i), np.uint8)
+        self.pixels = min(i, j) / 2
+
+    def ellipsoid(self, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
+        """``(k, j, i)`` 1 on the surface, less inside, more outside."""
+        axes = zip((self.x, self.y, self.z), centre, radii, strict=True)
+        squares = [(((place - middle) / radius) ** 2).astype(np.float32) for place, middle, radius in axes]
+        return np.sqrt(squares[0] + squares[1] + squares[2])
+
+    def tube(self, x: np.ndarray | float, y: np.ndarray | float, radii: tuple[float, float]) -> np.ndarray:
+        """Like `ellipsoid`, of an elliptic tube along z whose centre may change from slice to slice."""
+        return np.sqrt(((self.x - x) / radii[0]) ** 2 + ((self.y - y) / radii[1]) ** 2).astype(np.float32)
+
+    def paint(self, surface: np.ndarray, value: np.ndarray | float, radius: float, name: str = "") -> None:
+        """Fill a shape of about `radius`; a voxel that its surface crosses gets a share of both sides."""
+        share = np.clip((1 - surface) * (radius * self.pixels / EDGE_PIXELS) + 0.5, 0, 1)
+        self.voxels += share * (value - self.voxels)
+        self.labels[share > 0.5] = NAMES.index(name) + 1 if name else 0
+
+    def body(self, random: np.random.Generator) -> None:
+        """Skin and fat, the muscles of the wall, and what lies between the organs."""
+        swell = 1 + 0.04 * np.sin(2 * self.z)
+        for value, x_radius, y_radius in ((FAT_HU, 0.92, 0.74), (MUSCLE_HU, 0.84, 0.66), (BOWEL_HU, 0.78, 0.6)):
+            self.paint(self.tube(0, 0, (x_radius, y_radius)) / swell, value, y_radius)
+        for _ in range(14):
+            centre = random.uniform(-0.4, 0.5), random.uniform(-0.4, 0), random.uniform(-1, 0)
+            self.paint(self.ellipsoid(centre, tuple(random.uniform(0.07, 0.16, 3))), random.uniform(25, 65), 0.1)
+
+    def organs(self, random: np.random.Generator) -> None:
+        def near(*place: float) -> tuple[float, ...]:
+            return tuple(place + random.uniform(-0.02, 0.02, 3))
+
+        for x in (-0.4, 0.4):
+            self.paint(self.ellipsoid(near(x, 0, 1.05), (0.34, 0.5, 0.6)), -830, 0.4, "lungs")
+        right, left = self.ellipsoid(near(-0.4, -0.08, 0.15), (0.33, 0.42, 0.55)), self.ellipsoid(near(-0.05, -0.28, 0.3), (0.36, 0.2, 0.28))
+        self.paint(_union(right, left), 112, 0.35, "liver")
+        self.paint(self.ellipsoid(near(0.52, 0.14, 0.25), (0.17, 0.26, 0.32)), 118, 0.2, "spleen")
+        self.paint(self.ellipsoid(near(-0.36, 0.32, -0.5), (0.14, 0.16, 0.34)), 148, 0.15, "kidney_right")
+        self.paint(self.ellipsoid(near(0.36, 0.32, -0.4), (0.14, 0.16, 0.34)), 150, 0.15, "kidney_left")
+        vertebra = np.where(np.cos(14 * self.z) > -0.8, 260.0, 100.0)
+        self.paint(self.tube(0, 0.36 + 0.03 * np.cos(2 * self.z), (0.17, 0.13)), vertebra, 0.15, "spine")
+        bend = 0.06 + 0.07 * np.sin(2.2 * self.z + random.uniform(-0.3, 0.3))
+        self.paint(self.tube(bend, 0.11 + 0.04 * np.cos(2 * self.z), (0.075, 0.075)), 155, 0.075, "aorta")
 
 
-def _kidney(x: np.ndarray, y: np.ndarray, z: np.ndarray, across: float, up: float) -> np.ndarray:
-    """A bean, its hollow towards the spine."""
-    hollow = _ellipsoid(x, y, z, (across * 0.55, -36, up), (16, 14, 18))
-    return _ellipsoid(x, y, z, (across, -40, up), (26, 24, 50)) & ~hollow
+def _union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Two shapes melted into each other."""
+    return -np.logaddexp(-12 * one, -12 * other) / 12
 
 
-def _ellipsoid(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, centre_mm: tuple[float, float, float], radii_mm: tuple[float, float, float]
-) -> np.ndarray:
-    squares = (((axis - middle) / radius) ** 2 for axis, middle, radius in zip((x, y, z), centre_mm, radii_mm, strict=True))
-    return sum(squares) < 1
-
-
-def _scanned(hu: np.ndarray, seed: int) -> np.ndarray:
-    """Blurred edges and correlated noise."""
-    noise = np.random.default_rng(seed).normal(0, 1, hu.shape).astype(np.float32)
-    for axis in range(3):
-        hu, noise = _smoothed(hu, axis), _smoothed(noise, axis)
-    return np.rint(hu + NOISE_HU * noise / noise.std()).astype(np.int16)
-
-
-def _smoothed(array: np.ndarray, axis: int) -> np.ndarray:
-    before, after = np.roll(array, 1, axis), np.roll(array, -1, axis)
-    return 0.25 * before + 0.5 * array + 0.25 * after
-
-
-def _millimetres(shape_ijk: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> list[np.ndarray]:
-    """Positions along x, y and z from the middle, shaped to broadcast over ``(k, j, i)``."""
-    along = [(np.arange(count) - (count - 1) / 2) * spacing for count, spacing in zip(shape_ijk, spacing_mm, strict=True)]
-    return [along[0][None, None], along[1][None, :, None], along[2][:, None, None]]
-
-
-def _centred(shape_ijk: tuple[int, int, int]) -> np.ndarray:
-    """From voxel indices to steps from the volume's middle along R, A and S; i runs to the patient's left."""
-    matrix = np.diag([-1.0, 1.0, 1.0, 1.0])
-    matrix[:3, 3] = [(shape_ijk[0] - 1) / 2, -(shape_ijk[1] - 1) / 2, -(shape_ijk[2] - 1) / 2]
-    return matrix
+def _noise(random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """Slightly blurred noise of `NOISE_HU` standard deviation."""
+    noise = random.standard_normal(shape, dtype=np.float32)
+    for axis in (1, 2):
+        noise = (np.roll(noise, 1, axis) + 2 * noise + np.roll(noise, -1, axis)) / 4
+    return noise * (NOISE_HU / noise.std())

@@ -56,6 +56,15 @@ class Volume:
         """``(4, 4)`` like ``ijk_to_ras``, in the LPS coordinates that DICOM and ITK use."""
         return RAS_TO_LPS @ self.ijk_to_ras
 
+    @property
+    def axis_directions(self) -> tuple[str, str, str]:
+        """The patient direction (R, L, A, P, S or I) that each of i, j and k runs nearest to."""
+        letters = []
+        for column in (self.ijk_to_ras[:3, :3] / self.spacing_mm).T:
+            axis = int(np.abs(column).argmax())
+            letters.append(("RAS" if column[axis] > 0 else "LPI")[axis])
+        return letters[0], letters[1], letters[2]
+
     def to_ras(self, ijk: np.ndarray) -> np.ndarray:
         """Map continuous voxel indices ``(..., 3)`` to RAS mm ``(..., 3)``."""
         return np.asarray(ijk, float) @ self.ijk_to_ras[:3, :3].T + self.ijk_to_ras[:3, 3]

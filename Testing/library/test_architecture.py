@@ -16,8 +16,9 @@ HOSTS = {"slicer", "qt", "ctk", "vtk", "PySide6", "PythonQt", "trame"}
 LAYERS = [
     {"__init__", "errors", "volume", "frames", "prompts", "prompts_io"},
     {"models", "propagation", "phantom"},
-    {"session", "session_io"},
-    {"imageio", "overlay", "usage"},
+    {"session", "session_io", "usage"},
+    {"runs"},
+    {"imageio", "overlay"},
     {"cli"},
 ]
 # Only here may these libraries be imported.

@@ -1,0 +1,398 @@
+"""The command line: `samsegmenter propagate`, `demo`, `models` and `info`.
+
+What takes seconds to import (torch, SimpleITK) is imported by the commands that need it, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from . import __version__
+from .errors import InputError, OutputError, SAMSegmenterError
+
+if TYPE_CHECKING:
+    from .frames import Window
+    from .prompts import PromptSet
+    from .runs import Run
+    from .volume import Volume
+
+INTERRUPTED = 130
+REVIEWED = 0.3  # slices trusted less than this are named on the terminal
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Mark an organ or lesion on one slice and get it in the whole volume. Research use only, not for diagnosis.",
+)
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Mode(str, Enum):
+    auto = "auto"
+    strict = "strict"
+    fast = "fast"
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 if it worked, 1 if it could not, 2 if it was called wrongly, 130 if it was interrupted."""
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
+    try:
+        app(args=arguments, prog_name="samsegmenter")
+    except SAMSegmenterError as error:
+        print(f"samsegmenter: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"samsegmenter {__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]
+
+
+@app.callback()
+def _common(version: VersionOption = False) -> None:
+    pass
+
+
+def _range(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    if not (colon and first.strip().isdigit() and last.strip().isdigit()):
+        raise typer.BadParameter(f"expected FIRST:LAST, two slice numbers such as 20:85, got {text!r}.")
+    return int(first), int(last)
+
+
+def _window(text: str | None) -> Window | None:
+    from .frames import Window
+
+    if text is None:
+        return None
+    try:
+        level, width = (float(part) for part in text.split(","))
+        return Window.from_level(level, width)
+    except (ValueError, InputError) as error:
+        raise typer.BadParameter(f"expected LEVEL,WIDTH with a width above 0, such as 40,400, got {text!r}.") from error
+
+
+ModelOption = Annotated[
+    Optional[str], typer.Option("--model", metavar="ID_OR_FILE", help="A model of `samsegmenter models`, or a checkpoint file.")
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
+ModeOption = Annotated[Mode, typer.Option("--mode", help="auto; strict: as upstream's predictor, slow; fast: fewer memories.")]
+SeriesOption = Annotated[Optional[str], typer.Option("--series", metavar="UID", help="Which series of a DICOM folder that holds several.")]
+
+
+@app.command()
+def propagate(
+    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An image (.nrrd .nii .nii.gz .mha .mhd) or a DICOM folder.")],
+    prompts: Annotated[Path, typer.Option("--prompts", metavar="FILE", help="What is marked, as JSON; see the README.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The segmentation: .seg.nrrd for 3D Slicer, or .nii.gz.")],
+    model: ModelOption = None,
+    device: DeviceOption = Device.auto,
+    mode: ModeOption = Mode.auto,
+    range_: Annotated[Optional[str], typer.Option("--range", metavar="FIRST:LAST", help="Slices to go to at most.")] = None,
+    stats: Annotated[Optional[Path], typer.Option("--stats", metavar="FILE", help="Write timing, stop reasons and trust as JSON.")] = None,
+    window: Annotated[Optional[str], typer.Option("--window", metavar="LEVEL,WIDTH", help="Grey levels; automatic if not given.")] = None,
+    series: SeriesOption = None,
+    overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
+) -> None:
+    """Segment a volume from what is marked on some of its slices."""
+    slices, fixed = _range(range_), _window(window)
+    from .imageio import check_output, read_volume
+
+    if overlap and not output.name.endswith(".seg.nrrd"):
+        raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
+    check_output(output)
+    if stats:
+        _check_folder(stats)
+    start = time.perf_counter()
+    image = read_volume(volume, series)
+    marked = _read_prompts(prompts, image)
+    run = _prepare(image, marked, model, mode, device, fixed)
+    run.seconds["load"] = time.perf_counter() - start
+    _propagate(run, slices)
+    if not _started(run):
+        print("samsegmenter: interrupted before anything was finished; nothing was written.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    _write(run, output, overlap)
+    run.seconds["total"] = time.perf_counter() - start
+    if stats:
+        _write_text(stats, json.dumps(run.stats(), indent=2))
+    _conclude(run, output)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the results.")] = Path("demo"),
+    volume: Annotated[Optional[Path], typer.Option("--volume", metavar="VOLUME", help="Your own image instead of the phantom.")] = None,
+    prompts: Annotated[Optional[Path], typer.Option("--prompts", metavar="FILE", help="What is marked on it.")] = None,
+    model: ModelOption = None,
+    device: DeviceOption = Device.auto,
+    mode: ModeOption = Mode.auto,
+    series: SeriesOption = None,
+) -> None:
+    """Segment a built-in phantom, or a volume of yours, and draw the result."""
+    if (volume is None) != (prompts is None):
+        raise typer.BadParameter("--volume and --prompts belong together: give both, or neither for the phantom.")
+    _make_folder(output)
+    start = time.perf_counter()
+    image, marked, truth = _demo_case(output, volume, prompts, series)
+    run = _prepare(image, marked, model, mode, device, None)
+    run.seconds["load"] = time.perf_counter() - start
+    _propagate(run, None)
+    if not _started(run):
+        sys.exit(INTERRUPTED)
+    _write(run, output / "segmentation.seg.nrrd", overlap=False)
+    _draw(run, output / "overlay.png")
+    run.seconds["total"] = time.perf_counter() - start
+    _write_text(output / "stats.json", json.dumps(run.stats(), indent=2))
+    _report_demo(run, output, truth)
+    if run.cancelled:
+        sys.exit(INTERRUPTED)
+
+
+@app.command()
+def models() -> None:
+    """List the models that can be chosen by name, and where their files are."""
+    from .models import catalog, store
+
+    table = Table("id", "model", "input", "licence", "file")
+    for entry in catalog.entries():
+        path = store.find(entry)
+        there = "shipped" if entry.shipped and path else str(path) if path else f"not here; {entry.url}"
+        table.add_row(entry.id, entry.title, f"{entry.native_size} px", entry.licence, there)
+    console = Console()
+    if console.is_terminal:
+        console.print(table)
+        console.print(f"Put downloaded files into {store.models_folder()}, or give their path with --model.")
+    else:
+        for entry in catalog.entries():
+            path = store.find(entry)
+            print(entry.id, entry.native_size, entry.licence, path or entry.url, sep="\t")
+
+
+@app.command()
+def info(
+    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An image file or a DICOM folder.")],
+    series: SeriesOption = None,
+) -> None:
+    """Show what an image is and how it would be windowed."""
+    from .frames import automatic_window, looks_like_ct
+    from .imageio import list_series, read_volume
+
+    listed = list_series(volume) if volume.is_dir() else []
+    for each in listed if len(listed) > 1 else []:
+        print(f"series     {each}")
+    image = read_volume(volume, series)
+    window = automatic_window(image)
+    kind = "RGB" if image.is_rgb else image.modality or ("CT by its values" if looks_like_ct(image) else "not stated")
+    print(f"name       {image.name}")
+    print(f"voxels     {' x '.join(map(str, image.shape_ijk))} (i, j, k), {image.voxels.dtype}{', RGB' if image.is_rgb else ''}")
+    print(f"spacing    {' x '.join(f'{value:g}' for value in image.spacing_mm)} mm")
+    print(f"axes       i, j, k run towards {', '.join(image.axis_directions)} (R, L: right, left; A, P: front, back; S, I: up, down)")
+    print(f"modality   {kind}")
+    print(f"values     {image.voxels.min():g} to {image.voxels.max():g}")
+    print(f"window     {window.low:g} to {window.high:g} (level {window.level:g}, width {window.width:g})")
+
+
+# ---------------------------------------------------------------- steps
+
+
+def _read_prompts(path: Path, image: Volume) -> PromptSet:
+    from .frames import FrameStack
+    from .imageio import read_labelmap
+    from .prompts_io import read_axis, read_prompts
+
+    return read_prompts(path, FrameStack(image, read_axis(path)), read_labelmap)
+
+
+def _prepare(image: Volume, marked: PromptSet, model: str | None, mode: Mode, device: Device, window: Window | None) -> Run:
+    from .models.loading import load_model
+    from .runs import Run
+
+    return Run.of(image, marked, load_model(model), mode.value, device.value, window)
+
+
+def _propagate(run: Run, slices: tuple[int, int] | None) -> None:
+    with _progress() as progress, _interruptible() as stop:
+        run.propagate(slices, progress, stop.is_set)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Event]:
+    """The first Ctrl-C sets the event, so that what is finished can be kept; a second one ends the program."""
+    stop = Event()
+    if current_thread() is not main_thread():
+        yield stop
+        return
+
+    def interrupted(*_: Any) -> None:
+        if stop.is_set():
+            sys.exit(INTERRUPTED)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar with slices per second and time left on a terminal; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar:
+        task, start = bar.add_task("slices", total=None, speed=""), time.perf_counter()
+
+        def show(done: int, total: int) -> None:
+            speed = done / max(time.perf_counter() - start, 1e-3)
+            bar.update(task, completed=done, total=total, speed=f"{speed:.1f} slices/s" if done else "")
+
+        yield show
+
+
+def _started(run: Run) -> bool:
+    return not run.cancelled or run.slices > 0
+
+
+def _write(run: Run, path: Path, overlap: bool) -> None:
+    from .imageio import SegmentInfo, write_segmentation
+
+    segments = [SegmentInfo(segment.name, segment.color) for segment in run.session.prompts.segments]
+    start = time.perf_counter()
+    write_segmentation(path, run.labels(overlap), run.session.stack.volume, segments)
+    run.seconds["write"] = time.perf_counter() - start
+
+
+def _conclude(run: Run, output: Path) -> None:
+    _tell(run, f"{output}: {run.slices} slices in {run.seconds['total']:.1f} s")
+    if run.cancelled:
+        print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _tell(run: Run, headline: str) -> None:
+    """On a terminal: the result, warnings, and the slices worth a look."""
+    for warning in run.session.stats()["warnings"]:
+        print(f"samsegmenter: warning: {warning}", file=sys.stderr)
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return
+    console.print(headline, highlight=False)
+    for report in run.session.reports():
+        console.print(f"  {report.segment}: from slice {report.start} to {report.reached}: {report.reason}", highlight=False)
+    for segment in run.session.prompts.segments:
+        trust = run.session.trust(segment.name)
+        doubtful = [str(index) for index in run.session.review(segment.name) if trust[index] < REVIEWED]
+        if doubtful:
+            console.print(f"  {segment.name}: slices most worth checking: {', '.join(doubtful)}", highlight=False)
+
+
+# ---------------------------------------------------------------- the demo
+
+
+def _demo_case(output: Path, volume: Path | None, prompts: Path | None, series: str | None) -> tuple[Volume, PromptSet, Any]:
+    """Image, prompts and, of the phantom, the true labelmap."""
+    from .imageio import read_volume, write_volume
+    from .phantom import make_phantom, phantom_prompts
+    from .prompts_io import prompts_to_dict
+
+    if volume and prompts:
+        image = read_volume(volume, series)
+        return image, _read_prompts(prompts, image), None
+    image, truth = make_phantom()
+    marked = phantom_prompts(truth)
+    write_volume(output / "phantom.nrrd", image)
+    _write_text(output / "prompts.json", json.dumps(prompts_to_dict(marked), indent=2))
+    return image, marked, truth
+
+
+def _draw(run: Run, path: Path) -> None:
+    from .imageio import default_color
+    from .overlay import contact_sheet
+
+    session = run.session
+    colors = [segment.color or default_color(number) for number, segment in enumerate(session.prompts.segments)]
+    picture = contact_sheet(session.stack, session.labelmap(), session.prompts, colors)
+    with _replacing(path) as temporary:
+        picture.save(temporary)
+
+
+def _report_demo(run: Run, output: Path, truth: Any) -> None:
+    stats = run.stats()
+    speed = f"{stats['slices_per_second']:g} slices/s on {stats['device']}, {stats['precision']}"
+    print(f"{run.slices} slices in {run.seconds['propagate']:.1f} s: {speed}")
+    if truth is not None:
+        from .phantom import NAMES
+        from .propagation.fusion import dice
+
+        for segment in run.session.prompts.segments:
+            overlap = dice(run.session.segment_volume(segment.name), truth == NAMES.index(segment.name) + 1)
+            print(f"{segment.name}: Dice {overlap:.2f} against the phantom's truth, from one box on one slice")
+    for name in sorted(path.name for path in output.iterdir() if path.suffix in (".nrrd", ".png", ".json")):
+        print(output / name)
+
+
+# ---------------------------------------------------------------- files
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first.")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with _replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when everything is written."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".samsegmenter-") as folder:
+            yield Path(folder) / path.name
+            os.replace(Path(folder) / path.name, path)
+    except OSError as error:
+        raise OutputError(f"{path}: could not be written ({error.strerror}). Nothing has been changed.") from error

@@ -1,0 +1,96 @@
+"""One run from prompts to labels, with a record of how it went: what the command line does, without its words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .frames import FrameStack, Window, automatic_window
+from .models.loading import Model
+from .prompts import PromptSet, intensities_near
+from .propagation.options import MODES
+from .session import Session
+from .usage import peak_memory_mb
+from .volume import Volume
+
+STATS_VERSION = 1
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Run:
+    """A session that is run once.
+
+    Attributes:
+        session: with what was found.
+        mode: "auto", "strict" or "fast".
+        slices: how many slices of passes were computed.
+        cancelled: whether it was stopped before its end.
+        seconds: of stages outside the session.
+    """
+
+    session: Session
+    mode: str
+    slices: int = 0
+    cancelled: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, volume: Volume, prompts: PromptSet, model: Model, mode: str, device: str, window: Window | None) -> Run:
+        """Prepare a run; the window suits what the prompts point at, unless one is given."""
+        stack = FrameStack(volume, prompts.axis, window)
+        if window is None and not volume.is_rgb:
+            stack = FrameStack(volume, prompts.axis, automatic_window(volume, intensities_near(prompts, stack)))
+        return cls(Session(stack, model, MODES[mode](), device, prompts), mode)
+
+    def propagate(self, slices: tuple[int, int] | None, progress: Progress, cancel: Callable[[], bool]) -> None:
+        """Run to the end, or until `cancel()` is true; `progress` is told the slices done and how many there may be."""
+        start, total = time.perf_counter(), self.session.remaining(slices)
+        progress(0, total)
+        for found in self.session.propagate(slices=slices, cancel=cancel):
+            self.slices += found.source != "prompted"
+            progress(self.slices, self.slices + self.session.remaining(slices))
+        self.cancelled = cancel()
+        self.seconds["propagate"] = time.perf_counter() - start
+
+    def labels(self, overlap: bool) -> np.ndarray | list[np.ndarray]:
+        """The labelmap; or with `overlap` a layer for each segment, with its label inside it."""
+        if not overlap:
+            return self.session.labelmap()
+        names = [segment.name for segment in self.session.prompts.segments]
+        return [self.session.segment_volume(name) * np.uint16(label) for label, name in enumerate(names, 1)]
+
+    def stats(self) -> dict[str, Any]:
+        """What the run used, how long it took, and how far it can be trusted; plain values for JSON."""
+        session = self.session.stats()
+        spent = self.seconds.get("propagate", 0)
+        return {
+            "version": STATS_VERSION,
+            "volume": self.session.stack.volume.name,
+            "mode": self.mode,
+            "cancelled": self.cancelled,
+            "slices": self.slices,
+            "slices_per_second": round(self.slices / spent, 2) if spent else 0.0,
+            "peak_memory_mb": round(peak_memory_mb(), 1),
+            **session,
+            "seconds": {**{stage: round(seconds, 4) for stage, seconds in self.seconds.items()}, **session["seconds"]},
+            "segments": [self._segment(segment.name) for segment in self.session.prompts.segments],
+        }
+
+    def _segment(self, name: str) -> dict[str, Any]:
+        passes = [
+            {"start": report.start, "direction": report.direction, "reached": report.reached, "reason": report.reason}
+            for report in self.session.reports()
+            if report.segment == name
+        ]
+        return {
+            "name": name,
+            "keyframes": [keyframe.slice for keyframe in self.session.prompts.segment(name).keyframes],
+            "passes": passes,
+            "trust": {str(index): round(value, 3) for index, value in self.session.trust(name).items()},
+            "review": self.session.review(name),
+        }
