@@ -6,10 +6,8 @@ What takes seconds to import (torch, SimpleITK) is imported by the commands that
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from rich.table import Table
 
 from . import __version__
 from .errors import InputError, OutputError, SAMSegmenterError
+from .files import replacing
 
 if TYPE_CHECKING:
     from .frames import Window
@@ -326,7 +325,7 @@ def _tell(run: Run, headline: str) -> None:
 
 
 def _demo_case(output: Path, volume: Path | None, prompts: Path | None, series: str | None) -> tuple[Volume, PromptSet, Any]:
-    """Image, prompts and, of the phantom, the true labelmap."""
+    """Image, prompts and, of the phantom, the true segments by name."""
     from .imageio import read_volume, write_volume
     from .phantom import make_phantom, phantom_prompts
     from .prompts_io import prompts_to_dict
@@ -334,11 +333,11 @@ def _demo_case(output: Path, volume: Path | None, prompts: Path | None, series: 
     if volume and prompts:
         image = read_volume(volume, series)
         return image, _read_prompts(prompts, image), None
-    image, truth = make_phantom()
-    marked = phantom_prompts(truth)
+    image, labels, names = make_phantom()
+    marked = phantom_prompts(labels, names)
     write_volume(output / "phantom.nrrd", image)
     _write_text(output / "prompts.json", json.dumps(prompts_to_dict(marked), indent=2))
-    return image, marked, truth
+    return image, marked, {name: labels == number for number, name in enumerate(names, 1)}
 
 
 def _draw(run: Run, path: Path) -> None:
@@ -348,7 +347,7 @@ def _draw(run: Run, path: Path) -> None:
     session = run.session
     colors = [segment.color or default_color(number) for number, segment in enumerate(session.prompts.segments)]
     picture = contact_sheet(session.stack, session.labelmap(), session.prompts, colors)
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         picture.save(temporary)
 
 
@@ -357,11 +356,10 @@ def _report_demo(run: Run, output: Path, truth: Any) -> None:
     speed = f"{stats['slices_per_second']:g} slices/s on {stats['device']}, {stats['precision']}"
     print(f"{run.slices} slices in {run.seconds['propagate']:.1f} s: {speed}")
     if truth is not None:
-        from .phantom import NAMES
         from .propagation.fusion import dice
 
         for segment in run.session.prompts.segments:
-            overlap = dice(run.session.segment_volume(segment.name), truth == NAMES.index(segment.name) + 1)
+            overlap = dice(run.session.segment_volume(segment.name), truth[segment.name])
             print(f"{segment.name}: Dice {overlap:.2f} against the phantom's truth, from one box on one slice")
     for name in sorted(path.name for path in output.iterdir() if path.suffix in (".nrrd", ".png", ".json")):
         print(output / name)
@@ -383,16 +381,5 @@ def _check_folder(path: Path) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when everything is written."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".samsegmenter-") as folder:
-            yield Path(folder) / path.name
-            os.replace(Path(folder) / path.name, path)
-    except OSError as error:
-        raise OutputError(f"{path}: could not be written ({error.strerror}). Nothing has been changed.") from error

@@ -129,7 +129,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _why_unreadable(path: Path, message: str) -> str:
     if "Unable to determine ImageIO" in message:
-        return f"{path}: this is not an image, or its beginning is damaged. Give {READABLE}."
+        return f"{path}: this is not an image, or it is damaged. Give {READABLE}."
     beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr", ".hdr") else ""
     return f"{path}: cannot be read; it is truncated or damaged{beside} ({_last_line(message)})."
 
@@ -164,7 +164,7 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:
         raise InputError(f"{path}: its segments overlap, in {components} layers. Export them as a labelmap.")
     rgb = components in (3, 4) and reader.GetPixelID() == sitk.sitkVectorUInt8
     if (components > 1 and not rgb) or reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
-        raise InputError(f"{path}: each voxel is a vector of {components} numbers or is complex. Save the component to segment as a volume.")
+        raise InputError(f"{path}: its voxels are vectors ({components} components) or complex. Save the component to segment as a volume.")
 
 
 def _check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -305,13 +305,13 @@ def _read_header(path: Path) -> _Picture | None:
             warnings.simplefilter("ignore")
             return _picture(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=DICOM_TAGS), path)
     except (InvalidDicomError, BytesLengthException, ValueError, TypeError, NotImplementedError, struct.error, EOFError) as error:
-        raise InputError(f"{path}: this DICOM file is damaged or truncated ({error}). Copy it again, or remove it from the folder.") from error
+        raise InputError(f"{path}: this DICOM file is damaged or truncated ({error}). Copy it again, or remove it.") from error
 
 
 def _picture(header: Any, path: Path) -> _Picture | None:
     if "Rows" not in header:
         kind = header.file_meta.get("MediaStorageSOPClassUID")
-        if kind is not None and "Image Storage" in kind.name:
+        if kind is None or "Image Storage" in kind.name:
             raise ValueError("its header ends early")
         return None
     return _Picture(
@@ -342,7 +342,8 @@ def _choose(found: list[list[_Picture]], folder: Path, wanted: str | None) -> li
     if wanted is None:
         if len(found) == 1:
             return found[0]
-        raise InputError(f"{folder}: there are {len(found)} series; choose one by its UID, the beginning of its UID, or its description:\n{listing}")
+        how = "its UID, the beginning of its UID, or its description"
+        raise InputError(f"{folder}: there are {len(found)} series; choose one by {how}:\n{listing}")
     for matches in (
         [pictures for pictures in found if pictures[0].uid == wanted],
         [pictures for pictures in found if pictures[0].description.casefold() == wanted.casefold()],
@@ -400,7 +401,8 @@ def _check_alike(pictures: list[_Picture], where: str) -> None:
     for what, of in (("position", lambda p: p.position), ("orientation", lambda p: p.orientation), ("pixel spacing", lambda p: p.spacing)):
         lacking = [picture.file.name for picture in pictures if not of(picture)]
         if lacking:
-            raise InputError(f"{where}: {len(lacking)} of its {len(pictures)} images ({lacking[0]}, ...) have no {what}; they are not slices of a volume.")
+            some = f"{len(lacking)} of its {len(pictures)} images ({lacking[0]}, ...)"
+            raise InputError(f"{where}: {some} have no {what}; they are not slices of a volume.")
     _check_one("sizes", pictures, lambda p: p.size, lambda p: f"{p.size[0]} x {p.size[1]}", where)
     _check_one("orientations", pictures, lambda p: p.orientation, lambda p: p.plane, where)
     _check_one("pixel spacings", pictures, lambda p: p.spacing, lambda p: f"{p.spacing[1]:g} x {p.spacing[0]:g} mm", where)
@@ -439,8 +441,8 @@ def _place(slices: list[_Picture], where: str) -> np.ndarray:
     if uneven.any():
         at = int(uneven.argmax())
         raise InputError(
-            f"{where}: its slices are not evenly spaced, some are missing or mixed up: {slices[at].file.name} and {slices[at + 1].file.name} "
-            f"are {gaps_mm[at]:.4g} mm apart, most slices {gap_mm:.4g} mm. Export the whole series again."
+            f"{where}: its slices are not evenly spaced, some are missing or mixed up: {slices[at].file.name} and "
+            f"{slices[at + 1].file.name} are {gaps_mm[at]:.4g} mm apart, most slices {gap_mm:.4g} mm. Export the whole series again."
         )
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, 0] = np.multiply(first.orientation[:3], first.spacing[1])
@@ -480,7 +482,7 @@ def check_output(path: Path, volume: Volume | None = None) -> None:
     path = Path(path)
     suffix = _suffix(path)
     if volume is not None and suffix in NIFTI and not _is_orthogonal(volume):
-        raise InputError(f"{path}: NIfTI cannot hold the geometry of {volume.name}, whose axes are not at right angles. Write .seg.nrrd or .nrrd.")
+        raise InputError(f"{path}: NIfTI cannot hold axes that are not at right angles, as {volume.name} has. Write .seg.nrrd or .nrrd.")
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder. Give the name of a file.")
     if path.exists() and not os.access(path, os.W_OK):
@@ -510,9 +512,7 @@ def write_volume(path: Path, volume: Volume) -> None:
         _write_itk(temporary, volume.voxels, volume)
 
 
-def write_segmentation(
-    path: Path, labels: np.ndarray | Sequence[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo]
-) -> None:
+def write_segmentation(path: Path, labels: np.ndarray | Sequence[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo]) -> None:
     """Write segments as ``.seg.nrrd`` (with names and colours, for 3D Slicer) or as a labelmap (``.nii.gz .nii .nrrd .mha``).
 
     The file appears under its name when it is complete; if writing fails, what had that name before is left as it was.

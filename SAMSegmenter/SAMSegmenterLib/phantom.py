@@ -45,7 +45,8 @@ def _box_on_middle_slice(inside: np.ndarray) -> Keyframe:
     slices = np.flatnonzero(inside.any(axis=(1, 2)))
     middle = int(slices[len(slices) // 2])
     y, x = np.nonzero(inside[middle])
-    return Keyframe(middle, box=Box(x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5))
+    corners = (x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5)
+    return Keyframe(middle, box=Box(*(float(value) for value in corners)))
 
 
 class _Torso:
@@ -80,7 +81,7 @@ class _Torso:
         for value, x_radius, y_radius in ((FAT_HU, 0.92, 0.74), (MUSCLE_HU, 0.84, 0.66), (BOWEL_HU, 0.78, 0.6)):
             self.paint(self.tube(0, 0, (x_radius, y_radius)) / swell, value, y_radius)
         for _ in range(14):
-            centre = random.uniform(-0.4, 0.5), random.uniform(-0.4, 0), random.uniform(-1, 0)
+            centre = random.uniform(-0.35, 0.45), random.uniform(-0.3, 0), random.uniform(-1, 0)
             self.paint(self.ellipsoid(centre, tuple(random.uniform(0.07, 0.16, 3))), random.uniform(25, 65), 0.1)
 
     def organs(self, random: np.random.Generator) -> None:
@@ -89,7 +90,8 @@ class _Torso:
 
         for x in (-0.4, 0.4):
             self.paint(self.ellipsoid(near(x, 0, 1.05), (0.34, 0.5, 0.6)), -830, 0.4, "lungs")
-        right, left = self.ellipsoid(near(-0.4, -0.08, 0.15), (0.33, 0.42, 0.55)), self.ellipsoid(near(-0.05, -0.28, 0.3), (0.36, 0.2, 0.28))
+        right = self.ellipsoid(near(-0.4, -0.08, 0.15), (0.33, 0.42, 0.55))
+        left = self.ellipsoid(near(-0.05, -0.28, 0.3), (0.36, 0.2, 0.28))
         self.paint(_union(right, left), 112, 0.35, "liver")
         self.paint(self.ellipsoid(near(0.52, 0.14, 0.25), (0.17, 0.26, 0.32)), 118, 0.2, "spleen")
         self.paint(self.ellipsoid(near(-0.36, 0.32, -0.5), (0.14, 0.16, 0.34)), 148, 0.15, "kidney_right")

@@ -162,7 +162,8 @@ class PromptSet:
         return replace(self, segments=tuple(segment if other.name == segment.name else other for other in self.segments))
 
     def without_segment(self, name: str) -> PromptSet:
-        return replace(self, segments=tuple(s for s in self.segments if s is not self.segment(name)))
+        gone = self.segment(name)
+        return replace(self, segments=tuple(segment for segment in self.segments if segment is not gone))
 
     def check(self, stack: FrameStack) -> None:
         """Raise `InputError` unless every prompt can be used on `stack`.

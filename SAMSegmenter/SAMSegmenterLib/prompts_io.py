@@ -57,9 +57,9 @@ def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap) -> 
     return _Reader(stack, read_labelmap, path.parent).prompts(_load(path), path.name)
 
 
-def prompts_from_dict(data: Any, stack: FrameStack, source: str = "prompts") -> PromptSet:
-    """Like `read_prompts`, from a decoded JSON document that names no mask files."""
-    return _Reader(stack, None, Path()).prompts(data, source)
+def prompts_from_dict(data: Any, stack: FrameStack, source: str = "prompts", complete: bool = True) -> PromptSet:
+    """Like `read_prompts`, from a decoded JSON document that names no mask files; unless `complete`, segments may lack prompts."""
+    return _Reader(stack, None, Path(), complete).prompts(data, source)
 
 
 def prompts_to_dict(prompts: PromptSet) -> dict[str, Any]:
@@ -68,20 +68,20 @@ def prompts_to_dict(prompts: PromptSet) -> dict[str, Any]:
     for segment in prompts.segments:
         entry: dict[str, Any] = {"name": segment.name, "keyframes": [_keyframe_to_dict(k) for k in segment.keyframes]}
         if segment.color is not None:
-            entry["color"] = list(segment.color)
+            entry["color"] = [float(value) for value in segment.color]
         segments.append(entry)
     return {"version": VERSION, "axis": prompts.axis, "space": "ijk", "segments": segments}
 
 
 def _keyframe_to_dict(keyframe: Keyframe) -> dict[str, Any]:
-    entry: dict[str, Any] = {"slice": keyframe.slice}
+    entry: dict[str, Any] = {"slice": int(keyframe.slice)}
     if keyframe.points:
-        entry["points"] = [[p.x, p.y, int(p.positive)] for p in keyframe.points]
+        entry["points"] = [[float(p.x), float(p.y), int(p.positive)] for p in keyframe.points]
     if keyframe.scribbles:
-        entry["scribbles"] = [{"path": [list(xy) for xy in s.path], "label": int(s.positive)} for s in keyframe.scribbles]
+        entry["scribbles"] = [{"path": [[float(x), float(y)] for x, y in s.path], "label": int(s.positive)} for s in keyframe.scribbles]
     for name, shape in (("box", keyframe.box), ("line", keyframe.line)):
         if shape:
-            entry[name] = [shape.x0, shape.y0, shape.x1, shape.y1]
+            entry[name] = [float(value) for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
     if keyframe.mask:
         entry["mask"] = _mask_to_runs(keyframe.mask.mask)
     return entry
@@ -96,7 +96,7 @@ def _mask_to_runs(mask: np.ndarray) -> dict[str, list[int]]:
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
@@ -115,8 +115,8 @@ def _axis(data: Any, source: str) -> str:
 class _Reader:
     """Turns decoded JSON into prompts; every method gets the `where` that its error messages name."""
 
-    def __init__(self, stack: FrameStack, read_labelmap: ReadLabelmap | None, folder: Path) -> None:
-        self.stack, self.read_labelmap, self.folder = stack, read_labelmap, folder
+    def __init__(self, stack: FrameStack, read_labelmap: ReadLabelmap | None, folder: Path, complete: bool = True) -> None:
+        self.stack, self.read_labelmap, self.folder, self.complete = stack, read_labelmap, folder, complete
         self.ras = False
 
     def prompts(self, data: Any, source: str) -> PromptSet:
@@ -127,11 +127,12 @@ class _Reader:
         space = data.get("space", "ijk")
         _expect(space in ("ijk", "ras"), f"{source}: space", '"ijk" or "ras"', space)
         self.ras = space == "ras"
-        segments = _items(data, "segments", source, needed=True)
+        segments = _items(data, "segments", source, needed=self.complete)
         read = tuple(self.segment(entry, where) for where, entry in segments)
         try:
             prompts = PromptSet(read, axis)
-            prompts.check(self.stack)
+            if self.complete:
+                prompts.check(self.stack)
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
         return prompts
@@ -144,7 +145,7 @@ class _Reader:
         if color is not None:
             color = tuple(_numbers(color, 3, f"{where}.color"))
             _expect(all(0 <= value <= 1 for value in color), f"{where}.color", "three numbers from 0 to 1", list(color))
-        keyframes = tuple(self.keyframe(entry, at) for at, entry in _items(data, "keyframes", where, needed=True))
+        keyframes = tuple(self.keyframe(entry, at) for at, entry in _items(data, "keyframes", where, needed=self.complete))
         return _named(where, Segment, name, keyframes, color)
 
     def keyframe(self, data: Any, where: str) -> Keyframe:
@@ -203,6 +204,8 @@ class _Reader:
             return self.mask_file(data, where, index)
         _only(data, {"shape", "runs"}, where)
         rows, columns = (int(n) for n in _numbers(data.get("shape"), 2, f"{where}.shape"))
+        wanted = f"the slice's rows and columns, {list(self.stack.shape)}"
+        _expect((rows, columns) == self.stack.shape, f"{where}.shape", wanted, data["shape"])
         runs = [int(n) for n in _numbers(data.get("runs"), None, f"{where}.runs")]
         complete = min(runs, default=-1) >= 0 and sum(runs) == rows * columns
         _expect(complete, f"{where}.runs", f"lengths that add up to {rows * columns}", sum(runs))
@@ -254,6 +257,6 @@ def _items(data: Any, name: str, where: str, needed: bool = False) -> list[tuple
 
 def _numbers(data: Any, count: int | None, where: str) -> list[float]:
     right_length = isinstance(data, list) and (count is None or len(data) == count)
-    numbers = right_length and all(isinstance(n, (int, float)) and not isinstance(n, bool) and np.isfinite(n) for n in data)
+    numbers = right_length and all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) < 1e300 for n in data)
     _expect(numbers, where, f"{'' if count is None else f'{count} '}finite numbers in a list", data)
     return [float(n) for n in data]

@@ -7,10 +7,11 @@ are asked for, so that a correction changes exactly the slices it can change and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
+from .composition import Composition, PassKey, PassReport, SliceMask
 from .errors import InputError
 from .frames import FrameStack
 from .models.loading import Model
@@ -18,43 +19,10 @@ from .prompts import Keyframe, PromptSet, Segment, check_keyframe
 from .propagation.background import BackgroundEncoder
 from .propagation.device import pick_device
 from .propagation.engine import Engine
-from .propagation.fusion import dice, fuse
 from .propagation.options import Options
 from .propagation.plan import Pass, plan
 from .propagation.quality import review_order
 from .propagation.track import Seed, Track
-
-PAINTED = 1e6  # logit of a voxel that the user painted: no network outvotes it
-
-
-@dataclass(frozen=True, eq=False)
-class SliceMask:
-    """One segment on one slice.
-
-    Attributes:
-        segment: its name.
-        slice: the slice's index along the session's axis.
-        mask: bool ``(rows, columns)``.
-        trust: 0..1, how likely the mask needs no correction; 1 on a painted slice.
-        source: "prompted", "forward" (from a keyframe on a lower slice), "backward", or "both".
-    """
-
-    segment: str
-    slice: int
-    mask: np.ndarray
-    trust: float
-    source: str
-
-
-@dataclass(frozen=True)
-class PassReport:
-    """How one pass went: from which keyframe, in which direction (+1 or -1), how far, and why it ended there."""
-
-    segment: str
-    start: int
-    direction: int
-    reached: int
-    reason: str
 
 
 class Session:
@@ -86,8 +54,7 @@ class Session:
         self._prompts = prompts or PromptSet(axis=stack.axis)
         self._undone: list[PromptSet] = []
         self._done: list[PromptSet] = []
-        self._seeds: dict[tuple[str, int], tuple[Keyframe, Seed]] = {}
-        self._tracks: dict[tuple[str, int, int], Track] = {}
+        self.composition = Composition(stack)
         self._background = BackgroundEncoder(self.engine.runner) if background else None
 
     # ------------------------------------------------------------------ prompts
@@ -117,7 +84,7 @@ class Session:
         self.prompts = self._prompts.with_segment(known.with_keyframe(keyframe))
 
     def undo(self) -> bool:
-        """Take back the last change of prompts; False if there is none. What was computed for them comes back too."""
+        """Take back the last change of prompts; False if there is none. Passes of untouched keyframes need not run again."""
         return self._swap(self._done, self._undone)
 
     def redo(self) -> bool:
@@ -139,14 +106,22 @@ class Session:
         Raises:
             InputError: the segment has no prompts on that slice.
         """
+        seed = self.understand(segment, index)
+        if self._background:
+            self._background.start(seed)
+        return self.slice_mask(segment, index)
+
+    def understand(self, segment: str, index: int) -> Seed:
+        """The keyframe on slice `index` as the network understands it: a mask, and a memory of it.
+
+        Raises:
+            InputError: the segment has no prompts on that slice.
+        """
         keyframe = self._prompts.segment(segment).keyframe(index)
         if keyframe is None:
             raise InputError(f"segment {segment!r} has no prompts on slice {index}.")
         self._pause()
-        seed = self._seed(segment, keyframe)
-        if self._background:
-            self._background.start(seed)
-        return self._prompted(segment, seed, keyframe)
+        return self._seed(segment, keyframe)
 
     def propagate(
         self,
@@ -176,7 +151,8 @@ class Session:
             for keyframe in segment.keyframes:
                 if stopped():
                     return
-                yield self._prompted(segment.name, self._seed(segment.name, keyframe), keyframe)
+                self._seed(segment.name, keyframe)
+                yield self.slice_mask(segment.name, keyframe.slice)
         tracks = self._scheduled(chosen, first, last)
         while not stopped() and not all(track.finished for track in tracks.values()):
             names = {id(track): name for (name, _, _), track in tracks.items()}
@@ -193,9 +169,11 @@ class Session:
         left = 0
         for segment in self._prompts.segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
-                track = self._tracks.get((segment.name, each.start, each.direction))
-                if not (track and track.ended):
-                    left += max(0, abs(each.last - each.start) - (len(track.results) if track else 0))
+                track = self.composition.tracks.get((segment.name, each.start, each.direction))
+                if track is None or not self._is_current(segment.name, segment.keyframe(each.start)):
+                    left += abs(each.last - each.start)
+                elif not track.ended:
+                    left += max(0, abs(each.last - each.start) - len(track.results))
         return left
 
     def close(self) -> None:
@@ -208,28 +186,46 @@ class Session:
 
     def _seed(self, segment: str, keyframe: Keyframe) -> Seed:
         """The keyframe as the network understands it; computed once, until its prompts change."""
-        known = self._seeds.get((segment, keyframe.slice))
-        if known is None or known[0] != keyframe:
+        if not self._is_current(segment, keyframe):
             check_keyframe(keyframe, self.stack)
-            known = self._seeds[segment, keyframe.slice] = keyframe, self.engine.seed(keyframe)
+            self.composition.seeds[segment, keyframe.slice] = keyframe, self.engine.seed(keyframe)
             for direction in (-1, 1):
-                self._tracks.pop((segment, keyframe.slice, direction), None)
-        return known[1]
+                self.composition.tracks.pop((segment, keyframe.slice, direction), None)
+        return self.composition.seeds[segment, keyframe.slice][1]
 
-    def _scheduled(self, segments: list[Segment], first: int, last: int) -> dict[tuple[str, int, int], Track]:
-        """The passes wanted now, new or continued, by segment, start and direction."""
+    def _is_current(self, segment: str, keyframe: Keyframe) -> bool:
+        """Whether what is known of a keyframe was made of the prompts that it has now."""
+        known = self.composition.seeds.get((segment, keyframe.slice))
+        return known is not None and known[0] == keyframe
+
+    def _scheduled(self, segments: list[Segment], first: int, last: int) -> dict[PassKey, Track]:
+        """The passes wanted now, new or continued."""
         wanted = {}
         for segment in segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
                 key = segment.name, each.start, each.direction
-                wanted[key] = self._tracks[key] = self._track(key, each)
+                wanted[key] = self.composition.tracks[key] = self._track(segment, key, each)
         return wanted
 
-    def _track(self, key: tuple[str, int, int], each: Pass) -> Track:
-        track = self._tracks.get(key) or self.engine.track(self._seeds[key[0], each.start][1], each.direction, each.last)
-        keyframe_beyond = self._prompts.segment(key[0]).keyframe(each.last + each.direction)
-        track.extend(each.last, may_end=self.options.early_stop and keyframe_beyond is None)
+    def _track(self, segment: Segment, key: PassKey, each: Pass) -> Track:
+        may_end = self.options.early_stop and segment.keyframe(each.last + each.direction) is None
+        track = self.composition.tracks.get(key)
+        if track:
+            track.extend(each.last, may_end)
+            if track.finished or track.bank:
+                return track
+        track = self.engine.track(self._whole_seed(segment, each.start), each.direction, each.last)
+        track.extend(each.last, may_end)
         return track
+
+    def _whole_seed(self, segment: Segment, index: int) -> Seed:
+        """A seed with its memory, computed anew if the seed comes from a file."""
+        keyframe, seed = self.composition.seeds[segment.name, index]
+        if seed.memory is None:
+            anew = self.engine.seed(keyframe)
+            seed = replace(anew, mask=seed.mask)
+            self.composition.seeds[segment.name, index] = keyframe, seed
+        return seed
 
     def _chosen(self, names: Iterable[str] | None) -> list[Segment]:
         if names is None:
@@ -260,49 +256,38 @@ class Session:
     def slice_mask(self, segment: str, index: int) -> SliceMask:
         """What is known of a segment on a slice; an empty mask of no trust where nothing has been computed."""
         self.stack.check_slice(index)
-        keyframe = self._prompts.segment(segment).keyframe(index)
-        if keyframe and (segment, index) in self._seeds:
-            return self._prompted(segment, self._seeds[segment, index][1], keyframe)
-        found = self._found(segment, index)
-        source = "both" if len(found) == 2 else "forward" if 1 in found else "backward"
-        return SliceMask(segment, index, self._logits(segment, index) > 0, self._trust(segment, index), source if found else "")
+        return self.composition.slice_mask(self._prompts.segment(segment), index)
 
     def labels(self, index: int) -> np.ndarray:
         """All segments on one slice, uint16 ``(rows, columns)``: 1, 2, ... in the order of the prompts, 0 elsewhere.
 
-        Where segments overlap, the voxel goes to the one most certain of it.
+        They do not overlap: a voxel goes to the segment most certain of it, and painted slices stay as painted.
         """
-        names = [segment.name for segment in self._prompts.segments]
-        best = np.zeros(self.stack.shape, np.float32)
-        labels = np.zeros(self.stack.shape, np.uint16)
-        for number, name in enumerate(names, 1):
-            logits = self._logits(name, index)
-            better = logits > best
-            best[better], labels[better] = logits[better], number
-        return labels
+        self.stack.check_slice(index)
+        return self.composition.labels(self._prompts, index)
 
     def labelmap(self) -> np.ndarray:
         """`labels` of every slice as a ``(k, j, i)`` array on the volume's grid; uint8 where that suffices."""
         dtype = np.uint8 if len(self._prompts.segments) < 256 else np.uint16
         volume = np.zeros(self.stack.volume.voxels.shape[:3], dtype)
-        for index in self._computed_slices():
+        for index in sorted({n for segment in self._prompts.segments for n in self.composition.slices(segment)}):
             self.stack.place(volume, index)[:] = self.labels(index)
         return volume
 
     def segment_volume(self, segment: str) -> np.ndarray:
         """One segment as a bool ``(k, j, i)`` array on the volume's grid, whatever it overlaps."""
-        volume = np.zeros(self.stack.volume.voxels.shape[:3], bool)
-        for index in self._computed_slices():
-            self.stack.place(volume, index)[:] = self._logits(segment, index) > 0
+        volume, marked = np.zeros(self.stack.volume.voxels.shape[:3], bool), self._prompts.segment(segment)
+        for index in self.composition.slices(marked):
+            self.stack.place(volume, index)[:] = self.composition.logits(marked, index) > 0
         return volume
 
     def reports(self) -> list[PassReport]:
         """How each pass went that the present prompts use."""
-        return [self._report(key, track) for key, track in self._live_tracks()]
+        return [report for segment in self._prompts.segments for report in self.composition.reports(segment)]
 
     def trust(self, segment: str) -> dict[int, float]:
         """Trust of every computed slice that shows the segment, by slice."""
-        masks = (self.slice_mask(segment, index) for index in self._computed_slices(segment))
+        masks = (self.slice_mask(segment, index) for index in self.composition.slices(self._prompts.segment(segment)))
         return {found.slice: found.trust for found in masks if found.mask.any()}
 
     def review(self, segment: str, count: int = 5) -> list[int]:
@@ -320,66 +305,3 @@ class Session:
             "seconds": {stage: round(seconds, 4) for stage, seconds in runner.seconds.items()},
             "warnings": list(runner.warnings),
         }
-
-    def _live_tracks(self) -> Iterator[tuple[tuple[str, int, int], Track]]:
-        for key, track in self._tracks.items():
-            if any(each.name == key[0] and each.keyframe(key[1]) for each in self._prompts.segments):
-                yield key, track
-
-    def _computed_slices(self, segment: str | None = None) -> list[int]:
-        found = {index for name, index in self._seeds if segment in (None, name)}
-        for (name, _, _), track in self._live_tracks():
-            if segment in (None, name):
-                found |= set(track.slices())
-        return sorted(found)
-
-    def _report(self, key: tuple[str, int, int], track: Track) -> PassReport:
-        name, start, direction = key
-        reached = start + direction * track.valid
-        if track.ended:
-            reason = track.ended
-        elif not track.finished:
-            reason = "not finished"
-        elif track.last + direction in (-1, len(self.stack)):
-            reason = "end of the volume"
-        else:
-            at_keyframe = self._prompts.segment(name).keyframe(track.last + direction)
-            reason = "next keyframe" if at_keyframe else "end of the range"
-        return PassReport(name, start, direction, reached, reason)
-
-    def _found(self, segment: str, index: int) -> dict[int, Track]:
-        """The passes from the nearest keyframes on either side that found the segment on a slice, by direction."""
-        slices = [keyframe.slice for keyframe in self._prompts.segment(segment).keyframes]
-        below = max((n for n in slices if n < index), default=None)
-        above = min((n for n in slices if n > index), default=None)
-        tracks = {direction: self._tracks.get((segment, start, direction)) for start, direction in ((below, 1), (above, -1))}
-        return {direction: track for direction, track in tracks.items() if track and track.result(index)}
-
-    def _logits(self, segment: str, index: int) -> np.ndarray:
-        keyframe = self._prompts.segment(segment).keyframe(index)
-        if keyframe:
-            seed = self._seeds.get((segment, index))
-            if keyframe.mask:
-                return np.where(keyframe.mask.mask, np.float32(PAINTED), np.float32(-PAINTED))
-            return seed[1].result.logits(self.stack.shape) if seed else np.full(self.stack.shape, -1, np.float32)
-        found = {direction: track.result(index) for direction, track in self._found(segment, index).items()}
-        logits = {direction: result.logits(self.stack.shape) for direction, result in found.items()}
-        if len(found) == 2:
-            return fuse(logits[1], logits[-1], self._nearness(segment, index), (found[1].quality, found[-1].quality))
-        return next(iter(logits.values()), np.full(self.stack.shape, -1, np.float32))
-
-    def _nearness(self, segment: str, index: int) -> float:
-        slices = [keyframe.slice for keyframe in self._prompts.segment(segment).keyframes]
-        below, above = max(n for n in slices if n < index), min(n for n in slices if n > index)
-        return (index - below) / (above - below)
-
-    def _trust(self, segment: str, index: int) -> float:
-        found = self._found(segment, index)
-        best = max((track.finding(index).trust for track in found.values()), default=0.0)
-        if len(found) < 2:
-            return best
-        return best * dice(*(track.result(index).mask(self.stack.shape) for track in found.values()))
-
-    def _prompted(self, segment: str, seed: Seed, keyframe: Keyframe) -> SliceMask:
-        certainty = 1.0 if keyframe.mask else float(np.clip(seed.result.quality, 0, 1))
-        return SliceMask(segment, seed.slice, seed.mask, certainty, "prompted")

@@ -14,9 +14,9 @@ HOSTS = {"slicer", "qt", "ctk", "vtk", "PySide6", "PythonQt", "trame"}
 
 # From the ground up: a module may import what stands in its own layer or below it.
 LAYERS = [
-    {"__init__", "errors", "volume", "frames", "prompts", "prompts_io"},
+    {"__init__", "errors", "files", "usage", "volume", "frames", "prompts", "prompts_io"},
     {"models", "propagation", "phantom"},
-    {"session", "session_io", "usage"},
+    {"composition", "session", "session_io"},
     {"runs"},
     {"imageio", "overlay"},
     {"cli"},

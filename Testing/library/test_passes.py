@@ -10,7 +10,7 @@ from SAMSegmenterLib.propagation.fusion import dice, fuse
 from SAMSegmenterLib.propagation.plan import Pass, plan
 from SAMSegmenterLib.propagation.quality import Appearance, examine, reason_to_stop, review_order
 from SAMSegmenterLib.propagation.region import Extent, following, region_around
-from SAMSegmenterLib.propagation.results import BACKGROUND, SliceResult
+from SAMSegmenterLib.propagation.results import BACKGROUND, STEP, SliceResult
 from SAMSegmenterLib.volume import Volume
 
 # ---------------------------------------------------------------- plan
@@ -187,7 +187,7 @@ def test_kept_results_cover_the_slice_and_lose_next_to_nothing():
     logits = np.random.default_rng(0).normal(0, 4, (32, 32)).astype(np.float32)
     view = View(-4, 10, 30, 40, 128)
     exact = SliceResult(0, view, logits, 1.0, 0.5).logits((64, 48))
-    compact = SliceResult(0, view, np.clip(np.rint(logits * 8), -128, 127).astype(np.int8), 1.0, 0.5)
-    assert np.abs(exact - compact.logits((64, 48))).max() <= 1 / 16 + 1e-6
+    compact = SliceResult(0, view, np.clip(np.rint(logits / STEP), -128, 127).astype(np.int8), 1.0, 0.5)
+    assert np.abs(exact - compact.logits((64, 48))).max() <= STEP / 2 + 1e-6
     assert (exact[:10] == BACKGROUND).all()
     assert (exact[:, 26:] == BACKGROUND).all()

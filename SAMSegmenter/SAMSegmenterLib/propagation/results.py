@@ -9,8 +9,8 @@ import numpy as np
 from ..frames import View
 from .network import Decoded
 
-STEP = 1 / 8  # logits are kept in these steps, within +-16: more than enough to threshold and to fuse them
-BACKGROUND = -16.0
+STEP = 1 / 4  # logits are kept in these steps, within +-32: more than enough to threshold and to fuse them
+BACKGROUND = -32.0
 
 
 @dataclass(frozen=True, eq=False)

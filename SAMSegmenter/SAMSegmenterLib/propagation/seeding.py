@@ -88,7 +88,7 @@ class Seeder:
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
         result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
-        return Seed(result, decoded, memory, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)))
+        return Seed(result, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)), decoded, memory)
 
     def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
         view = self._view(Extent.of_mask(keyframe.mask.mask))

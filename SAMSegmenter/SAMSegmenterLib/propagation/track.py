@@ -19,17 +19,17 @@ class Seed:
 
     Attributes:
         result: the mask on the keyframe's slice, in the view that was chosen for it.
-        decoded: the same as the network gave it.
-        memory: what passes remember of it.
         mask: bool ``(rows, columns)``.
         appearance: how the object looks there, to notice when it changes.
+        decoded: the mask as the network gave it; None if it comes from a file.
+        memory: what passes remember of it; None if it comes from a file.
     """
 
     result: SliceResult
-    decoded: Decoded
-    memory: Memory
     mask: np.ndarray
     appearance: Appearance
+    decoded: Decoded | None = None
+    memory: Memory | None = None
 
     @property
     def slice(self) -> int:
@@ -44,7 +44,7 @@ class Track:
         seed: where it starts.
         direction: +1 towards higher slice indices, -1 towards lower ones.
         last: the last slice it shall see.
-        bank: what it remembers.
+        bank: what it remembers; None if its results come from a file, and it cannot go on.
         view: what the next slice will be looked at through.
         latest: what the network said of the slice just seen.
         mask: the object there, bool ``(rows, columns)``.
@@ -55,9 +55,9 @@ class Track:
     seed: Seed
     direction: int
     last: int
-    bank: MemoryBank
+    bank: MemoryBank | None
     view: View
-    latest: Decoded
+    latest: Decoded | None
     mask: np.ndarray
     may_end: bool = True
     ended: str = ""

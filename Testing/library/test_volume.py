@@ -1,0 +1,106 @@
+"""The one place that converts between voxel indices, RAS and LPS, and what it refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geometry import affines, volumes
+from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.volume import Volume
+
+PLACES = st.lists(st.tuples(*[st.floats(-500, 500)] * 3), min_size=1, max_size=5).map(np.array)
+
+
+@given(affines(), PLACES)
+def test_voxel_indices_survive_a_trip_to_ras_and_back(matrix, ijk):
+    volume = Volume(np.zeros((2, 3, 4)), matrix)
+    assert volume.to_ijk(volume.to_ras(ijk)) == pytest.approx(ijk, abs=1e-6)
+
+
+@given(affines(), PLACES)
+def test_lps_is_ras_with_left_and_posterior_turned_round(matrix, ijk):
+    volume = Volume(np.zeros((2, 3, 4)), matrix)
+    lps = ijk @ volume.ijk_to_lps[:3, :3].T + volume.ijk_to_lps[:3, 3]
+    assert lps == pytest.approx(volume.to_ras(ijk) * [-1, -1, 1])
+
+
+@given(affines(), st.sampled_from([(), (1,), (2, 3)]))
+def test_positions_keep_their_leading_axes(matrix, leading):
+    volume = Volume(np.zeros((2, 3, 4)), matrix)
+    ras = volume.to_ras(np.ones((*leading, 3)))
+    assert ras.shape == volume.to_ijk(ras).shape == (*leading, 3)
+
+
+@given(affines())
+def test_spacing_is_the_distance_between_neighbouring_voxels(matrix):
+    volume = Volume(np.zeros((2, 3, 4)), matrix)
+    steps = volume.to_ras(np.eye(3)) - volume.to_ras(np.zeros(3))
+    assert volume.spacing_mm == pytest.approx(np.linalg.norm(steps, axis=1))
+    assert volume.shape_ijk == (4, 3, 2)
+
+
+@given(volumes())
+def test_a_volume_shares_the_grid_of_others_at_the_same_place(volume):
+    nudged = volume.ijk_to_ras.copy()
+    nudged[:3, 3] += 1e-3
+    assert volume.same_grid(Volume(np.zeros(volume.voxels.shape), nudged))
+
+
+@given(volumes(), st.integers(0, 2))
+def test_a_shifted_turned_or_cut_volume_has_another_grid(volume, axis):
+    shifted, flipped = volume.ijk_to_ras.copy(), volume.ijk_to_ras.copy()
+    shifted[axis, 3] += 0.05
+    flipped[:3, axis] *= -1
+    others = [Volume(volume.voxels, shifted), Volume(volume.voxels, flipped), Volume(volume.voxels[:-1], volume.ijk_to_ras)]
+    assert not any(volume.same_grid(other) for other in others)
+
+
+def test_the_geometry_given_is_copied():
+    matrix = np.eye(4)
+    volume = Volume(np.zeros((2, 3, 4)), matrix)
+    matrix[0, 0] = 5
+    assert volume.spacing_mm.tolist() == [1, 1, 1]
+
+
+def test_rgb_volumes_are_told_from_scalar_ones():
+    assert Volume(np.zeros((2, 3, 4, 3), np.uint8)).is_rgb
+    assert not Volume(np.zeros((2, 3, 3))).is_rgb
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int32, np.uint64, np.float16, np.float64])
+def test_every_type_of_number_is_taken_as_it_is(dtype):
+    assert Volume(np.zeros((2, 3, 4), dtype)).voxels.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("voxels", "message"),
+    [
+        (np.zeros((3, 4)), "2-D images cannot be propagated"),
+        (np.zeros((2, 3, 4, 5)), "one time point or component of 4-D"),
+        (np.zeros((2, 3, 4, 3)), "RGB volume must have 8-bit"),
+        (np.zeros((2, 0, 4)), "empty"),
+        (np.zeros((2, 3, 4), complex), "complex128"),
+        (np.full((2, 3, 4), "a"), "not numbers"),
+        (np.array([[[0, np.nan, np.inf]]]), "2 voxels are NaN or infinite"),
+    ],
+)
+def test_voxels_that_are_no_image_are_refused_by_name(voxels, message):
+    with pytest.raises(InputError, match=message) as error:
+        Volume(voxels, name="knee.nrrd")
+    assert "knee.nrrd" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (np.eye(3), "4x4 and finite"),
+        (np.diag([1, 1, np.nan, 1]), "4x4 and finite"),
+        (np.diag([1, 1, 0, 1]), "spacing is 1 x 1 x 0 mm"),
+        (np.diag([1, 5000, 1, 1]), "at most 1000 mm"),
+        (np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "not independent"),
+    ],
+)
+def test_geometries_that_place_nothing_are_refused(matrix, message):
+    with pytest.raises(InputError, match=message):
+        Volume(np.zeros((2, 3, 4)), matrix)
