@@ -2,7 +2,9 @@
 # make test     install what the tests need, check the style, run all tests
 # make benchmark, make lint, make clean
 
-PYTHON ?= python3
+# The first of these that is new enough; another one with: make PYTHON=...
+PYTHON ?= $(shell for each in python3 python python3.13 python3.12 python3.11 python3.10 python3.14; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 OUTPUT ?= demo
@@ -30,8 +32,10 @@ clean:
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache SAMSegmenter/*.egg-info
 
 $(VENV)/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name one with: make PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+		|| { echo "Python 3.10 or newer is needed; name one with: make PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV) \
+		|| { echo "No virtual environment could be made; on Debian and Ubuntu, first: apt install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	touch $@
 

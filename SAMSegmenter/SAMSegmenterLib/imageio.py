@@ -14,7 +14,7 @@ import uuid
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .errors import InputError, OutputError
+from .files import replacing
 from .volume import RAS_TO_LPS, Volume
 
 READABLE = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, or a folder of DICOM images"
@@ -303,7 +304,8 @@ def _read_header(path: Path) -> _Picture | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _picture(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=DICOM_TAGS), path)
+            # To the file's end, past the pixels: for a truncated compressed image, GDCM would ask for 4 GB of memory.
+            return _picture(pydicom.dcmread(path, specific_tags=DICOM_TAGS), path)
     except (InvalidDicomError, BytesLengthException, ValueError, TypeError, NotImplementedError, struct.error, EOFError) as error:
         raise InputError(f"{path}: this DICOM file is damaged or truncated ({error}). Copy it again, or remove it.") from error
 
@@ -312,7 +314,7 @@ def _picture(header: Any, path: Path) -> _Picture | None:
     if "Rows" not in header:
         kind = header.file_meta.get("MediaStorageSOPClassUID")
         if kind is None or "Image Storage" in kind.name:
-            raise ValueError("its header ends early")
+            raise ValueError("it ends early")
         return None
     return _Picture(
         path,
@@ -490,7 +492,7 @@ def check_output(path: Path, volume: Volume | None = None) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent}: there is no such folder. Make it, or choose another one.")
     try:
-        probe = _temporary(path)
+        probe = path.with_name(f".samsegmenter-{uuid.uuid4().hex[:12]}")
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -508,7 +510,7 @@ def write_volume(path: Path, volume: Volume) -> None:
     """
     path = Path(path)
     check_output(path, volume)
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         _write_itk(temporary, volume.voxels, volume)
 
 
@@ -533,7 +535,7 @@ def write_segmentation(path: Path, labels: np.ndarray | Sequence[np.ndarray], vo
     _check_layers(layers, volume, segments, suffix)
     check_output(path, volume)
     fields = _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {}
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         if suffix.endswith(".nrrd"):
             _write_nrrd(temporary, layers, volume, fields)
         else:
@@ -552,11 +554,6 @@ def _is_orthogonal(volume: Volume) -> bool:
     return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-3))
 
 
-def _temporary(path: Path) -> Path:
-    """A name beside `path` that nothing else uses, with the same ending, by which ITK chooses the format."""
-    return path.with_name(f".{uuid.uuid4().hex[:12]}{_suffix(path)}")
-
-
 def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed:
@@ -573,39 +570,17 @@ def _check_layers(layers: list[np.ndarray], volume: Volume, segments: Sequence[S
             raise InputError(f"labels: the label {layer.max()} occurs, but there are only {len(segments)} segments.")
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes `path` at the end and vanishes on failure."""
-    temporary = _temporary(path)
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"{path}: could not be written ({error.strerror or error}). {_kept(path)}") from error
-    except RuntimeError as error:
-        raise OutputError(f"{path}: could not be written; the disk may be full ({_last_line(str(error))}). {_kept(path)}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _kept(path: Path) -> str:
-    return "The file that was there is unchanged." if path.exists() else "Nothing was left behind."
-
-
 def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
     image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim == 4)
     ijk_to_lps = volume.ijk_to_lps
     image.SetSpacing(volume.spacing_mm.tolist())
     image.SetDirection((ijk_to_lps[:3, :3] / volume.spacing_mm).ravel().tolist())
     image.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    sitk.WriteImage(image, str(path), useCompression=path.suffix != ".nii")
     try:
+        sitk.WriteImage(image, str(path), useCompression=path.suffix != ".nii")
         written = _read_image(path)  # ITK reports no error when it writes NIfTI to a full disk
-    except InputError as error:
-        raise OSError(f"the disk may be full: {error}") from error
+    except (RuntimeError, InputError) as error:
+        raise OSError("only a part was written; the disk may be full") from error
     if not np.array_equal(sitk.GetArrayViewFromImage(written), voxels):
         raise OSError("what was written differs from what should be there")
 

@@ -53,7 +53,8 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom):
             folder = path.parent.parts[: len(path.parent.parts) - node.level + 1]
             names = [node.module] if node.module else [alias.name for alias in node.names]
-            own |= {(*folder, *name.split("."))[0] for name in names}
+            parts = {(*folder, *name.split("."))[0] for name in names}
+            own |= {name if name in set.union(*LAYERS) else "__init__" for name in parts}
     return outside, own
 
 

@@ -223,13 +223,13 @@ def test_without_a_gpu_auto_means_cpu_and_cuda_is_refused(monkeypatch):
 
 def test_execution_is_chosen_by_timing_and_leaves_the_threads_as_they_were(random_model):
     before = torch.get_num_threads()
-    execution = pick_execution(random_model.network, CPU, 64)
+    execution = pick_execution(random_model.network, CPU)
     assert execution.dtype in (torch.float32, torch.bfloat16)
     assert execution.threads in (1, before)
     with execution.active():
         assert torch.get_num_threads() == execution.threads
     assert torch.get_num_threads() == before
-    assert pick_execution(random_model.network, CPU, 64, "bfloat16").precision == "bfloat16"
+    assert pick_execution(random_model.network, CPU, "bfloat16").precision == "bfloat16"
 
 
 def failing(call, times, error):

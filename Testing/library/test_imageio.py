@@ -27,6 +27,7 @@ from SAMSegmenterLib.imageio import (
     read_labelmap,
     read_volume,
     write_segmentation,
+    write_volume,
 )
 from SAMSegmenterLib.volume import RAS_TO_LPS, Volume
 
@@ -569,6 +570,15 @@ def test_labels_that_cannot_be_written_are_refused(tmp_path, volume, labels, nam
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("voxels", [noise(), noise(np.float32), noise(np.uint8, (5, 6, 7, 3))], ids=["int16", "float32", "rgb"])
+def test_a_volume_that_was_written_reads_back_the_same(tmp_path, name, voxels):
+    write_volume(tmp_path / name, Volume(voxels, oblique()))
+    volume = read_volume(tmp_path / name)
+    assert np.array_equal(volume.voxels, voxels)
+    assert volume.ijk_to_ras == pytest.approx(oblique(), abs=5e-5 if ".nii" in name else 1e-6)
+
+
 # ---------------------------------------------------------------- nothing half-written
 
 
@@ -601,7 +611,7 @@ def full_disk_of_nifti(image, path, **named):
         ("a.seg.nrrd", "gzip.GzipFile.write", raising(FULL), r"No space left on device"),
         ("a.seg.nrrd", "os.fsync", raising(FULL), "No space left on device"),
         ("a.nrrd", "os.replace", raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
-        ("a.mha", "SimpleITK.WriteImage", full_disk_of_itk, "the disk may be full .Reason: No space left on device"),
+        ("a.mha", "SimpleITK.WriteImage", full_disk_of_itk, "the disk may be full"),
         ("a.nii.gz", "SimpleITK.WriteImage", full_disk_of_nifti, "the disk may be full"),
         ("a.nii", "SimpleITK.WriteImage", lambda image, path, **named: None, "the disk may be full"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,8 @@ from .network import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed
+TIMED_SIZE = 256  # pixels of the input that is timed
+TIMING_SECONDS = 0.1
 THREADS_WORTH = 0.75  # more threads a quarter: on a busy computer they wait for each other
 
 
@@ -64,22 +66,24 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def pick_execution(model: SAM2Base, device: torch.device, size: int, precision: str = "auto") -> Execution:
-    """How `model`, already on `device`, encodes an image of `size` pixels soonest.
+def pick_execution(model: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
+    """How `model`, already on `device`, encodes an image soonest.
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down; a small
     network gains nothing from it, and runs several times slower on two busy cores than on one.
 
     Args:
+        model: any SAM 2 network.
+        device: where it lies.
         precision: "float32", "bfloat16" or "float16" to have it so; "auto" to time what the device has.
     """
     chosen = Execution(device, torch.float32, 1)
     if precision != "auto":
         chosen = replace(chosen, dtype=getattr(torch, precision))
     if device.type == "cpu" and torch.get_num_threads() > 1:
-        chosen = _faster(model, size, chosen, [replace(chosen, threads=torch.get_num_threads())], THREADS_WORTH)
+        chosen = _faster(model, chosen, [replace(chosen, threads=torch.get_num_threads())], THREADS_WORTH)
     if precision == "auto":
-        chosen = _faster(model, size, chosen, [replace(chosen, dtype=dtype) for dtype in _low_precisions(device)], WORTH)
+        chosen = _faster(model, chosen, [replace(chosen, dtype=dtype) for dtype in _low_precisions(device)], WORTH)
     return chosen
 
 
@@ -90,35 +94,35 @@ def _low_precisions(device: torch.device) -> list[torch.dtype]:
     return [torch.bfloat16] if device.type == "cpu" else []
 
 
-def _faster(model: SAM2Base, size: int, present: Execution, others: list[Execution], worth: float) -> Execution:
-    best, limit = present, worth * _encoding_seconds(model, size, present)
+def _faster(model: SAM2Base, present: Execution, others: list[Execution], worth: float) -> Execution:
+    best, limit = present, worth * _encoding_seconds(model, present)
     for other in others:
-        seconds = _encoding_seconds(model, size, other)
+        seconds = _encoding_seconds(model, other)
         if seconds < limit:
             best, limit = other, seconds
     return best
 
 
-def _encoding_seconds(model: SAM2Base, size: int, execution: Execution) -> float:
+def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:
+    """The quickest of a few encodings, within a moment: what is to save time must not cost it."""
     device, lowered = execution.device, execution.dtype != torch.float32
     encoder = in_precision(model.image_encoder, execution.dtype) if lowered else model.image_encoder
-    image = torch.zeros(1, 3, size, size, device=device)
+    image = torch.zeros(1, 3, TIMED_SIZE, TIMED_SIZE, device=device)
 
-    def encode() -> None:
+    def encode() -> float:
+        start = time.perf_counter()
         with torch.inference_mode(), torch.autocast(device.type, execution.dtype, enabled=lowered):
             encoder(image)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
+        return time.perf_counter() - start
 
     with execution.active():
         encode()  # the first call sets up kernels
-        return min(_seconds(encode) for _ in range(3))
-
-
-def _seconds(call: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+        seconds = [encode()]
+        while len(seconds) < 5 and sum(seconds) < TIMING_SECONDS:
+            seconds.append(encode())
+    return min(seconds)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ wastes time, the same numbers are computed in fewer operations; each such rewrit
 for equality with upstream's predictor:
 
 - the two 1x1 convolutions from the trunk to the decoder's high-resolution features are folded into one;
-- position encodings, which are constant, are computed once;
+- position encodings and embeddings, which are constant, are computed once;
 - rotary encodings use real cosines and sines (the rows of Q and K are reordered to suit);
 - memories stay in their own few channels while attention weighs them: with one head,
   ``softmax(QK) (M W + b) = (softmax(QK) M) W + b``, and W folds into the output projection;
@@ -212,6 +212,7 @@ class Network:
         blank = torch.zeros(1, 1, 2, device=self.device), -torch.ones(1, 1, dtype=torch.int32, device=self.device)
         self._no_points, self._no_mask = model.sam_prompt_encoder(points=blank, boxes=None, masks=None)
         running = model if self.dtype == torch.float32 else in_precision(model, self.dtype)
+        running = _with_constant_position(running, self.size)
         layers = zip(model.memory_attention.layers, running.memory_attention.layers, strict=True)
         self._layers = [_AttentionLayer(exact, module, grid, self.dtype) for exact, module in layers]
         self._folded = _fold_neck(model, self.dtype)
@@ -261,8 +262,7 @@ class Network:
         query = layer.rotate(F.linear(layer.module.norm2(x), *layer.cross_query))
         key = F.linear(keyed, *layer.cross_key)
         spatial = key.shape[1] - pointers
-        rotated = layer.rotate(key[:, :spatial])
-        key = torch.cat([rotated, key[:, spatial:]], 1) if pointers else rotated
+        key[:, :spatial] = layer.rotate(key[:, :spatial])
         return x + F.linear(_attention(query, key, memory), *layer.cross_output)
 
     def _gather(self, recalls: Sequence[Recall], slices: int) -> tuple[Tensor, Tensor, int]:
@@ -367,15 +367,17 @@ class _AttentionLayer:
         output, value = cross.out_proj, cross.v_proj
         self.cross_output = (output.weight @ value.weight).to(dtype), (output.weight @ value.bias + output.bias).to(dtype)
         turns = own.compute_cis(end_x=grid, end_y=grid).to(order.device)
-        self.cosine, self.sine = turns.real.contiguous(), turns.imag.contiguous()
+        self.cosine, self.sine = turns.real.to(dtype), turns.imag.to(dtype)
 
     def rotate(self, x: Tensor) -> Tensor:
         """Rotary encoding of ``(B, r * T, C)``, repeated for each of r memories."""
         batch, count, width = x.shape
-        parts = x.float().view(batch, -1, len(self.cosine), 2, width // 2)
-        real, imaginary = parts.unbind(-2)
-        turned = torch.stack([real * self.cosine - imaginary * self.sine, real * self.sine + imaginary * self.cosine], -2)
-        return turned.view(batch, count, width).to(x.dtype)
+        pairs = x.view(batch, -1, len(self.cosine), 2, width // 2)
+        real, imaginary = pairs.unbind(-2)
+        turned = torch.empty_like(pairs)
+        torch.mul(real, self.cosine, out=turned[..., 0, :]).addcmul_(imaginary, self.sine, value=-1)
+        torch.mul(real, self.sine, out=turned[..., 1, :]).addcmul_(imaginary, self.cosine)
+        return turned.view(batch, count, width)
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -384,11 +386,11 @@ def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
     # The CPU's fused kernel takes only values as wide as the keys, so the blocks are made here.
     result = torch.empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
-    transposed = key.transpose(-1, -2)
-    for start in range(0, query.shape[1], QUERIES_AT_ONCE):
-        block = slice(start, start + QUERIES_AT_ONCE)
-        weights = torch.softmax(query[:, block] @ transposed, -1, dtype=torch.float32)
-        result[:, block] = weights.to(value.dtype) @ value
+    for number in range(len(query)):
+        for start in range(0, query.shape[1], QUERIES_AT_ONCE):
+            block = slice(start, start + QUERIES_AT_ONCE)
+            weights = torch.softmax(F.linear(query[number, block], key[number]), -1, dtype=torch.float32)
+            result[number, block] = weights.to(value.dtype) @ value[number]
     return result
 
 
@@ -405,6 +407,17 @@ def resized(model: SAM2Base, size: int) -> SAM2Base:
     other = _shallow(model)
     other.image_size, other.sam_image_embedding_size = size, grid
     other.sam_prompt_encoder = encoder
+    return other
+
+
+def _with_constant_position(model: SAM2Base, size: int) -> SAM2Base:
+    """`model` with the position embedding of its trunk, a bicubic enlargement, computed once."""
+    other = _shallow(model)
+    other.image_encoder = _shallow(model.image_encoder)
+    trunk = other.image_encoder.trunk = _shallow(model.image_encoder.trunk)
+    side = size // trunk.patch_embed.proj.stride[0]
+    position = trunk._get_pos_embed((side, side))
+    trunk._get_pos_embed = lambda _: position
     return other
 
 

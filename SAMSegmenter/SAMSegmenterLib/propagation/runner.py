@@ -20,7 +20,6 @@ from .network import Features, Network
 from .options import Options
 
 Result = TypeVar("Result")
-TIMING_SIZE = 512  # pixels; larger inputs take longer to time but choose the same
 
 
 class Runner:
@@ -55,8 +54,7 @@ class Runner:
     def execution(self) -> Execution:
         if self._execution is None:
             with self.timed("choose precision"):
-                size = min(self.model.native_size, TIMING_SIZE)
-                self._execution = pick_execution(self._weights, self.device, size, self.options.precision)
+                self._execution = pick_execution(self._weights, self.device, self.options.precision)
         return self._execution
 
     def network(self, size: int) -> Network:

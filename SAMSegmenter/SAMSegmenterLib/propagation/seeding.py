@@ -21,6 +21,7 @@ SCRIBBLE_POINTS = 5
 SHORT_AXIS = 0.75  # of the long one, for a lesion measured by its diameter
 SEARCH_STEP = 1.6  # ratio between the regions tried around lone points
 CPU_LARGEST = 512  # pixels of input; more takes seconds a slice
+LEAST_OF_NATIVE, MOST_OF_NATIVE = 0.4, 1.5  # of the input size that the network was trained for
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,6 @@ class Seeder:
             return self._options.size
         model = self._runner.model
         most = CPU_LARGEST if self._runner.device.type == "cpu" else max(model.sizes)
-        suitable = [size for size in model.sizes if model.native_size / 2 <= size <= min(1.5 * model.native_size, most)]
+        suitable = [size for size in model.sizes if LEAST_OF_NATIVE * model.native_size <= size <= min(MOST_OF_NATIVE * model.native_size, most)]
         pixels = side_mm / min(self._stack.spacing_mm)
         return next((size for size in suitable if size >= pixels), suitable[-1])

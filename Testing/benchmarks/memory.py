@@ -1,0 +1,53 @@
+"""Peak memory by the number of slices: each run in a process of its own, so that peaks do not mix.
+
+    python Testing/benchmarks/memory.py ours 200
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SIZE = 256  # pixels of input
+SIDE = 512  # pixels of a slice
+CACHE_MB = 256
+
+
+def measure(who: str, slices: int) -> float:
+    """Peak memory in MB of propagating one segment through `slices` slices, "ours" or "upstream"."""
+    done = subprocess.run([sys.executable, __file__, who, str(slices)], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def volume_mb(slices: int) -> float:
+    return slices * SIDE * SIDE * 2 / 2**20
+
+
+def growth_beyond_volume_and_cache(peaks: dict[int, float]) -> float:
+    """How much more the longest run took than the shortest, the volume itself and the cache's bound left out."""
+    short, long = min(peaks), max(peaks)
+    return peaks[long] - peaks[short] - (volume_mb(long) - volume_mb(short)) - CACHE_MB
+
+
+def _main(who: str, slices: int) -> None:
+    here = Path(__file__).parent
+    sys.path[:0] = [str(here), str(here.parent / "library"), str(here.parents[1] / "SAMSegmenter")]
+    from networks import random_network
+    from phantoms import as_model
+    from SAMSegmenterLib.propagation.options import Options
+    from SAMSegmenterLib.usage import peak_memory_mb
+    from speed import keyframes, rod, run_ours, run_upstream
+
+    network = random_network("t", SIZE)
+    stack, _ = rod(slices, 0, slices - 1, SIDE)
+    if who == "ours":
+        options = Options(region=False, early_stop=False, precision="float32", cache_bytes=CACHE_MB * 2**20)
+        run_ours(as_model(network), stack, keyframes(1, slices // 2), options, "cpu")
+    else:
+        run_upstream(network, stack, keyframes(1, slices // 2))
+    print(peak_memory_mb())
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], int(sys.argv[2]))
