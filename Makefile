@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 OUTPUT ?= demo
 VOLUME ?=
 PROMPTS ?=
+OPTIONS ?=
 
 # sam2 is built from its sources: without CUDA code of its own, and against the torch that is already installed.
 export SAM2_BUILD_CUDA := 0
@@ -26,7 +27,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 
 benchmark: $(VENV)/.test
-	$(BIN)/python Testing/benchmarks/run.py
+	PYTHONPATH=Testing/library $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache SAMSegmenter/*.egg-info

@@ -58,13 +58,21 @@ class Mode(str, Enum):
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 if it worked, 1 if it could not, 2 if it was called wrongly, 130 if it was interrupted."""
     if current_thread() is main_thread():
-        signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
+        signal.signal(signal.SIGINT, _leave)
     try:
         app(args=arguments, prog_name="samsegmenter")
-    except SAMSegmenterError as error:
+    except (SAMSegmenterError, OSError) as error:
         print(f"samsegmenter: error: {error}", file=sys.stderr)
         sys.exit(1)
+    except MemoryError:
+        print("samsegmenter: error: the computer has too little free memory for this image.", file=sys.stderr)
+        sys.exit(1)
     sys.exit(0)
+
+
+def _leave(*_: Any) -> NoReturn:
+    print("samsegmenter: interrupted; nothing was written.", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def _version(asked: bool) -> None:
@@ -85,7 +93,7 @@ def _range(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     first, colon, last = text.partition(":")
-    if not (colon and first.strip().isdigit() and last.strip().isdigit()):
+    if not (colon and first.strip().isdecimal() and last.strip().isdecimal()):
         raise typer.BadParameter(f"expected FIRST:LAST, two slice numbers such as 20:85, got {text!r}.")
     return int(first), int(last)
 
@@ -169,6 +177,7 @@ def demo(
     run.seconds["load"] = time.perf_counter() - start
     _propagate(run, None)
     if not _started(run):
+        print("samsegmenter: interrupted before anything was finished; no segmentation was written.", file=sys.stderr)
         sys.exit(INTERRUPTED)
     _write(run, output / "segmentation.seg.nrrd", overlap=False)
     _draw(run, output / "overlay.png")
@@ -205,14 +214,13 @@ def info(
     series: SeriesOption = None,
 ) -> None:
     """Show what an image is and how it would be windowed."""
-    from .frames import automatic_window, looks_like_ct
+    from .frames import looks_like_ct
     from .imageio import list_series, read_volume
 
     listed = list_series(volume) if volume.is_dir() else []
     for each in listed if len(listed) > 1 else []:
         print(f"series     {each}")
     image = read_volume(volume, series)
-    window = automatic_window(image)
     kind = "RGB" if image.is_rgb else image.modality or ("CT by its values" if looks_like_ct(image) else "not stated")
     print(f"name       {image.name}")
     print(f"voxels     {' x '.join(map(str, image.shape_ijk))} (i, j, k), {image.voxels.dtype}{', RGB' if image.is_rgb else ''}")
@@ -220,7 +228,19 @@ def info(
     print(f"axes       i, j, k run towards {', '.join(image.axis_directions)} (R, L: right, left; A, P: front, back; S, I: up, down)")
     print(f"modality   {kind}")
     print(f"values     {image.voxels.min():g} to {image.voxels.max():g}")
-    print(f"window     {window.low:g} to {window.high:g} (level {window.level:g}, width {window.width:g})")
+    print(f"window     {_window_in_words(image)}")
+
+
+def _window_in_words(image: Volume) -> str:
+    from .frames import CT_PRESETS, automatic_window
+
+    try:
+        window = automatic_window(image)
+    except InputError as error:
+        return f"none: {error}"
+    preset = next((f"CT preset {name}, until prompts show lung or bone" for name, each in CT_PRESETS.items() if each == window), "")
+    why = "colours as they are" if image.is_rgb else preset or "0.5 to 99.5 % of the values"
+    return f"{window.low:g} to {window.high:g} (level {window.level:g}, width {window.width:g}; {why})"
 
 
 # ---------------------------------------------------------------- steps
@@ -293,7 +313,8 @@ def _write(run: Run, path: Path, overlap: bool) -> None:
 
     segments = [SegmentInfo(segment.name, segment.color) for segment in run.session.prompts.segments]
     start = time.perf_counter()
-    write_segmentation(path, run.labels(overlap), run.session.stack.volume, segments)
+    with _interruptible():  # what is finished shall not be lost just before it is safe
+        write_segmentation(path, run.labels(overlap), run.session.stack.volume, segments)
     run.seconds["write"] = time.perf_counter() - start
 
 

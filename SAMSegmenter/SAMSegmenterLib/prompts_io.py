@@ -101,6 +101,8 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file in UTF-8.") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is not usable JSON: its lists are nested too deeply.") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
 

@@ -28,7 +28,7 @@ class Run:
     Attributes:
         session: with what was found.
         mode: "auto", "strict" or "fast".
-        slices: how many slices of passes were computed.
+        slices: on how many slices beside the keyframes segments were looked for, summed over the segments.
         cancelled: whether it was stopped before its end.
         seconds: of stages outside the session.
     """
@@ -49,12 +49,14 @@ class Run:
 
     def propagate(self, slices: tuple[int, int] | None, progress: Progress, cancel: Callable[[], bool]) -> None:
         """Run to the end, or until `cancel()` is true; `progress` is told the slices done and how many there may be."""
-        start, total = time.perf_counter(), self.session.remaining(slices)
-        progress(0, total)
+        start, seen = time.perf_counter(), set()
+        progress(0, self.session.remaining(slices))
         for found in self.session.propagate(slices=slices, cancel=cancel):
-            self.slices += found.source != "prompted"
+            if found.source != "prompted":
+                seen.add((found.segment, found.slice))  # a slice may come again, fused or taken back
+            self.slices = len(seen)
             progress(self.slices, self.slices + self.session.remaining(slices))
-        self.cancelled = cancel()
+        self.cancelled = cancel() and self.session.remaining(slices) > 0
         self.seconds["propagate"] = time.perf_counter() - start
 
     def labels(self, overlap: bool) -> np.ndarray | list[np.ndarray]:
@@ -68,6 +70,7 @@ class Run:
         """What the run used, how long it took, and how far it can be trusted; plain values for JSON."""
         session = self.session.stats()
         spent = self.seconds.get("propagate", 0)
+        voxels = np.bincount(self.session.labelmap().reshape(-1), minlength=len(self.session.prompts.segments) + 1)
         return {
             "version": STATS_VERSION,
             "volume": self.session.stack.volume.name,
@@ -78,10 +81,13 @@ class Run:
             "peak_memory_mb": round(peak_memory_mb(), 1),
             **session,
             "seconds": {**{stage: round(seconds, 4) for stage, seconds in self.seconds.items()}, **session["seconds"]},
-            "segments": [self._segment(segment.name) for segment in self.session.prompts.segments],
+            "segments": [
+                self._segment(label, segment.name, int(voxels[label])) for label, segment in enumerate(self.session.prompts.segments, 1)
+            ],
         }
 
-    def _segment(self, name: str) -> dict[str, Any]:
+    def _segment(self, label: int, name: str, voxels: int) -> dict[str, Any]:
+        voxel_ml = abs(np.linalg.det(self.session.stack.volume.ijk_to_ras[:3, :3])) / 1000
         passes = [
             {"start": report.start, "direction": report.direction, "reached": report.reached, "reason": report.reason}
             for report in self.session.reports()
@@ -89,6 +95,9 @@ class Run:
         ]
         return {
             "name": name,
+            "label": label,
+            "voxels": voxels,
+            "volume_ml": round(voxels * voxel_ml, 3),
             "keyframes": [keyframe.slice for keyframe in self.session.prompts.segment(name).keyframes],
             "passes": passes,
             "trust": {str(index): round(value, 3) for index, value in self.session.trust(name).items()},

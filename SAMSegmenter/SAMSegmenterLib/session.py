@@ -148,7 +148,7 @@ class Session:
         self._pause()
         stopped = cancel or (lambda: False)
         for segment in chosen:
-            for keyframe in segment.keyframes:
+            for keyframe in (each for each in segment.keyframes if first <= each.slice <= last):
                 if stopped():
                     return
                 self._seed(segment.name, keyframe)

@@ -1,13 +1,9 @@
-"""Peak memory by the number of slices: each run in a process of its own, so that peaks do not mix.
-
-    python Testing/benchmarks/memory.py ours 200
-"""
+"""Peak memory by the number of slices: each run in a process of its own, so that peaks do not mix."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 SIZE = 256  # pixels of input
 SIDE = 512  # pixels of a slice
@@ -31,8 +27,6 @@ def growth_beyond_volume_and_cache(peaks: dict[int, float]) -> float:
 
 
 def _main(who: str, slices: int) -> None:
-    here = Path(__file__).parent
-    sys.path[:0] = [str(here), str(here.parent / "library"), str(here.parents[1] / "SAMSegmenter")]
     from networks import random_network
     from phantoms import as_model
     from SAMSegmenterLib.propagation.options import Options

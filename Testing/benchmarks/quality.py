@@ -11,23 +11,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1] / "SAMSegmenter")]
+import numpy as np
+import torch
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-
-from SAMSegmenterLib.frames import FrameStack  # noqa: E402
-from SAMSegmenterLib.imageio import read_labelmap, read_volume  # noqa: E402
-from SAMSegmenterLib.models.loading import load_model  # noqa: E402
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, PromptSet, Segment  # noqa: E402
-from SAMSegmenterLib.propagation.engine import Engine  # noqa: E402
-from SAMSegmenterLib.propagation.fusion import fuse  # noqa: E402
-from SAMSegmenterLib.propagation.options import Options  # noqa: E402
-from SAMSegmenterLib.propagation.results import SliceResult  # noqa: E402
-from SAMSegmenterLib.session import Session  # noqa: E402
+from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.imageio import read_labelmap, read_volume
+from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, PromptSet, Segment
+from SAMSegmenterLib.propagation.engine import Engine
+from SAMSegmenterLib.propagation.fusion import fuse
+from SAMSegmenterLib.propagation.options import Options
+from SAMSegmenterLib.propagation.results import SliceResult
+from SAMSegmenterLib.session import Session
 
 LEAST_SLICES, LEAST_PIXELS = 6, 60
 BEYOND = 15  # slices behind an object's end that a pass may still spoil
@@ -80,7 +78,7 @@ def between_keyframes(case: Case) -> Iterator[tuple[SliceResult, SliceResult, fl
     engine = Engine(load_model(), case.stack, Options(precision="float32", early_stop=False), torch.device("cpu"))
     seeds = {index: engine.seed(Keyframe(index, mask=MaskPrompt(case.mask[index]))) for index in marks if case.mask[index].any()}
     marks = list(seeds)
-    for below, above in zip(marks, marks[1:], strict=False):
+    for below, above in pairwise(marks):
         forward, backward = engine.track(seeds[below], 1, above - 1), engine.track(seeds[above], -1, below + 1)
         while not (forward.finished and backward.finished):
             for _ in engine.advance([forward, backward]):

@@ -1,11 +1,11 @@
 """Benchmarks: ours against upstream's predictor, side by side in one run; ratios, since machines differ.
 
-    python Testing/benchmarks/run.py                 about five minutes on two CPU cores
-    python Testing/benchmarks/run.py --full          also 1024 px and 96 slices, about half an hour
-    python Testing/benchmarks/run.py --memory        also peak memory from 24 to 800 slices, about ten minutes
-    python Testing/benchmarks/run.py --device cuda   on a GPU
+    make benchmark                             about three minutes on two CPU cores
+    make benchmark OPTIONS=--full              also 1024 px and 96 slices, about half an hour
+    make benchmark OPTIONS=--memory            also peak memory from 24 to 800 slices, about a quarter of an hour
+    make benchmark OPTIONS="--device cuda"     on a GPU
 
-Writes benchmark.json and benchmark.png into the folder given by --output (default: benchmark).
+which is `python Testing/benchmarks/run.py OPTIONS` with Testing/library in PYTHONPATH. Writes benchmark.json and benchmark.png into the folder given by --output (default: benchmark).
 """
 
 from __future__ import annotations
@@ -14,23 +14,19 @@ import argparse
 import json
 import os
 import platform
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
-os.environ.setdefault("TQDM_DISABLE", "1")
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "library"), str(HERE.parents[1] / "SAMSegmenter")]
+import matplotlib
+import torch
+from matplotlib import pyplot as plt
 
-import matplotlib  # noqa: E402
-import torch  # noqa: E402
+from memory import growth_beyond_volume_and_cache, measure, volume_mb
+from previews import click_to_preview
+from speed import Row, compare
 
-from memory import growth_beyond_volume_and_cache, measure, volume_mb  # noqa: E402
-from previews import click_to_preview  # noqa: E402
-from speed import Row, compare  # noqa: E402
-
+os.environ.setdefault("TQDM_DISABLE", "1")  # upstream draws progress bars
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 SLICES = {"ours": (24, 100, 200, 400, 800), "upstream": (24, 100, 200)}
 

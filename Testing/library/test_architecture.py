@@ -10,7 +10,7 @@ import pytest
 import SAMSegmenterLib
 
 ROOT = Path(SAMSegmenterLib.__file__).parent
-HOSTS = {"slicer", "qt", "ctk", "vtk", "PySide6", "PythonQt", "trame"}
+HOSTS = {"slicer", "qt", "ctk", "vtk", "PySide2", "PySide6", "PythonQt", "trame"}
 
 # From the ground up: a module may import what stands in its own layer or below it.
 LAYERS = [
@@ -21,10 +21,14 @@ LAYERS = [
     {"imageio", "overlay"},
     {"cli"},
 ]
+# The plain types need no more than this.
+PLAIN = LAYERS[0] - {"usage"}
+PLAIN_NEEDS = {"numpy", "PIL", *sys.stdlib_module_names}
 # Only here may these libraries be imported.
 HOMES = {
     "SimpleITK": {"imageio"},
     "pydicom": {"imageio"},
+    "psutil": {"usage"},
     "typer": {"cli"},
     "rich": {"cli"},
     "torch": {"models", "propagation"},
@@ -73,8 +77,15 @@ def test_imports_point_downwards(path):
 def test_outside_libraries_stay_at_home(path):
     outside, _ = imports(path)
     assert not outside & HOSTS, f"{path} imports a host"
+    assert ROOT.name not in outside, f"{path} imports the library by its name, past the check of the layers"
     strangers = {name for name in outside & HOMES.keys() if part(path) not in HOMES[name]}
     assert not strangers, f"{path} imports {strangers}"
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if part(path) in PLAIN], ids=str)
+def test_plain_types_need_numpy_and_pillow_only(path):
+    outside, _ = imports(path)
+    assert outside <= PLAIN_NEEDS, f"{path} imports {outside - PLAIN_NEEDS}"
 
 
 def test_models_do_not_know_what_they_are_used_for():

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from phantoms import ball
 
+from phantoms import ball
 from SAMSegmenterLib.errors import InputError, OutputError
 from SAMSegmenterLib.frames import FrameStack, Window
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment

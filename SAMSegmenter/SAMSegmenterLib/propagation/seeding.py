@@ -146,7 +146,9 @@ class Seeder:
         if self._options.size:
             return self._options.size
         model = self._runner.model
-        most = CPU_LARGEST if self._runner.device.type == "cpu" else max(model.sizes)
-        suitable = [size for size in model.sizes if LEAST_OF_NATIVE * model.native_size <= size <= min(MOST_OF_NATIVE * model.native_size, most)]
+        least, most = LEAST_OF_NATIVE * model.native_size, MOST_OF_NATIVE * model.native_size
+        if self._runner.device.type == "cpu":
+            most = min(most, CPU_LARGEST)
+        suitable = [size for size in model.sizes if least <= size <= most]
         pixels = side_mm / min(self._stack.spacing_mm)
-        return next((size for size in suitable if size >= pixels), suitable[-1])
+        return next((size for size in suitable if size >= pixels), max(suitable, default=min(model.sizes)))
