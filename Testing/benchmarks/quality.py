@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import torch
 
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
-from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.models.loading import Model, load_model
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, PromptSet, Segment
 from SAMSegmenterLib.propagation.engine import Engine
 from SAMSegmenterLib.propagation.fusion import fuse
@@ -40,6 +41,11 @@ class Case:
     stack: FrameStack
     mask: np.ndarray
     slices: np.ndarray
+
+
+@cache
+def model() -> Model:
+    return load_model()
 
 
 def cases(folder: Path, name: str) -> list[Case]:
@@ -63,7 +69,7 @@ def from_one_slice(case: Case, options: Options, kind: str) -> float:
     rows, columns = np.nonzero(case.mask[middle])
     box = Box(columns.min() - 0.5, rows.min() - 0.5, columns.max() + 0.5, rows.max() + 0.5)
     keyframe = Keyframe(middle, mask=MaskPrompt(case.mask[middle])) if kind == "mask" else Keyframe(middle, box=box)
-    session = Session(case.stack, load_model(), options, "cpu", PromptSet((Segment("object", (keyframe,)),)))
+    session = Session(case.stack, model(), options, "cpu", PromptSet((Segment("object", (keyframe,)),)))
     for _ in session.propagate(slices=(int(first), int(last))):
         pass
     truth, found = case.mask.copy(), session.segment_volume("object")
@@ -75,7 +81,7 @@ def from_one_slice(case: Case, options: Options, kind: str) -> float:
 def between_keyframes(case: Case) -> Iterator[tuple[SliceResult, SliceResult, float, np.ndarray]]:
     """Both passes' results, the nearness and the truth for every slice between the painted ones."""
     marks = sorted({int(case.slices[round((len(case.slices) - 1) * part)]) for part in KEYFRAMES_AT})
-    engine = Engine(load_model(), case.stack, Options(precision="float32", early_stop=False), torch.device("cpu"))
+    engine = Engine(model(), case.stack, Options(precision="float32", early_stop=False), torch.device("cpu"))
     seeds = {index: engine.seed(Keyframe(index, mask=MaskPrompt(case.mask[index]))) for index in marks if case.mask[index].any()}
     marks = list(seeds)
     for below, above in pairwise(marks):
@@ -127,11 +133,9 @@ def options_table(groups: dict[str, list[Case]]) -> None:
         "as used": used,
         "region never moves": replace(used, follow="fixed"),
         "restart when the region moves": replace(used, follow="restart"),
-        "whole slices": replace(used, region=False),
         "no early stop": replace(used, early_stop=False),
         "2 memories instead of 6 (fast)": replace(used, recent=2),
-        "margin 1.3": replace(used, margin=1.3),
-        "margin 2": replace(used, margin=2.0),
+        "whole slices": replace(used, region=False),
     }
     print(f"\nFrom one slice, {BEYOND} slices beyond the ends, mean Dice by mask / box\n| options | {' | '.join(groups)} |")
     for title, options in variants.items():

@@ -5,7 +5,8 @@
     make benchmark OPTIONS=--memory            also peak memory from 24 to 800 slices, about a quarter of an hour
     make benchmark OPTIONS="--device cuda"     on a GPU
 
-which is `python Testing/benchmarks/run.py OPTIONS` with Testing/library in PYTHONPATH. Writes benchmark.json and benchmark.png into the folder given by --output (default: benchmark).
+which is `python Testing/benchmarks/run.py OPTIONS` with Testing/library in PYTHONPATH.
+Writes benchmark.json and benchmark.png into the folder given by --output (default: benchmark).
 """
 
 from __future__ import annotations

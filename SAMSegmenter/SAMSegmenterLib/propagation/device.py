@@ -15,7 +15,7 @@ from .network import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed
-TIMED_SIZE = 256  # pixels of the input that is timed
+TIMED_SIZE = 256  # pixels of the input that is timed, if the network's own is not smaller
 TIMING_SECONDS = 0.1
 THREADS_WORTH = 0.75  # more threads a quarter: on a busy computer they wait for each other
 
@@ -107,7 +107,8 @@ def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:
     """The quickest of a few encodings, within a moment: what is to save time must not cost it."""
     device, lowered = execution.device, execution.dtype != torch.float32
     encoder = in_precision(model.image_encoder, execution.dtype) if lowered else model.image_encoder
-    image = torch.zeros(1, 3, TIMED_SIZE, TIMED_SIZE, device=device)
+    size = min(TIMED_SIZE, model.image_size)
+    image = torch.zeros(1, 3, size, size, device=device)
 
     def encode() -> float:
         start = time.perf_counter()

@@ -17,6 +17,7 @@ LOWEST_QUALITY = 0.35  # of the intersection over union that the network expects
 VANISHED = 0.02  # of the keyframe's area: less than this is a speck
 LEAK = 2.0  # times the area on the slice before
 CHANGED = 1.25  # spreads of the keyframe's intensities
+LEAST_TRUST = 0.3  # several small signs together
 LEAST_SPREAD = 4.0  # grey levels; in a flatter object, noise alone would count as change
 
 
@@ -67,12 +68,14 @@ class Finding:
 def examine(keyframe: Appearance, before: Appearance, here: Appearance, score: float, quality: float, overlap: float) -> Finding:
     """Judge one slice of a pass against its keyframe and the slice before."""
     quality = min(max(quality, 0.0), 1.0)
-    doubt = _doubt(keyframe, before, here, score, quality)
     growth = abs(math.log((here.area + 1) / (keyframe.area + 1)))
     change = min(keyframe.change(here), 5.0)
     belief = 1.4 * quality + 1.2 * overlap - 0.85 * change - 1.0 * min(growth, 3.0) - 0.4
-    trust = 0.0 if doubt or not here.area else 1 / (1 + math.exp(-2 * belief))
-    return Finding(here, score, quality, overlap, doubt, trust)
+    trust = 1 / (1 + math.exp(-2 * belief))
+    doubt = _doubt(keyframe, before, here, score, quality)
+    if not doubt and trust < LEAST_TRUST:
+        doubt = f"trust {trust:.2f} below {LEAST_TRUST}"
+    return Finding(here, score, quality, overlap, doubt, 0.0 if doubt else trust)
 
 
 def _doubt(keyframe: Appearance, before: Appearance, here: Appearance, score: float, quality: float) -> str:
