@@ -16,6 +16,7 @@ TILE = 300  # pixels of the longer side of a tile
 GAP = 6
 CAPTION = 22
 LEGEND = 34
+SURROUNDINGS = 0.25  # of the segments' extent, shown on either side of them
 FILL = 0.28  # opacity of a segment inside its contour
 BACKGROUND = (18, 20, 24)
 TEXT = (226, 230, 236)
@@ -38,7 +39,8 @@ def contact_sheet(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, col
         An RGB picture, anterior (or superior) up and the patient's right on the left.
     """
     indices = _chosen(stack, labels, prompts, tiles)
-    drawn = [_tile(stack, labels, prompts, colors, index) for index in indices]
+    screen = _Screen.of(stack, _shown_part(stack, labels, prompts))
+    drawn = [_tile(stack, screen, labels, prompts, colors, index) for index in indices]
     columns = min(4, len(drawn))
     rows = -(-len(drawn) // columns)
     width, height = drawn[0].size
@@ -50,16 +52,39 @@ def contact_sheet(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, col
 
 
 def _chosen(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, tiles: int) -> list[int]:
-    """The keyframes (as many as leave room) and slices spread over what is segmented."""
+    """The keyframes (as many as leave room) and slices spread over what is segmented, up to `tiles`."""
     shown = [index for index in range(len(stack)) if stack.place(labels, index).any()] or list(range(len(stack)))
-    marked = sorted({keyframe.slice for segment in prompts.segments for keyframe in segment.keyframes})[: tiles // 2]
-    free = tiles - len(marked)
-    spread = {shown[round(n)] for n in np.linspace(0, len(shown) - 1, free)} if free > 0 else set()
-    return sorted(spread | set(marked))
+    chosen = set(sorted({keyframe.slice for segment in prompts.segments for keyframe in segment.keyframes})[: max(1, tiles // 2)])
+    best = chosen
+    for count in range(1, len(shown) + 1):
+        spread = chosen | {shown[round(n)] for n in np.linspace(0, len(shown) - 1, count)}
+        if len(spread) <= tiles:
+            best = spread
+    return sorted(best)
 
 
-def _tile(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, colors: Sequence[Color], index: int) -> Image.Image:
-    screen = _Screen.of(stack)
+def _shown_part(stack: FrameStack, labels: np.ndarray, prompts: PromptSet) -> tuple[slice, slice]:
+    """Rows and columns around everything segmented and marked, with some of what surrounds it; all if nothing is segmented."""
+    marked = np.zeros(stack.shape, bool)
+    for index in range(len(stack)):
+        marked |= stack.place(labels, index) > 0
+    if not marked.any():
+        return slice(0, stack.shape[0]), slice(0, stack.shape[1])
+    for keyframe in (keyframe for segment in prompts.segments for keyframe in segment.keyframes):
+        x, y = np.rint(keyframe.positions()).astype(int).T
+        marked[np.clip(y, 0, stack.shape[0] - 1), np.clip(x, 0, stack.shape[1] - 1)] = True
+    parts = []
+    for axis in (1, 0):
+        inside, available = np.flatnonzero(marked.any(axis)), marked.shape[1 - axis]
+        first, end = int(inside[0]), int(inside[-1]) + 1
+        around = round(SURROUNDINGS * (end - first)) + available // 20
+        parts.append(slice(max(0, first - around), min(available, end + around)))
+    return parts[0], parts[1]
+
+
+def _tile(
+    stack: FrameStack, screen: _Screen, labels: np.ndarray, prompts: PromptSet, colors: Sequence[Color], index: int
+) -> Image.Image:
     grey = screen.image(stack.frame(index), Image.Resampling.BICUBIC).convert("RGB")
     picture = np.asarray(grey, np.float32)
     label = stack.place(labels, index)
@@ -87,28 +112,29 @@ def _tinted(picture: np.ndarray, coverage: np.ndarray, color: np.ndarray) -> np.
 
 @dataclass(frozen=True)
 class _Screen:
-    """How a slice lies on the screen: `transposed` first, then `mirrored` and `upended`, then scaled to `size`."""
+    """How a `part` of a slice lies on the screen: `transposed` first, then `mirrored` and `upended`, then scaled to `size`."""
 
-    shape: tuple[int, int]
+    part: tuple[slice, slice]
     transposed: bool
     mirrored: bool
     upended: bool
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, stack: FrameStack) -> _Screen:
+    def of(cls, stack: FrameStack, part: tuple[slice, slice]) -> _Screen:
         steps = stack.to_ijk(0, (1, 0)), stack.to_ijk(0, (0, 1)), stack.to_ijk(1, (0, 0))
         x, y, time = (stack.volume.ijk_to_ras[:3, :3] @ step for step in steps)
         right, down = (_direction(letter) for letter in SCREEN["RAS"[int(np.abs(time).argmax())]])
         transposed = abs(y @ right) / np.linalg.norm(y) > abs(x @ right) / np.linalg.norm(x)
         across, along = (y, x) if transposed else (x, y)
-        rows, columns = stack.shape[::-1] if transposed else stack.shape
+        rows, columns = (each.stop - each.start for each in (part[::-1] if transposed else part))
         x_mm, y_mm = stack.spacing_mm[::-1] if transposed else stack.spacing_mm
         scale = TILE / max(columns * x_mm, rows * y_mm)
         size = max(1, round(columns * x_mm * scale)), max(1, round(rows * y_mm * scale))
-        return cls(stack.shape, transposed, bool(across @ right < 0), bool(along @ down < 0), size)
+        return cls(part, transposed, bool(across @ right < 0), bool(along @ down < 0), size)
 
     def image(self, pixels: np.ndarray, filter: Image.Resampling) -> Image.Image:
+        pixels = pixels[self.part]
         pixels = np.swapaxes(pixels, 0, 1) if self.transposed else pixels
         pixels = pixels[:, ::-1] if self.mirrored else pixels
         pixels = pixels[::-1] if self.upended else pixels
@@ -116,8 +142,9 @@ class _Screen:
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """A slice position in tile pixels."""
-        rows, columns = self.shape
-        across, down = (x + 0.5) / columns, (y + 0.5) / rows
+        rows, columns = self.part
+        across = (x + 0.5 - columns.start) / (columns.stop - columns.start)
+        down = (y + 0.5 - rows.start) / (rows.stop - rows.start)
         across, down = (down, across) if self.transposed else (across, down)
         across, down = 1 - across if self.mirrored else across, 1 - down if self.upended else down
         return across * self.size[0], down * self.size[1] + CAPTION
