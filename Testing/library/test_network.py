@@ -7,7 +7,8 @@ import torch
 from networks import random_network
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.propagation.memory import MemoryBank
-from SAMSegmenterLib.propagation.network import Network, in_precision, resized
+from SAMSegmenterLib.propagation.network import Network
+from SAMSegmenterLib.propagation.rewrites import in_precision, resized
 
 SIZE = 128
 GRID = SIZE // 16

@@ -11,7 +11,7 @@ import torch
 from sam2.modeling.sam2_base import SAM2Base
 
 from ..errors import InputError
-from .network import in_precision
+from .rewrites import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed

@@ -15,7 +15,6 @@ for equality with upstream's predictor:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -24,14 +23,14 @@ import torch
 import torch.nn.functional as F
 from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from sam2.modeling.sam2_utils import get_1d_sine_pe
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..errors import CheckpointError
+from .attention import MemoryAttention
 from .memory import Memory, Recall
+from .rewrites import check_supported, fold_neck, in_precision, resized, with_constant_position
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-QUERIES_AT_ONCE = 256  # keeps a block of attention weights within a CPU's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +105,7 @@ class Network:
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
-        _check_supported(model)
+        check_supported(model)
         self.size, self.device, self.dtype = size, torch.device(device), dtype
         self.grid = size // model.backbone_stride
         self.model = resized(model, size)
@@ -129,24 +128,23 @@ class Network:
         with self._precision():
             fine, middle, coarse = self._pyramid((images - self._mean) / self._std)
             start = coarse.flatten(2).transpose(1, 2).float() + self._image_position
-            tokens = self._self_attention(self._layers[0], start)
+            tokens = self._attention.begin(start)
         parts = zip(fine.split(1), middle.split(1), coarse.split(1), tokens.split(1), strict=True)
         return [Features(*(tensor.contiguous() for tensor in part)) for part in parts]
 
     @torch.inference_mode()
-    def prompt(self, features: Features, points: np.ndarray, labels: np.ndarray, hint: Tensor | None = None) -> Decoded:
+    def prompt(self, features: Features, points: np.ndarray, labels: np.ndarray) -> Decoded:
         """Decode prompts on a slice by themselves, without memory.
 
         Args:
             features: of the prompted view.
             points: ``(n, 2)`` input pixels, centres at integers.
             labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the top left and bottom right corner of a box.
-            hint: ``(1, 1, size/4, size/4)`` logits of an earlier mask to refine.
         """
         coarse = features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
         coords = torch.as_tensor(points, dtype=torch.float32, device=self.device)[None]
         kinds = torch.as_tensor(labels, dtype=torch.int32, device=self.device)[None]
-        sparse, dense = self._prompt_encoder(coords, kinds, hint)
+        sparse, dense = self._prompt_encoder(coords, kinds)
         several = self.model._use_multimask(True, {"point_labels": kinds})
         with self._precision():
             return self._decode(coarse, features.fine, features.middle, sparse, dense, several)
@@ -212,10 +210,9 @@ class Network:
         blank = torch.zeros(1, 1, 2, device=self.device), -torch.ones(1, 1, dtype=torch.int32, device=self.device)
         self._no_points, self._no_mask = model.sam_prompt_encoder(points=blank, boxes=None, masks=None)
         running = model if self.dtype == torch.float32 else in_precision(model, self.dtype)
-        running = _with_constant_position(running, self.size)
-        layers = zip(model.memory_attention.layers, running.memory_attention.layers, strict=True)
-        self._layers = [_AttentionLayer(exact, module, grid, self.dtype) for exact, module in layers]
-        self._folded = _fold_neck(model, self.dtype)
+        running = with_constant_position(running, self.size)
+        self._attention = MemoryAttention(model, running, grid, self.dtype)
+        self._folded = fold_neck(model, self.dtype)
         self.model = running
 
     def _precision(self) -> torch.autocast:
@@ -242,28 +239,8 @@ class Network:
             memory, position, pointers = self._gather(recalls, slices)
             memory, keyed = memory.to(self.dtype), (memory + position).to(self.dtype)
             x = torch.cat([each.tokens for each in features]).float()
-            for number, layer in enumerate(self._layers):
-                if number:
-                    x = self._self_attention(layer, x)
-                x = self._cross_attention(layer, x, memory, keyed, pointers)
-                x = x + layer.module.linear2(F.relu(layer.module.linear1(layer.module.norm3(x))))
-            x = self.model.memory_attention.norm(x)
+            x = self._attention.finish(x, memory, keyed, pointers)
         return x.transpose(1, 2).reshape(len(features), self.channels, self.grid, self.grid)
-
-    def _self_attention(self, layer: _AttentionLayer, x: Tensor) -> Tensor:
-        attention = layer.module.self_attn
-        normed = layer.module.norm1(x)
-        query = layer.rotate(F.linear(normed, *layer.self_query))
-        key = layer.rotate(F.linear(normed, *layer.self_key))
-        value = attention.v_proj(normed)
-        return x + attention.out_proj(_attention(query, key, value))
-
-    def _cross_attention(self, layer: _AttentionLayer, x: Tensor, memory: Tensor, keyed: Tensor, pointers: int) -> Tensor:
-        query = layer.rotate(F.linear(layer.module.norm2(x), *layer.cross_query))
-        key = F.linear(keyed, *layer.cross_key)
-        spatial = key.shape[1] - pointers
-        key[:, :spatial] = layer.rotate(key[:, :spatial])
-        return x + F.linear(_attention(query, key, memory), *layer.cross_output)
 
     def _gather(self, recalls: Sequence[Recall], slices: int) -> tuple[Tensor, Tensor, int]:
         """Memories ``(B, M, c)`` of all objects, their positions ``(1, M, c)``, and how many are pointers."""
@@ -300,15 +277,10 @@ class Network:
 
     # ------------------------------------------------------------------ prompt encoder and mask decoder
 
-    def _prompt_encoder(self, points: Tensor, labels: Tensor, hint: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _prompt_encoder(self, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         # Outside autocast on purpose: 8 bits of a coordinate would move a click by whole pixels.
-        encoder = self.model.sam_prompt_encoder
         with torch.autocast(self.device.type, enabled=False):
-            sparse, dense = encoder(points=(points, labels), boxes=None, masks=None)
-        if hint is not None:
-            with self._precision():
-                dense = encoder.mask_downscaling(hint.clamp(-32, 32))
-        return sparse, dense
+            return self.model.sam_prompt_encoder(points=(points, labels), boxes=None, masks=None)
 
     def _decode(self, coarse: Tensor, fine: Tensor, middle: Tensor, sparse: Tensor, dense: Tensor, several: bool) -> Decoded:
         model, batch = self.model, len(coarse)
@@ -349,133 +321,6 @@ class Network:
         return kept + (1 - present) * model.no_obj_ptr
 
 
-class _AttentionLayer:
-    """One layer of memory attention, with its projections rewritten for real-valued rotary encoding.
-
-    The new weights are made from `exact` (float32) and kept in `dtype`; `module` is the same layer as it runs.
-    """
-
-    def __init__(self, exact: nn.Module, module: nn.Module, grid: int, dtype: torch.dtype) -> None:
-        self.module = module
-        own, cross = exact.self_attn, exact.cross_attn_image
-        width = own.internal_dim
-        # complex pairs (0, 1), (2, 3), ... become two halves, so that rotation needs no complex numbers
-        order = torch.cat([torch.arange(0, width, 2), torch.arange(1, width, 2)]).to(own.q_proj.weight.device)
-        scale = width**-0.5
-        self.self_query, self.self_key = _rows(own.q_proj, order, dtype, scale), _rows(own.k_proj, order, dtype)
-        self.cross_query, self.cross_key = _rows(cross.q_proj, order, dtype, scale), _rows(cross.k_proj, order, dtype)
-        output, value = cross.out_proj, cross.v_proj
-        self.cross_output = (output.weight @ value.weight).to(dtype), (output.weight @ value.bias + output.bias).to(dtype)
-        turns = own.compute_cis(end_x=grid, end_y=grid).to(order.device)
-        self.cosine, self.sine = turns.real.to(dtype), turns.imag.to(dtype)
-
-    def rotate(self, x: Tensor) -> Tensor:
-        """Rotary encoding of ``(B, r * T, C)``, repeated for each of r memories."""
-        batch, count, width = x.shape
-        pairs = x.view(batch, -1, len(self.cosine), 2, width // 2)
-        real, imaginary = pairs.unbind(-2)
-        turned = torch.empty_like(pairs)
-        torch.mul(real, self.cosine, out=turned[..., 0, :]).addcmul_(imaginary, self.sine, value=-1)
-        torch.mul(real, self.sine, out=turned[..., 1, :]).addcmul_(imaginary, self.cosine)
-        return turned.view(batch, count, width)
-
-
-def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Single-head attention ``(B, N, C), (B, M, C), (B, M, c) -> (B, N, c)``; the query is already scaled."""
-    if value.shape[-1] == query.shape[-1] or query.device.type != "cpu":
-        return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
-    # The CPU's fused kernel takes only values as wide as the keys, so the blocks are made here.
-    result = torch.empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
-    for number in range(len(query)):
-        for start in range(0, query.shape[1], QUERIES_AT_ONCE):
-            block = slice(start, start + QUERIES_AT_ONCE)
-            weights = torch.softmax(F.linear(query[number, block], key[number]), -1, dtype=torch.float32)
-            result[number, block] = weights.to(value.dtype) @ value[number]
-    return result
-
-
-def resized(model: SAM2Base, size: int) -> SAM2Base:
-    """`model` for another input size: the same weights, shared, with the few attributes that state the size changed."""
-    if size == model.image_size:
-        return model
-    if size % 32:
-        raise CheckpointError(f"input size {size}: expected a multiple of 32.")
-    grid = size // model.backbone_stride
-    encoder = _shallow(model.sam_prompt_encoder)
-    encoder.input_image_size, encoder.image_embedding_size = (size, size), (grid, grid)
-    encoder.mask_input_size = (4 * grid, 4 * grid)
-    other = _shallow(model)
-    other.image_size, other.sam_image_embedding_size = size, grid
-    other.sam_prompt_encoder = encoder
-    return other
-
-
-def _with_constant_position(model: SAM2Base, size: int) -> SAM2Base:
-    """`model` with the position embedding of its trunk, a bicubic enlargement, computed once."""
-    other = _shallow(model)
-    other.image_encoder = _shallow(model.image_encoder)
-    trunk = other.image_encoder.trunk = _shallow(model.image_encoder.trunk)
-    side = size // trunk.patch_embed.proj.stride[0]
-    position = trunk._get_pos_embed((side, side))
-    trunk._get_pos_embed = lambda _: position
-    return other
-
-
-def in_precision(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of `module` whose matrix weights are kept in `dtype`, which spares autocast the cast on every call.
-
-    Norms, embeddings and tokens stay float32, as autocast would have them.
-    """
-    memo = {id(tensor): nn.Parameter(tensor.to(dtype), requires_grad=False) for tensor in _matrix_weights(module)}
-    return copy.deepcopy(module, memo)
-
-
-def _matrix_weights(module: nn.Module) -> list[Tensor]:
-    kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-    return [tensor for part in module.modules() if isinstance(part, kinds) for tensor in part.parameters(recurse=False)]
-
-
-def _shallow(module: nn.Module) -> nn.Module:
-    twin = copy.copy(module)
-    twin._modules = dict(module._modules)
-    return twin
-
-
 def _tokens(maps: Tensor) -> Tensor:
     """``(B, C, H, W) -> (B, H * W, C)``."""
     return maps.flatten(2).transpose(1, 2)
-
-
-def _rows(linear: nn.Linear, order: Tensor, dtype: torch.dtype, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    return (linear.weight[order] * scale).to(dtype), (linear.bias[order] * scale).to(dtype)
-
-
-def _fold_neck(model: SAM2Base, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]] | None:
-    """Weights from the trunk's two finest levels straight to the decoder's features; None where the neck differs."""
-    neck, decoder = model.image_encoder.neck, model.sam_mask_decoder
-    usual = len(neck.convs) == 4 and neck.fpn_top_down_levels == [2, 3] and neck.fuse_type == "sum"
-    if not (usual and neck.fpn_interp_model == "nearest" and model.image_encoder.scalp == 1):
-        return None
-    pairs = (neck.convs[3].conv, decoder.conv_s0), (neck.convs[2].conv, decoder.conv_s1)
-    folded = []
-    for first, second in pairs:
-        weight = second.weight.flatten(1) @ first.weight.flatten(1)
-        bias = second.weight.flatten(1) @ first.bias + second.bias
-        folded.append((weight[:, :, None, None].to(dtype), bias.to(dtype)))
-    return folded
-
-
-def _check_supported(model: SAM2Base) -> None:
-    layer = model.memory_attention.layers[0]
-    usual = (
-        model.use_high_res_features_in_sam
-        and model.directly_add_no_mem_embed
-        and model.use_mask_input_as_output_without_sam
-        and layer.self_attn.num_heads == layer.cross_attn_image.num_heads == 1
-        and layer.pos_enc_at_cross_attn_keys
-        and not layer.pos_enc_at_cross_attn_queries
-        and not layer.pos_enc_at_attn
-        and model.num_maskmem > 1
-    )
-    if not usual:
-        raise CheckpointError("this network's configuration differs from SAM 2's in ways that are not supported.")

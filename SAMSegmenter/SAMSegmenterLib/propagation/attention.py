@@ -1,0 +1,113 @@
+"""SAM 2's memory attention in fewer operations; see `network` for what is rewritten and why it is exact."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor, nn
+
+QUERIES_AT_ONCE = 256  # keeps a block of attention weights within a CPU's cache
+
+
+class MemoryAttention:
+    """The memory attention of a network for a square of `grid` x `grid` tokens.
+
+    Args:
+        exact: the network in float32, of which the new weights are made.
+        running: the same network as it runs, in `dtype`.
+    """
+
+    def __init__(self, exact: SAM2Base, running: SAM2Base, grid: int, dtype: torch.dtype) -> None:
+        layers = zip(exact.memory_attention.layers, running.memory_attention.layers, strict=True)
+        self._layers = [_Layer(original, module, grid, dtype) for original, module in layers]
+        self._norm = running.memory_attention.norm
+
+    def begin(self, tokens: Tensor) -> Tensor:
+        """The first self-attention, of image tokens ``(B, T, C)``: it knows nothing of memories."""
+        return self._layers[0].attend_to_itself(tokens)
+
+    def finish(self, begun: Tensor, memory: Tensor, keyed: Tensor, pointers: int) -> Tensor:
+        """Everything after `begin`.
+
+        Args:
+            begun: ``(B, T, C)`` float32, from `begin`.
+            memory: ``(B, M, c)`` values, the last `pointers` of them object pointers.
+            keyed: the same with their positions added.
+
+        Returns:
+            Tokens conditioned on the memories, ``(B, T, C)``.
+        """
+        x = begun
+        for number, layer in enumerate(self._layers):
+            if number:
+                x = layer.attend_to_itself(x)
+            x = layer.attend_to_memory(x, memory, keyed, pointers)
+            x = layer.think(x)
+        return self._norm(x)
+
+
+class _Layer:
+    """One layer of memory attention, with its projections rewritten for real-valued rotary encoding.
+
+    The new weights are made from `exact` (float32) and kept in `dtype`; `module` is the same layer as it runs.
+    """
+
+    def __init__(self, exact: nn.Module, module: nn.Module, grid: int, dtype: torch.dtype) -> None:
+        self.module = module
+        own, cross = exact.self_attn, exact.cross_attn_image
+        width = own.internal_dim
+        # complex pairs (0, 1), (2, 3), ... become two halves, so that rotation needs no complex numbers
+        order = torch.cat([torch.arange(0, width, 2), torch.arange(1, width, 2)]).to(own.q_proj.weight.device)
+        scale = width**-0.5
+        self.self_query, self.self_key = _rows(own.q_proj, order, dtype, scale), _rows(own.k_proj, order, dtype)
+        self.cross_query, self.cross_key = _rows(cross.q_proj, order, dtype, scale), _rows(cross.k_proj, order, dtype)
+        output, value = cross.out_proj, cross.v_proj
+        self.cross_output = (output.weight @ value.weight).to(dtype), (output.weight @ value.bias + output.bias).to(dtype)
+        turns = own.compute_cis(end_x=grid, end_y=grid).to(order.device)
+        self.cosine, self.sine = turns.real.to(dtype), turns.imag.to(dtype)
+
+    def attend_to_itself(self, x: Tensor) -> Tensor:
+        attention = self.module.self_attn
+        normed = self.module.norm1(x)
+        query = self.rotate(F.linear(normed, *self.self_query))
+        key = self.rotate(F.linear(normed, *self.self_key))
+        return x + attention.out_proj(_attention(query, key, attention.v_proj(normed)))
+
+    def attend_to_memory(self, x: Tensor, memory: Tensor, keyed: Tensor, pointers: int) -> Tensor:
+        query = self.rotate(F.linear(self.module.norm2(x), *self.cross_query))
+        key = F.linear(keyed, *self.cross_key)
+        spatial = key.shape[1] - pointers  # pointers have no place in the image, so they are not turned
+        key[:, :spatial] = self.rotate(key[:, :spatial])
+        return x + F.linear(_attention(query, key, memory), *self.cross_output)
+
+    def think(self, x: Tensor) -> Tensor:
+        return x + self.module.linear2(F.relu(self.module.linear1(self.module.norm3(x))))
+
+    def rotate(self, x: Tensor) -> Tensor:
+        """Rotary encoding of ``(B, r * T, C)``, repeated for each of r memories."""
+        batch, count, width = x.shape
+        pairs = x.view(batch, -1, len(self.cosine), 2, width // 2)
+        real, imaginary = pairs.unbind(-2)
+        turned = torch.empty_like(pairs)
+        torch.mul(real, self.cosine, out=turned[..., 0, :]).addcmul_(imaginary, self.sine, value=-1)
+        torch.mul(real, self.sine, out=turned[..., 1, :]).addcmul_(imaginary, self.cosine)
+        return turned.view(batch, count, width)
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Single-head attention ``(B, N, C), (B, M, C), (B, M, c) -> (B, N, c)``; the query is already scaled."""
+    if value.shape[-1] == query.shape[-1] or query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
+    # The CPU's fused kernel takes only values as wide as the keys, so the blocks are made here.
+    result = torch.empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
+    for number in range(len(query)):
+        for start in range(0, query.shape[1], QUERIES_AT_ONCE):
+            block = slice(start, start + QUERIES_AT_ONCE)
+            weights = torch.softmax(F.linear(query[number, block], key[number]), -1, dtype=torch.float32)
+            result[number, block] = weights.to(value.dtype) @ value[number]
+    return result
+
+
+def _rows(linear: nn.Linear, order: Tensor, dtype: torch.dtype, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    return (linear.weight[order] * scale).to(dtype), (linear.bias[order] * scale).to(dtype)
