@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from geometry import affines
-from SAMSegmenterLib import imageio
 from SAMSegmenterLib.errors import InputError, OutputError
 from SAMSegmenterLib.imageio import (
     SegmentInfo,
@@ -629,7 +628,7 @@ def test_a_failed_write_leaves_everything_as_it_was(tmp_path, volume, monkeypatc
 
 def test_what_itk_wrote_is_compared_with_what_was_meant(tmp_path, volume, monkeypatch):
     write = sitk.WriteImage
-    monkeypatch.setattr(imageio.sitk, "WriteImage", lambda image, path, **named: write(image * 0, path, **named))
+    monkeypatch.setattr(sitk, "WriteImage", lambda image, path, **named: write(image * 0, path, **named))
     with pytest.raises(OutputError, match="differs"):
         write_segmentation(tmp_path / "a.nii.gz", painted(), volume, LIVER_AND_CYST)
     assert not list(tmp_path.iterdir())

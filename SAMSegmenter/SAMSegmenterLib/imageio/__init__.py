@@ -1,0 +1,70 @@
+"""Images in, segmentations out: NRRD, NIfTI, MetaImage and DICOM folders.
+
+Files are in LPS coordinates, a `Volume` is in RAS; the two are converted here and in `volume` only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import Volume
+from .dicom import Series, choose, is_dicom, list_series, read_dicom_file, read_series, scan
+from .itk import check_exists, read_image, to_volume
+from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
+
+__all__ = [
+    "SegmentInfo",
+    "Series",
+    "check_output",
+    "default_color",
+    "list_series",
+    "read_labelmap",
+    "read_volume",
+    "write_segmentation",
+    "write_volume",
+]
+
+def read_volume(path: Path, series: str | None = None) -> Volume:
+    """Read a 3-D image file, or a series of a DICOM folder.
+
+    Args:
+        path: an image file; a folder of DICOM images; or one DICOM image, which stands for the series it belongs to.
+        series: which series of a DICOM folder: its UID, the beginning of it, or its description.
+
+    Returns:
+        The volume as ``(k, j, i)`` in the file's own type (float64 becomes float32), or as ``(k, j, i, 3)`` uint8 RGB
+        (an alpha channel is dropped). `modality` is set for DICOM only.
+
+    Raises:
+        InputError: the file is missing, empty, truncated, not an image, not 3-D, or has vectors for voxels; the folder
+            has several series and none is chosen; the series mixes images or lacks slices.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_series(choose(scan(path), path, series), path)
+    check_exists(path)
+    if is_dicom(path):
+        return read_dicom_file(path, series)
+    if series is not None:
+        raise InputError(f"{path}: this is not a DICOM folder, so that no series can be chosen in it.")
+    return to_volume(read_image(path), path)
+
+
+def read_labelmap(path: Path) -> Volume:
+    """Read a segmentation as integer labels ``(k, j, i)``: a labelmap in any image format, or a ``.seg.nrrd`` with one layer.
+
+    Raises:
+        InputError: as `read_volume`; or the voxels are colours or fractions.
+    """
+    labelmap = read_volume(path)
+    voxels = labelmap.voxels
+    if labelmap.is_rgb:
+        raise InputError(f"{path}: expected a labelmap, got colours.")
+    if voxels.dtype.kind != "f":
+        return labelmap
+    if not np.array_equal(voxels, np.rint(voxels)) or np.abs(voxels).max() > np.iinfo(np.int32).max:
+        raise InputError(f"{path}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
+    return Volume(voxels.astype(np.int32), labelmap.ijk_to_ras, labelmap.name, labelmap.modality)

@@ -1,0 +1,233 @@
+"""Segmentations and volumes out: NRRD as 3D Slicer opens it, NIfTI, MetaImage."""
+
+from __future__ import annotations
+
+import colorsys
+import gzip
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import InputError, OutputError
+from ..files import replacing
+from ..volume import Volume
+from .itk import read_image
+
+WRITABLE = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
+NIFTI = (".nii", ".nii.gz")
+PALETTE = (
+    (0.87, 0.45, 0.36),
+    (0.39, 0.67, 0.86),
+    (0.95, 0.80, 0.40),
+    (0.45, 0.73, 0.49),
+    (0.70, 0.53, 0.82),
+    (0.93, 0.60, 0.75),
+    (0.35, 0.74, 0.72),
+    (0.80, 0.62, 0.42),
+    (0.58, 0.60, 0.90),
+    (0.72, 0.80, 0.35),
+    (0.84, 0.37, 0.55),
+    (0.91, 0.87, 0.75),
+)
+
+
+@dataclass(frozen=True)
+class SegmentInfo:
+    """How a segment is called and shown; `color` is red, green and blue from 0 to 1, chosen by `default_color` if None."""
+
+    name: str
+    color: tuple[float, float, float] | None = None
+
+
+def default_color(index: int) -> tuple[float, float, float]:
+    """The colour of the segment `index` (from 0) that was given none: a palette, then hues far from each other."""
+    return PALETTE[index] if index < len(PALETTE) else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.6, 0.85)
+
+
+def check_output(path: Path, volume: Volume | None = None) -> None:
+    """Find out before a long run whether its result can be written.
+
+    Args:
+        path: the file that `write_segmentation` will be asked to write.
+        volume: the image, if known; then the free space and its geometry are checked too.
+
+    Raises:
+        InputError: the format is not supported, or cannot hold the geometry.
+        OutputError: the folder is missing or not writable, the path is a folder, or there is too little space.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    if volume is not None and suffix in NIFTI and not _is_orthogonal(volume):
+        raise InputError(f"{path}: NIfTI cannot hold axes that are not at right angles, as {volume.name} has. Write .seg.nrrd or .nrrd.")
+    if path.is_dir():
+        raise OutputError(f"{path}: this is a folder. Give the name of a file.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{path}: this file is write-protected. Choose another name.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: there is no such folder. Make it, or choose another one.")
+    try:
+        probe = path.with_name(f".samsegmenter-{uuid.uuid4().hex[:12]}")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot write to this folder ({error.strerror}). Choose another one.") from error
+    if volume is not None:
+        _check_space(path, int(np.prod(volume.shape_ijk)) // (1 if suffix == ".nii" else 20))
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Write an image as ``.nrrd .nii.gz .nii .mha``; the file appears under its name when it is complete.
+
+    Raises:
+        InputError: the format is not supported.
+        OutputError: the file could not be written.
+    """
+    path = Path(path)
+    check_output(path, volume)
+    with replacing(path) as temporary:
+        _write_itk(temporary, volume.voxels, volume)
+
+
+def write_segmentation(path: Path, labels: np.ndarray | Sequence[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo]) -> None:
+    """Write segments as ``.seg.nrrd`` (with names and colours, for 3D Slicer) or as a labelmap (``.nii.gz .nii .nrrd .mha``).
+
+    The file appears under its name when it is complete; if writing fails, what had that name before is left as it was.
+
+    Args:
+        labels: ``(k, j, i)`` uint8 or uint16, where n is the n-th segment (from 1) and 0 none of them; for ``.seg.nrrd`` also
+            a list of such layers, so that segments may overlap; each segment lies in one layer.
+        volume: the image that was segmented; gives the geometry.
+        segments: what labels 1, 2, ... stand for.
+
+    Raises:
+        InputError: the format is not supported, or labels, segments and volume do not fit each other.
+        OutputError: the file could not be written.
+    """
+    path = Path(path)
+    layers = [labels] if isinstance(labels, np.ndarray) else list(labels)
+    suffix = _suffix(path)
+    _check_layers(layers, volume, segments, suffix)
+    check_output(path, volume)
+    fields = _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {}
+    with replacing(path) as temporary:
+        if suffix.endswith(".nrrd"):
+            _write_nrrd(temporary, layers, volume, fields)
+        else:
+            _write_itk(temporary, layers[0], volume)
+
+
+def _suffix(path: Path) -> str:
+    suffix = next((suffix for suffix in WRITABLE if path.name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise InputError(f"{path}: segmentations are written as {', '.join(WRITABLE)}; give the file one of these endings.")
+    return suffix
+
+
+def _is_orthogonal(volume: Volume) -> bool:
+    axes = volume.ijk_to_ras[:3, :3] / volume.spacing_mm
+    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-3))
+
+
+def _check_space(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise OutputError(f"{path}: the disk is full: about {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are free.")
+
+
+def _check_layers(layers: list[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo], suffix: str) -> None:
+    if len(layers) != 1 and suffix != ".seg.nrrd":
+        raise InputError(f"overlapping segments ({len(layers)} layers) can be written as .seg.nrrd only, not as {suffix}.")
+    for layer in layers:
+        if layer.shape != volume.voxels.shape[:3] or layer.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"labels: expected uint8 or uint16 {volume.voxels.shape[:3]}, got {layer.dtype} {layer.shape}.")
+        if layer.max() > len(segments):
+            raise InputError(f"labels: the label {layer.max()} occurs, but there are only {len(segments)} segments.")
+
+
+def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
+    image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim == 4)
+    ijk_to_lps = volume.ijk_to_lps
+    image.SetSpacing(volume.spacing_mm.tolist())
+    image.SetDirection((ijk_to_lps[:3, :3] / volume.spacing_mm).ravel().tolist())
+    image.SetOrigin(ijk_to_lps[:3, 3].tolist())
+    try:
+        sitk.WriteImage(image, str(path), useCompression=path.suffix != ".nii")
+        written = read_image(path)  # ITK reports no error when it writes NIfTI to a full disk
+    except (RuntimeError, InputError) as error:
+        raise OSError("only a part was written; the disk may be full") from error
+    if not np.array_equal(sitk.GetArrayViewFromImage(written), voxels):
+        raise OSError("what was written differs from what should be there")
+
+
+def _write_nrrd(path: Path, layers: list[np.ndarray], volume: Volume, fields: dict[str, str]) -> None:
+    """Write ``(k, j, i)`` layers as one NRRD file: 3-D, or if there are several, 4-D with the layers as the first axis."""
+    dtype = np.result_type(*layers)
+    lps = volume.ijk_to_lps + 0.0  # no negative zeros
+    vectors = [f"({','.join(repr(float(value)) for value in vector)})" for vector in lps[:3].T]
+    listed = len(layers) > 1
+    header = {
+        "type": "unsigned char" if dtype == np.uint8 else "unsigned short",
+        "dimension": str(3 + listed),
+        "space": "left-posterior-superior",
+        "sizes": " ".join(str(n) for n in (*([len(layers)] if listed else []), *volume.shape_ijk)),
+        "space directions": " ".join([*(["none"] if listed else []), *vectors[:3]]),
+        "kinds": "list domain domain domain" if listed else "domain domain domain",
+        "endian": "little",
+        "encoding": "gzip",
+        "space origin": vectors[3],
+    }
+    lines = ["NRRD0004", *(f"{name}: {value}" for name, value in header.items()), *(f"{key}:={value}" for key, value in fields.items())]
+    with path.open("wb") as file:
+        file.write("\n".join([*lines, "", ""]).encode())
+        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=4, mtime=0) as stream:
+            for k in range(volume.shape_ijk[2]):
+                stream.write(np.stack([layer[k] for layer in layers], axis=-1).astype(dtype.newbyteorder("<")).tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _segment_fields(layers: list[np.ndarray], segments: Sequence[SegmentInfo]) -> dict[str, str]:
+    """The NRRD fields by which 3D Slicer knows a segmentation."""
+    i, j, k = (n - 1 for n in layers[0].shape[::-1])
+    fields = {
+        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
+        "Segmentation_ConversionParameters": "",
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+        "Segmentation_SourceRepresentation": "Binary labelmap",
+    }
+    for index, segment in enumerate(segments):
+        layer = _layer_of(index, layers, segment.name)
+        fields |= {
+            f"Segment{index}_Color": " ".join(f"{value:.6g}" for value in segment.color or default_color(index)),
+            f"Segment{index}_ColorAutoGenerated": "0",
+            f"Segment{index}_Extent": f"0 {i} 0 {j} 0 {k}",
+            f"Segment{index}_ID": f"Segment_{index + 1}",
+            f"Segment{index}_LabelValue": str(index + 1),
+            f"Segment{index}_Layer": str(layer),
+            f"Segment{index}_Name": _escaped(segment.name),
+            f"Segment{index}_NameAutoGenerated": "0",
+            f"Segment{index}_Tags": "",
+        }
+    return fields
+
+
+def _layer_of(index: int, layers: list[np.ndarray], name: str) -> int:
+    """The layer that a segment lies in; the first one if it is empty."""
+    if len(layers) == 1:
+        return 0
+    found = [number for number, layer in enumerate(layers) if (layer == index + 1).any()]
+    if len(found) > 1:
+        raise InputError(f"labels: segment {name!r} lies in {len(found)} layers; put it into one.")
+    return found[0] if found else 0
+
+
+def _escaped(text: str) -> str:
+    """A text on one line, as NRRD wants it."""
+    return " ".join(text.split()).replace("\\", "\\\\")
