@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import SAMSegmenterLib
+from networks import random_network
 from phantoms import ball
 from SAMSegmenterLib import cli
 from SAMSegmenterLib.imageio import write_volume
@@ -535,6 +536,13 @@ def test_a_checkpoint_can_be_given_as_a_file(propagate, tmp_path):
     path.write_bytes(shipped().read_bytes())
     assert propagate("--model", path, "--range", "9:11", "--stats", tmp_path / "s.json").code == 0
     assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["model"]["id"] == catalog.default_id()
+
+
+def test_an_official_checkpoint_runs_as_a_file(propagate, tmp_path):
+    """Random weights in the form that SAM 2.1 tiny is published in."""
+    torch.save({"model": random_network("t", 1024).state_dict()}, tmp_path / "sam2.1_hiera_tiny.pt")
+    assert propagate("--model", tmp_path / "sam2.1_hiera_tiny.pt", "--range", "9:11", "--stats", tmp_path / "s.json").code == 0
+    assert json.loads((tmp_path / "s.json").read_text())["model"]["id"] == "sam2.1_hiera_tiny.pt"
 
 
 # ---------------------------------------------------------------- output
