@@ -166,7 +166,6 @@ class View:
         columns, by_column = _bilinear(count, self.left, self.width, slice_shape[1])
         return rows, columns, by_row, by_column
 
-
     def transfer(self, other: View, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Two matrices that bring a ``(count, count)`` map of `other` into this view: ``by_row @ map @ by_column.T``.
 

@@ -51,6 +51,10 @@ class Scribble:
     path: tuple[tuple[float, float], ...]
     positive: bool = True
 
+    def __post_init__(self) -> None:
+        if not len(self.path):
+            raise InputError("scribble: it has no positions. Draw it inside or outside the segment.")
+
 
 @dataclass(frozen=True)
 class Line:

@@ -105,6 +105,8 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: is not usable JSON: its lists are nested too deeply.") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+    except ValueError as error:  # Python refuses whole numbers of thousands of digits
+        raise InputError(f"{path}: is not usable JSON: {error}.") from error
 
 
 def _axis(data: Any, source: str) -> str:
@@ -205,10 +207,12 @@ class _Reader:
         if "file" in data:
             return self.mask_file(data, where, index)
         _only(data, {"shape", "runs"}, where)
-        rows, columns = (int(n) for n in _numbers(data.get("shape"), 2, f"{where}.shape"))
-        wanted = f"the slice's rows and columns, {list(self.stack.shape)}"
-        _expect((rows, columns) == self.stack.shape, f"{where}.shape", wanted, data["shape"])
-        runs = [int(n) for n in _numbers(data.get("runs"), None, f"{where}.runs")]
+        rows, columns = self.stack.shape
+        shape = _numbers(data.get("shape"), 2, f"{where}.shape")
+        _expect(shape == [rows, columns], f"{where}.shape", f"the slice's rows and columns, {[rows, columns]}", data["shape"])
+        lengths = _numbers(data.get("runs"), None, f"{where}.runs")
+        _expect(all(n.is_integer() for n in lengths), f"{where}.runs", "whole numbers", data["runs"])
+        runs = [int(n) for n in lengths]
         complete = min(runs, default=-1) >= 0 and sum(runs) == rows * columns
         _expect(complete, f"{where}.runs", f"lengths that add up to {rows * columns}", sum(runs))
         return MaskPrompt(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(rows, columns))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +25,6 @@ from memory import growth_beyond_volume_and_cache, measure, volume_mb
 from previews import click_to_preview
 from speed import Row, compare
 
-os.environ.setdefault("TQDM_DISABLE", "1")  # upstream draws progress bars
 matplotlib.use("Agg")
 
 SLICES = {"ours": (24, 100, 200, 400, 800), "upstream": (24, 100, 200)}

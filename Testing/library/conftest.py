@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("TQDM_DISABLE", "1")  # upstream draws progress bars
-
 DATA = Path(os.environ.get("SAMSEGMENTER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 

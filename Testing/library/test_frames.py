@@ -75,6 +75,14 @@ def test_slice_pixels_survive_a_trip_to_the_input_and_back(view, xy):
     assert view.to_input(view.to_slice(xy)) == pytest.approx(xy, abs=1e-6)
 
 
+@given(volumes(), AXES, views(), st.data())
+def test_a_voxel_goes_all_the_way_to_the_input_and_back(volume, axis, view, data):
+    stack = FrameStack(volume, axis, GREY)
+    ijk = np.array([data.draw(st.integers(0, n - 1)) for n in volume.shape_ijk])
+    position, xy = stack.from_ras(volume.to_ras(ijk))
+    assert stack.to_ijk(position, view.to_slice(view.to_input(xy))) == pytest.approx(ijk, abs=1e-6)
+
+
 @given(views())
 def test_the_edges_of_a_view_are_the_edges_of_its_input(view):
     assume(not view.upstream_points)
@@ -135,6 +143,19 @@ def test_a_transferred_map_keeps_its_place_in_the_slice():
     by_row, by_column = new.transfer(old, 16)
     expected = new.to_slice(np.stack([np.arange(0, 64, 4) + 1.5] * 2, -1))[:, 0]
     assert (by_row @ x @ by_column.T)[5] == pytest.approx(expected, abs=1e-4)
+
+
+@given(views(), views(), st.integers(2, 12))
+def test_a_transferred_ramp_goes_on_in_the_other_view(new, old, count):
+    def pixels(first, extent):
+        return first + (np.arange(count) + 0.5) * extent / count - 0.5
+
+    x, y = pixels(old.left, old.width), pixels(old.top, old.height)
+    by_row, by_column = new.transfer(old, count)
+    seen_x = np.clip(pixels(new.left, new.width), x[0], x[-1])
+    seen_y = np.clip(pixels(new.top, new.height), y[0], y[-1])
+    ramp = (2 * x + 3 * y[:, None]).astype(np.float32)
+    assert by_row @ ramp @ by_column.T == pytest.approx(2 * seen_x + 3 * seen_y[:, None], abs=1e-3)
 
 
 @given(views())
@@ -219,6 +240,12 @@ def test_a_small_object_on_an_even_background_gets_a_window():
     assert automatic_window(Volume(voxels)) == Window(0, 8)
 
 
+def test_a_large_volume_of_nearly_all_background_gets_a_window():
+    voxels = np.zeros((100, 210, 210), np.uint8)  # so large that statistics skip voxels
+    voxels[50, 100, 101] = 8
+    assert automatic_window(Volume(voxels)) == Window(0, 8)
+
+
 def test_a_window_maps_its_limits_to_black_and_white():
     assert Window.from_level(40, 400).apply(np.array([-1000, -160, 40, 240, 3000])).tolist() == [0, 0, 128, 255, 255]
     assert (Window(-160, 240).level, Window(-160, 240).width) == (40, 400)
@@ -226,8 +253,8 @@ def test_a_window_maps_its_limits_to_black_and_white():
 
 def test_rgb_passes_unchanged(noise):
     rgb = noise.integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
-    stack = FrameStack(Volume(rgb), "j")
-    assert np.array_equal(stack.frame(2), rgb[:, 2])
+    for axis, expected in {"i": rgb[:, :, 2], "j": rgb[:, 2], "k": rgb[2]}.items():
+        assert np.array_equal(FrameStack(Volume(rgb), axis).frame(2), expected)
 
 
 def test_a_constant_volume_is_refused():

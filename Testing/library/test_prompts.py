@@ -7,7 +7,7 @@ import pytest
 
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack, Window
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, check_keyframe
+from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, check_keyframe, intensities_near
 from SAMSegmenterLib.volume import Volume
 
 BOX = Box(2, 3, 10, 12)
@@ -45,6 +45,11 @@ def test_a_line_has_a_length():
     assert Line(0, 0, 3, 4).length == 5
     with pytest.raises(InputError, match="same place"):
         Line(3, 4, 3, 4)
+
+
+def test_a_scribble_has_positions():
+    with pytest.raises(InputError, match="no positions"):
+        Scribble(())
 
 
 def test_a_painted_mask_cannot_be_changed_afterwards():
@@ -143,6 +148,29 @@ def test_prompts_that_do_not_fit_are_refused_by_segment_and_slice(stack, keyfram
     with pytest.raises(InputError, match=message) as error:
         PromptSet((Segment("liver", (keyframe,)),)).check(stack)
     assert str(error.value).startswith(f"segment 'liver', slice {keyframe.slice}: ")
+
+
+@pytest.mark.parametrize(
+    ("keyframe", "x", "y"),
+    [
+        (Keyframe(4, box=Box(2, 2, 10, 10)), (4, 8), (4, 8)),
+        (Keyframe(4, (Point(10, 8), Point(1, 1, positive=False))), (8, 12), (6, 10)),
+        (Keyframe(4, (Point(19.5, 15.5),)), (18, 19), (14, 15)),
+        (Keyframe(4, line=Line(4, 8, 12, 8)), (4, 12), (6, 10)),
+        (Keyframe(4, scribbles=(Scribble(((5, 5), (9, 5))), Scribble(((1, 14),), positive=False))), (3, 11), (3, 7)),
+        (Keyframe(4, (Point(1, 1),), mask=painted()), (5, 8), (4, 7)),
+    ],
+)
+def test_intensities_are_looked_at_where_the_prompts_say_the_segment_is(keyframe, x, y):
+    voxels = np.arange(10 * 16 * 20).reshape(10, 16, 20)
+    near = intensities_near(PromptSet((Segment("liver", (keyframe,)),)), FrameStack(Volume(voxels)))
+    rows, columns = np.unravel_index(near - voxels[4, 0, 0], (16, 20))
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (*x, *y)
+    assert len(near) == (x[1] - x[0] + 1) * (y[1] - y[0] + 1)
+
+
+def test_without_prompts_there_are_no_intensities_near(stack):
+    assert intensities_near(PromptSet((Segment("liver"),)), stack).size == 0
 
 
 def test_something_must_be_marked(stack):

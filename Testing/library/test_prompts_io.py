@@ -216,9 +216,25 @@ def test_a_mask_file_needs_a_reader(stack):
         prompts_from_dict(document, stack)
 
 
+def test_one_keyframe_may_have_points_a_box_and_a_mask_from_memory(stack, written, tmp_path):
+    marks = {"points": [[6, 4, 1], [1, 1, 0]], "box": [9, 7, 3, 2], "mask": {"file": "masks/m.nii.gz", "value": 5}}
+    path = written({"version": 1, "axis": "k", "space": "ijk", "segments": [{"name": "liver", "keyframes": [{"slice": 5, **marks}]}]})
+    labels, asked = np.zeros(SHAPE, np.uint8), []
+    labels[5, 2:6, 4:9] = 5
+
+    def from_memory(file):
+        asked.append(file)
+        return Volume(labels)
+
+    (keyframe,) = read_prompts(path, stack, from_memory).segments[0].keyframes
+    assert asked == [tmp_path / "masks" / "m.nii.gz"]
+    assert keyframe == Keyframe(5, (Point(6, 4), Point(1, 1, False)), Box(3, 2, 9, 7), mask=MaskPrompt(labels[5]))
+
+
 # ---------------------------------------------------------------- what can be wrong
 
 ABSENT = object()
+ONE_POINT = '{"version": 1, "segments": [{"name": "liver", "keyframes": [{"slice": 4, "points": [[%s, 5, 1]]}]}]}'
 SEGMENT = ("segments", 0)
 FIRST = (*SEGMENT, "keyframes", 0)
 MASK = (*SEGMENT, "keyframes", 1, "mask")
@@ -274,6 +290,8 @@ MASK = (*SEGMENT, "keyframes", 1, "mask")
         (MASK, {"file": "a.nrrd", "label": 1}, r"mask: unknown field 'label'"),
         ((*MASK, "shape"), [-12, -15], r"mask\.shape: expected the slice's rows and columns, \[12, 15\], got \[-12, -15\]"),
         ((*MASK, "shape"), [1e6, 1e6], r"mask\.shape: expected the slice's"),
+        ((*MASK, "shape"), [12.5, 15], r"mask\.shape: expected the slice's"),
+        ((*MASK, "runs"), [20.5, 5.5, 154], r"mask\.runs: expected whole numbers, got \[20\.5"),
         ((*MASK, "runs"), [20, 5], r"mask\.runs: expected lengths that add up to 180, got 25"),
         ((*MASK, "runs"), [200, -20], r"mask\.runs: expected lengths"),
         ((*MASK, "runs"), [], r"mask\.runs: expected lengths"),
@@ -308,6 +326,9 @@ def test_two_segments_of_one_name_are_refused(stack, document):
         ('{"version": 1,\n "axis": k}', "not valid JSON: Expecting value at line 2, column 10"),
         ("[1, 2]", "expected an object with version, axis, space and segments"),
         ("null", "expected an object"),
+        ('{"version": %s}' % ("1" * 5000), "is not usable JSON|version: expected 1"),
+        (ONE_POINT % "1e999", r"points\[0\]: expected 3 finite numbers"),
+        (ONE_POINT % "NaN", r"points\[0\]: expected 3 finite numbers"),
     ],
 )
 def test_a_file_that_is_no_prompt_file_is_named(stack, written, content, message):

@@ -25,6 +25,27 @@ def test_lps_is_ras_with_left_and_posterior_turned_round(matrix, ijk):
     assert lps == pytest.approx(volume.to_ras(ijk) * [-1, -1, 1])
 
 
+@given(affines(), PLACES)
+def test_voxel_indices_survive_a_trip_to_lps_and_back(matrix, ijk):
+    volume = Volume(np.zeros((2, 3, 4)), matrix)
+    lps = ijk @ volume.ijk_to_lps[:3, :3].T + volume.ijk_to_lps[:3, 3]
+    assert volume.to_ijk(lps * [-1, -1, 1]) == pytest.approx(ijk, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        (np.diag([1, 2, 3]), ("R", "A", "S")),
+        (np.diag([-1, -2, -3]), ("L", "P", "I")),
+        ([[0, 0, -1], [2, 0.1, 0], [0, 3, 0]], ("A", "S", "L")),
+    ],
+)
+def test_each_axis_is_named_by_the_direction_it_runs_nearest_to(columns, named):
+    matrix = np.eye(4)
+    matrix[:3, :3] = columns
+    assert Volume(np.zeros((2, 3, 4)), matrix).axis_directions == named
+
+
 @given(affines(), st.sampled_from([(), (1,), (2, 3)]))
 def test_positions_keep_their_leading_axes(matrix, leading):
     volume = Volume(np.zeros((2, 3, 4)), matrix)

@@ -15,6 +15,7 @@ from SAMSegmenterLib.prompts import Keyframe
 from SAMSegmenterLib.propagation.network import IMAGENET_MEAN, IMAGENET_STD
 
 Logits = dict[int, torch.Tensor]
+upstream.tqdm = lambda frames, **_: frames  # no progress bars
 
 
 def upstream_state(network: SAM2VideoPredictor, stack: FrameStack) -> dict:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 QUERIES_AT_ONCE = 256  # keeps a block of attention weights within a CPU's cache
 
@@ -97,9 +101,10 @@ class _Layer:
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Single-head attention ``(B, N, C), (B, M, C), (B, M, c) -> (B, N, c)``; the query is already scaled."""
-    if value.shape[-1] == query.shape[-1] or query.device.type != "cpu":
+    on_cpu = query.device.type == "cpu"
+    if not on_cpu or (value.shape[-1] == query.shape[-1] and query.dtype == torch.float32):
         return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
-    # The CPU's fused kernel takes only values as wide as the keys, so the blocks are made here.
+    # The CPU's fused kernel takes only values as wide as the keys, and is slow in bfloat16; so the blocks are made here.
     result = torch.empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
     for number in range(len(query)):
         for start in range(0, query.shape[1], QUERIES_AT_ONCE):
@@ -107,6 +112,23 @@ def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             weights = torch.softmax(F.linear(query[number, block], key[number]), -1, dtype=torch.float32)
             result[number, block] = weights.to(value.dtype) @ value[number]
     return result
+
+
+class PlainAttention(TorchFunctionMode):
+    """Within it, low-precision attention on a CPU is two matrix products, which there is quicker than the fused kernel.
+
+    Measured on the shapes of SAM 2.1 tiny at 512 pixels: 42 against 65 ms a slice.
+    """
+
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is F.scaled_dot_product_attention and len(args) == 3 and not kwargs:
+            return _plain(*args)
+        return func(*args, **(kwargs or {}))
+
+
+def _plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    weights = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    return torch.softmax(weights, -1, dtype=torch.float32).to(value.dtype) @ value
 
 
 def _rows(linear: nn.Linear, order: Tensor, dtype: torch.dtype, scale: float = 1.0) -> tuple[Tensor, Tensor]:

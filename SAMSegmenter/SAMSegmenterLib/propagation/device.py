@@ -17,6 +17,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed
 TIMED_SIZE = 256  # pixels of the input that is timed, if the network's own is not smaller
 TIMING_SECONDS = 0.1
+SMALL_SECONDS = 0.1  # a network that takes longer for an image is large enough to use all threads well
 THREADS_WORTH = 0.75  # more threads a quarter: on a busy computer they wait for each other
 
 
@@ -67,7 +68,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_execution(model: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
-    """How `model`, already on `device`, encodes an image soonest.
+    """How `model`, already on `device`, encodes an image soonest; found out once for a process.
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down; a small
     network gains nothing from it, and runs several times slower on two busy cores than on one.
@@ -77,13 +78,29 @@ def pick_execution(model: SAM2Base, device: torch.device, precision: str = "auto
         device: where it lies.
         precision: "float32", "bfloat16" or "float16" to have it so; "auto" to time what the device has.
     """
-    chosen = Execution(device, torch.float32, 1)
-    if precision != "auto":
-        chosen = replace(chosen, dtype=getattr(torch, precision))
-    if device.type == "cpu" and torch.get_num_threads() > 1:
-        chosen = _faster(model, chosen, [replace(chosen, threads=torch.get_num_threads())], THREADS_WORTH)
-    if precision == "auto":
-        chosen = _faster(model, chosen, [replace(chosen, dtype=dtype) for dtype in _low_precisions(device)], WORTH)
+    key = str(device), precision, model.image_size, sum(weight.numel() for weight in model.parameters())
+    if key not in _found_out:
+        _found_out[key] = _time_and_pick(model, device, precision)
+    return _found_out[key]
+
+
+_found_out: dict[tuple, Execution] = {}
+
+
+def _time_and_pick(model: SAM2Base, device: torch.device, precision: str) -> Execution:
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    chosen = Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
+    seconds = _encoding_seconds(model, chosen)
+    if threads > 1 and seconds < SMALL_SECONDS:
+        single = replace(chosen, threads=1)
+        single_seconds = _encoding_seconds(model, single)
+        if seconds > THREADS_WORTH * single_seconds:
+            chosen, seconds = single, single_seconds
+    for dtype in _low_precisions(device) if precision == "auto" else []:
+        other = replace(chosen, dtype=dtype)
+        other_seconds = _encoding_seconds(model, other)
+        if other_seconds < WORTH * seconds:
+            chosen, seconds = other, other_seconds
     return chosen
 
 
@@ -92,15 +109,6 @@ def _low_precisions(device: torch.device) -> list[torch.dtype]:
         # no bfloat16 units before Ampere
         return [torch.bfloat16, torch.float16] if torch.cuda.get_device_capability(device)[0] >= 8 else [torch.float16]
     return [torch.bfloat16] if device.type == "cpu" else []
-
-
-def _faster(model: SAM2Base, present: Execution, others: list[Execution], worth: float) -> Execution:
-    best, limit = present, worth * _encoding_seconds(model, present)
-    for other in others:
-        seconds = _encoding_seconds(model, other)
-        if seconds < limit:
-            best, limit = other, seconds
-    return best
 
 
 def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:

@@ -16,6 +16,7 @@ for equality with upstream's predictor:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -25,7 +26,7 @@ from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
-from .attention import MemoryAttention
+from .attention import MemoryAttention, PlainAttention
 from .memory import Memory, Recall
 from .rewrites import check_supported, fold_neck, in_precision, resized, with_constant_position
 
@@ -125,7 +126,7 @@ class Network:
         """Encode uint8 views ``(B, size, size)`` or ``(B, size, size, 3)``."""
         images = torch.from_numpy(np.array(pixels)).to(self.device).float().div_(255)
         images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images[:, None].expand(-1, 3, -1, -1)
-        with self._precision():
+        with self._precision(), self._attention_style():
             fine, middle, coarse = self._pyramid((images - self._mean) / self._std)
             start = coarse.flatten(2).transpose(1, 2).float() + self._image_position
             tokens = self._attention.begin(start)
@@ -217,6 +218,10 @@ class Network:
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def _attention_style(self) -> PlainAttention | nullcontext:
+        plain = self.device.type == "cpu" and self.dtype != torch.float32
+        return PlainAttention() if plain else nullcontext()
 
     # ------------------------------------------------------------------ image encoder
 

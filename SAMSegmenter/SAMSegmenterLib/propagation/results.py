@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ..frames import View
 from .network import Decoded
@@ -42,7 +43,8 @@ class SliceResult:
         """Logits on the whole slice, float32 ``(rows, columns)``; background where the view did not reach."""
         values = self.stored if self.stored.dtype == np.float32 else self.stored * np.float32(STEP)
         rows, columns, by_row, by_column = self.view.sampling(len(values), shape)
-        inside = by_row @ values @ by_column.T
+        # by torch: threads of numpy's own matrix library would go on spinning, and slow the network down by a third
+        inside = (torch.from_numpy(by_row) @ torch.from_numpy(values) @ torch.from_numpy(by_column).T).numpy()
         if inside.shape == shape:
             return inside
         full = np.full(shape, BACKGROUND, np.float32)
