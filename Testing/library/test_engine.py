@@ -258,6 +258,7 @@ def test_out_of_gpu_memory_falls_back_step_by_step_and_says_so(whole_slices, mon
 
 def test_out_of_gpu_memory_ends_on_the_cpu(whole_slices):
     runner, calls = whole_slices.runner, []
+    assert runner.execution.device == CPU
     runner.device, runner.batched = torch.device("meta"), False  # any device but the CPU
 
     def needs_memory():
