@@ -154,12 +154,13 @@ class Session:
                 self._seed(segment.name, keyframe)
                 yield self.slice_mask(segment.name, keyframe.slice)
         tracks = self._scheduled(chosen, first, last)
+        names = {id(track): name for (name, _, _), track in tracks.items()}
         while not stopped() and not all(track.finished for track in tracks.values()):
-            names = {id(track): name for (name, _, _), track in tracks.items()}
             for track, result in self.engine.advance(tracks.values()):
-                yield self.slice_mask(names[id(track)], result.slice)
+                name = names[id(track)]
+                yield self.slice_mask(name, result.slice)
                 if track.ended:  # what was shown of the doubtful slices is taken back
-                    yield from (self.slice_mask(names[id(track)], each.slice) for each in track.results[track.valid : -1])
+                    yield from (self.slice_mask(name, each.slice) for each in track.results[track.valid : -1])
                 if stopped():
                     return
 
@@ -228,10 +229,8 @@ class Session:
         return seed
 
     def _chosen(self, names: Iterable[str] | None) -> list[Segment]:
-        if names is None:
-            self._prompts.check(self.stack)
-            return list(self._prompts.segments)
-        chosen = [self._prompts.segment(name) for name in names]
+        segments = self._prompts.segments
+        chosen = [each for each in segments if each.keyframes] if names is None else [self._prompts.segment(name) for name in names]
         PromptSet(tuple(chosen), self.stack.axis).check(self.stack)
         return chosen
 

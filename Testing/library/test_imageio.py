@@ -274,6 +274,13 @@ def test_the_real_dicom_series_lies_where_its_labels_lie(data):
     assert 50 < np.median(scan.voxels[labels.voxels == 5]) < 150
 
 
+def test_one_real_dicom_image_stands_for_its_series(data):
+    scan = read_volume(data / "ct_abdomen_dicom")
+    volume = read_volume(sorted((data / "ct_abdomen_dicom").glob("*.dcm"))[7])
+    assert np.array_equal(volume.voxels, scan.voxels)
+    assert volume.same_grid(scan)
+
+
 def test_the_real_dicom_series_is_listed(data):
     (series,) = list_series(data / "ct_abdomen_dicom")
     assert (series.description, series.modality, series.slices, len(series.files)) == ("CT Body 3.0", "CT", 20, 20)
@@ -545,6 +552,20 @@ def test_slanted_axes_are_kept_or_refused_but_never_straightened(tmp_path, volum
             check(tmp_path / "a.nii.gz", Volume(noise(), slanted))
 
 
+@pytest.mark.parametrize("name", SEGMENTATION_FORMATS)
+def test_endings_may_be_in_capitals(tmp_path, volume, name):
+    write_segmentation(tmp_path / name.upper(), painted(), volume, LIVER_AND_CYST)
+    assert [path.name for path in tmp_path.iterdir()] == [name.upper()]
+    (tmp_path / name.upper()).rename(tmp_path / name)
+    assert np.array_equal(read_labelmap(tmp_path / name).voxels, painted())
+
+
+@pytest.mark.parametrize(("name", "stored_as"), [("a\x00b", "a b"), ("\ud800 cyst", "cyst"), ("x:=y | #z", "x:=y | #z"), ("囊肿", "囊肿")])
+def test_any_name_of_a_segment_can_be_written(tmp_path, volume, name, stored_as):
+    write_segmentation(tmp_path / "a.seg.nrrd", painted(), volume, [SegmentInfo(name), SegmentInfo("other")])
+    assert sitk.ReadImage(str(tmp_path / "a.seg.nrrd")).GetMetaData("Segment0_Name") == stored_as
+
+
 def test_default_colours_differ():
     colors = [default_color(n) for n in range(40)]
     assert len(set(colors)) == 40
@@ -561,6 +582,7 @@ def test_default_colours_differ():
         ([painted(), painted()], "a.seg.nrrd", "'liver' lies in 2 layers"),
         (painted(), "a.stl", r"written as .seg.nrrd, .nii.gz, .nii, .nrrd, .mha"),
         (painted(), "a", "written as .seg.nrrd"),
+        ([], "a.seg.nrrd", "at least one layer"),
     ],
 )
 def test_labels_that_cannot_be_written_are_refused(tmp_path, volume, labels, name, message):
@@ -576,6 +598,20 @@ def test_a_volume_that_was_written_reads_back_the_same(tmp_path, name, voxels):
     volume = read_volume(tmp_path / name)
     assert np.array_equal(volume.voxels, voxels)
     assert volume.ijk_to_ras == pytest.approx(oblique(), abs=5e-5 if ".nii" in name else 1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "read_as"), [(bool, np.uint8), (np.float16, np.float32), (">i2", np.int16), (np.int8, np.int8)])
+def test_types_that_itk_lacks_are_written_in_the_next_larger_one(tmp_path, dtype, read_as):
+    write_volume(tmp_path / "a.nrrd", Volume(painted(dtype)))
+    volume = read_volume(tmp_path / "a.nrrd")
+    assert volume.voxels.dtype == read_as
+    assert np.array_equal(volume.voxels, painted(dtype))
+
+
+def test_an_image_is_not_written_as_a_segmentation(tmp_path, volume):
+    with pytest.raises(InputError, match=r"a\.seg\.nrrd: 3D Slicer takes \.seg\.nrrd for a segmentation"):
+        write_volume(tmp_path / "a.seg.nrrd", volume)
+    assert not list(tmp_path.iterdir())
 
 
 # ---------------------------------------------------------------- nothing half-written
@@ -610,6 +646,7 @@ def full_disk_of_nifti(image, path, **named):
         ("a.seg.nrrd", "gzip.GzipFile.write", raising(FULL), r"No space left on device"),
         ("a.seg.nrrd", "os.fsync", raising(FULL), "No space left on device"),
         ("a.nrrd", "os.replace", raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
+        ("a.nrrd", "tempfile.TemporaryDirectory", raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
         ("a.mha", "SimpleITK.WriteImage", full_disk_of_itk, "the disk may be full"),
         ("a.nii.gz", "SimpleITK.WriteImage", full_disk_of_nifti, "the disk may be full"),
         ("a.nii", "SimpleITK.WriteImage", lambda image, path, **named: None, "the disk may be full"),
@@ -624,6 +661,14 @@ def test_a_failed_write_leaves_everything_as_it_was(tmp_path, volume, monkeypatc
         write_segmentation(path, painted(), volume, LIVER_AND_CYST)
     assert str(path) in str(error.value)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == ({name: before} if before else {})
+
+
+def test_a_volume_that_cannot_be_written_leaves_the_older_one(tmp_path, volume, monkeypatch):
+    (tmp_path / "a.nii.gz").write_bytes(b"an older image")
+    monkeypatch.setattr("SimpleITK.WriteImage", full_disk_of_itk)
+    with pytest.raises(OutputError, match="the disk may be full"):
+        write_volume(tmp_path / "a.nii.gz", volume)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"a.nii.gz": b"an older image"}
 
 
 def test_what_itk_wrote_is_compared_with_what_was_meant(tmp_path, volume, monkeypatch):

@@ -59,6 +59,16 @@ def test_organs_stand_out_as_in_a_patient(phantom, organ):
     assert 40 <= np.median(volume.voxels[inside]) - np.median(volume.voxels[around]) <= 120
 
 
+@pytest.mark.parametrize(
+    ("organ", "low_hu", "high_hu"), [("lungs", -900, -700), ("aorta", 130, 180), ("spine", 200, 300), ("liver", 90, 130)]
+)
+def test_hounsfield_units_are_those_of_a_patient(phantom, organ, low_hu, high_hu):
+    volume, labels, names = phantom
+    assert low_hu < np.median(volume.voxels[labels == names.index(organ) + 1]) < high_hu
+    assert volume.voxels.min() >= -1024
+    assert volume.voxels[0, 0, 0] == pytest.approx(-1000, abs=60)
+
+
 def test_the_noise_is_that_of_a_ct(phantom):
     volume, labels, names = phantom
     deep = ~grown(labels != names.index("liver") + 1, 4)

@@ -223,6 +223,15 @@ def test_one_segment_can_be_run_alone(session, truth):
         run(session, segments=["c"])
 
 
+def test_segments_without_prompts_are_passed_over_but_one_is_needed(session, truth):
+    session.prompts = PromptSet((Segment("empty"),))
+    with pytest.raises(InputError, match="no segments"):
+        run(session)
+    session.prompts = PromptSet((Segment("empty"), Segment("ball", (painted(truth, 16),))))
+    assert {each.segment for each in run(session)} == {"ball"}
+    assert set(np.unique(session.labelmap())) == {0, 2}
+
+
 # ---------------------------------------------------------------- preview, trust
 
 

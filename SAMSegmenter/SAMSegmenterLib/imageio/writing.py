@@ -6,6 +6,7 @@ import colorsys
 import gzip
 import os
 import shutil
+import unicodedata
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def write_volume(path: Path, volume: Volume) -> None:
         OutputError: the file could not be written.
     """
     path = Path(path)
+    if _suffix(path) == ".seg.nrrd":
+        raise InputError(f"{path}: 3D Slicer takes .seg.nrrd for a segmentation, and this is an image. Call it .nrrd.")
     check_output(path, volume)
     with replacing(path) as temporary:
         _write_itk(temporary, volume.voxels, volume)
@@ -141,6 +144,8 @@ def _check_space(path: Path, needed: int) -> None:
 
 
 def _check_layers(layers: list[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo], suffix: str) -> None:
+    if not layers:
+        raise InputError("labels: expected at least one layer, got none.")
     if len(layers) != 1 and suffix != ".seg.nrrd":
         raise InputError(f"overlapping segments ({len(layers)} layers) can be written as .seg.nrrd only, not as {suffix}.")
     for layer in layers:
@@ -151,18 +156,26 @@ def _check_layers(layers: list[np.ndarray], volume: Volume, segments: Sequence[S
 
 
 def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
+    voxels = voxels.astype(_itk_type(voxels.dtype), copy=False)
     image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim == 4)
     ijk_to_lps = volume.ijk_to_lps
     image.SetSpacing(volume.spacing_mm.tolist())
     image.SetDirection((ijk_to_lps[:3, :3] / volume.spacing_mm).ravel().tolist())
     image.SetOrigin(ijk_to_lps[:3, 3].tolist())
+    lower = path.with_name(f"image{_suffix(path)}")  # ITK refuses .NII, .NII.GZ and .MHA
     try:
-        sitk.WriteImage(image, str(path), useCompression=path.suffix != ".nii")
-        written = read_image(path)  # ITK reports no error when it writes NIfTI to a full disk
+        sitk.WriteImage(image, str(lower), useCompression=lower.suffix != ".nii")
+        written = read_image(lower)  # ITK reports no error when it writes NIfTI to a full disk
     except (RuntimeError, InputError) as error:
         raise OSError("only a part was written; the disk may be full") from error
     if not np.array_equal(sitk.GetArrayViewFromImage(written), voxels):
         raise OSError("what was written differs from what should be there")
+    os.replace(lower, path)
+
+
+def _itk_type(dtype: np.dtype) -> np.dtype:
+    """The type in which ITK holds the same numbers: it has neither bool nor float16, nor another byte order than the machine's."""
+    return np.dtype({"b1": np.uint8, "f2": np.float32}.get(dtype.str[1:], dtype.newbyteorder("=")))
 
 
 def _write_nrrd(path: Path, layers: list[np.ndarray], volume: Volume, fields: dict[str, str]) -> None:
@@ -229,5 +242,6 @@ def _layer_of(index: int, layers: list[np.ndarray], name: str) -> int:
 
 
 def _escaped(text: str) -> str:
-    """A text on one line, as NRRD wants it."""
-    return " ".join(text.split()).replace("\\", "\\\\")
+    """A text on one line, as NRRD wants it; what is no character (NUL, half of a surrogate pair) becomes a space."""
+    characters = (" " if unicodedata.category(each) in ("Cc", "Cs") else each for each in text)
+    return " ".join("".join(characters).split()).replace("\\", "\\\\")
