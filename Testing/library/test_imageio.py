@@ -556,8 +556,7 @@ def test_slanted_axes_are_kept_or_refused_but_never_straightened(tmp_path, volum
 def test_endings_may_be_in_capitals(tmp_path, volume, name):
     write_segmentation(tmp_path / name.upper(), painted(), volume, LIVER_AND_CYST)
     assert [path.name for path in tmp_path.iterdir()] == [name.upper()]
-    (tmp_path / name.upper()).rename(tmp_path / name)
-    assert np.array_equal(read_labelmap(tmp_path / name).voxels, painted())
+    assert np.array_equal(read_labelmap(tmp_path / name.upper()).voxels, painted())
 
 
 @pytest.mark.parametrize(("name", "stored_as"), [("a\x00b", "a b"), ("\ud800 cyst", "cyst"), ("x:=y | #z", "x:=y | #z"), ("囊肿", "囊肿")])

@@ -1,13 +1,14 @@
 """Two passes that meet between keyframes become one mask.
 
-Measured with ``Testing/benchmarks/quality.py``: painted slices at 15, 50 and 85 % of 70 organs and bones of two CT volumes,
+Measured with ``Testing/benchmarks/quality.py``: painted slices at 15, 50 and 85 % of 69 organs and bones of two CT volumes,
 mean Dice of the slices between them (torso, 3 mm / abdomen, 1 x 1 x 2 mm), with the network that ships:
 
-    one pass only           .715 / .722        mean of probabilities, by distance               .789 / .754
-    mean of logits          .724 / .717        ... by distance and expected quality (used)      .790 / .767
-    ... by distance         .772 / .728        ... by distance and quality to the 4th           .782 / .771
+    one pass only                   .714 / .723        mean of logits by distance                   .768 / .743
+    the nearer pass                 .773 / .744        mean of probabilities by distance            .788 / .754
+    mean of logits                  .734 / .737        ... by distance and expected quality (used)  .789 / .767
 
-Passes that also remember the keyframe at the far end gave .755 / .757, and would have to be run again when one is added.
+Passes that also attended to the keyframe at the far end gave .755 / .757 in an experiment, and would have to be run again
+whenever a keyframe is added between.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """How far a pass can be trusted: when it has left its object, and a score for every slice.
 
-The limits and weights were chosen on the passes of 70 organs and bones of two CT volumes with the network that ships; see
-``Testing/benchmarks/quality.py``, which measures them anew.
+The limits and weights were chosen on the passes of 69 organs and bones of two CT volumes with the network that ships, each
+prompted on its middle slice and followed to 15 slices beyond its ends: mean Dice .53 without stopping, .57 with these limits,
+.62 if every pass stopped where its object ends. Trust there has a rank correlation of .70 with a slice's Dice.
+``Testing/benchmarks/quality.py`` measures the stop rule anew.
 """
 
 from __future__ import annotations

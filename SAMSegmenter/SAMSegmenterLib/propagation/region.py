@@ -1,7 +1,8 @@
 """Where to look: a square around the object that follows it from slice to slice.
 
 The network sees a small object large. The same weights gained .13 to .22 mean Dice on ten abdominal organs when they
-were shown a square around the organ instead of the whole slice.
+were shown a square around the organ instead of the whole slice. Letting it follow the organ, with its memories carried along,
+gave .724 from a box, against .709 for a square that never moves and .706 for starting anew whenever it moves.
 """
 
 from __future__ import annotations
