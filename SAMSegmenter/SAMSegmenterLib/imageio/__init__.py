@@ -27,6 +27,7 @@ __all__ = [
     "write_volume",
 ]
 
+
 def read_volume(path: Path, series: str | None = None) -> Volume:
     """Read a 3-D image file, or a series of a DICOM folder.
 

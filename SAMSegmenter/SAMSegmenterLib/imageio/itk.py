@@ -53,8 +53,8 @@ def read_image(path: Path) -> sitk.Image:
     with reading(path):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
-        if path.suffix.lower() in (".mha", ".mhd"):
-            reader.SetImageIO("MetaImageIO")  # ITK itself does not know .MHA
+        if path.suffix in (".MHA", ".MHD"):
+            reader.SetImageIO("MetaImageIO")  # ITK itself knows them in lower case only
         reader.ReadImageInformation()
         _check_kind(reader, path)
         if reader.HasMetaDataKey("vox_offset"):
