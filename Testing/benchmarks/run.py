@@ -80,6 +80,7 @@ def _plot(rows: list[Row], peaks: dict[str, dict[int, float]], path: Path) -> No
     speed.set_xlabel("times faster than upstream")
     for number, row in enumerate(rows):
         speed.text(row.ratio, number, f" {row.ratio:.1f}x", va="center")
+    speed.margins(x=0.25)
     for who, by_slices in peaks.items():
         axes[0][1].plot(list(by_slices), list(by_slices.values()), marker="o", label=who)
     if peaks:
