@@ -5,6 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
+
+from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.volume import Volume
+
 SIZE = 256  # pixels of input
 SIDE = 512  # pixels of a slice
 CACHE_MB = 256
@@ -26,15 +31,23 @@ def growth_beyond_volume_and_cache(peaks: dict[int, float]) -> float:
     return peaks[long] - peaks[short] - (volume_mb(long) - volume_mb(short)) - CACHE_MB
 
 
+def _noise(slices: int) -> FrameStack:
+    """A volume made slice by slice, so that making it takes no more memory than it has itself."""
+    random, voxels = np.random.default_rng(0), np.empty((slices, SIDE, SIDE), np.int16)
+    for index in range(slices):
+        voxels[index] = random.normal(60, 40, (SIDE, SIDE))
+    return FrameStack(Volume(voxels), window=Window(-60, 240))
+
+
 def _main(who: str, slices: int) -> None:
     from networks import random_network
     from phantoms import as_model
     from SAMSegmenterLib.propagation.options import Options
     from SAMSegmenterLib.usage import peak_memory_mb
-    from speed import keyframes, rod, run_ours, run_upstream
+    from speed import keyframes, run_ours, run_upstream
 
     network = random_network("t", SIZE)
-    stack, _ = rod(slices, 0, slices - 1, SIDE)
+    stack = _noise(slices)
     if who == "ours":
         options = Options(region=False, early_stop=False, precision="float32", cache_bytes=CACHE_MB * 2**20)
         run_ours(as_model(network), stack, keyframes(1, slices // 2), options, "cpu")
