@@ -23,7 +23,7 @@ class FeatureCache:
 
     def __init__(self, limit: int, dtype: torch.dtype | None = None) -> None:
         self.limit, self.dtype = limit, dtype
-        self.nbytes = self.hits = self.misses = 0
+        self.nbytes = self.misses = 0
         self._kept: OrderedDict[Key, Features] = OrderedDict()
         self._lock = Lock()  # the background encoder adds while the main thread reads
 
@@ -37,7 +37,6 @@ class FeatureCache:
             if features is None:
                 self.misses += 1
                 return None
-            self.hits += 1
             self._kept.move_to_end(key)
         return features if self.dtype is None else features.to(torch.float32)
 
