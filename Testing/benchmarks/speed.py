@@ -22,7 +22,7 @@ from upstream import add_prompts, upstream_state
 
 TINY_SIZES = (256, 448, 512, 672, 896, 1024)
 SIDE = 384  # pixels of a slice
-REPEATS = 3
+REPEATS = 5
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     for number in range(len(query)):
         for start in range(0, query.shape[1], QUERIES_AT_ONCE):
             block = slice(start, start + QUERIES_AT_ONCE)
-            weights = torch.softmax(F.linear(query[number, block], key[number]), -1, dtype=torch.float32)
-            result[number, block] = weights.to(value.dtype) @ value[number]
+            result[number, block] = torch.softmax(F.linear(query[number, block], key[number]), -1) @ value[number]
     return result
 
 
@@ -128,7 +127,7 @@ class PlainAttention(TorchFunctionMode):
 
 def _plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     weights = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    return torch.softmax(weights, -1, dtype=torch.float32).to(value.dtype) @ value
+    return torch.softmax(weights, -1) @ value
 
 
 def _rows(linear: nn.Linear, order: Tensor, dtype: torch.dtype, scale: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from .fusion import dice
 from .memory import Memory, MemoryBank, Recall
 from .network import Decoded
 from .options import Options
+from .pages import Shelf
 from .quality import Appearance, examine
 from .region import Extent, following
 from .results import SliceResult
@@ -37,6 +38,7 @@ class Engine:
         self.stack, self.options = stack, options
         self.runner = Runner(model, stack, options, device)
         self._seeder = Seeder(self.runner)
+        self._shelf = Shelf()
 
     def seed(self, keyframe: Keyframe) -> Seed:
         """Understand a keyframe: a mask on its slice, and a memory of it."""
@@ -82,7 +84,7 @@ class Engine:
 
     def _note(self, track: Track, decoded: Decoded, memory: Memory) -> SliceResult:
         with self.runner.timed("judge"):
-            result = SliceResult.of(track.next_slice, track.view, decoded, self.options.exact)
+            result = SliceResult.of(track.next_slice, track.view, decoded, self.options.exact).on(self._shelf)
             mask = result.mask(self.stack.shape)
             here = Appearance.of(mask, self.stack.frame(result.slice))
             before = track.findings[-1].appearance if track.findings else track.seed.appearance

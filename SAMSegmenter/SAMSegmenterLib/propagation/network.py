@@ -52,12 +52,13 @@ class Features:
 
     @property
     def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self._tensors())
+        return sum(tensor.nbytes for tensor in self.tensors())
 
     def to(self, dtype: torch.dtype) -> Features:
-        return Features(*(tensor.to(dtype) for tensor in self._tensors()))
+        return Features(*(tensor.to(dtype) for tensor in self.tensors()))
 
-    def _tensors(self) -> list[Tensor]:
+    def tensors(self) -> list[Tensor]:
+        """The four of them, in their order."""
         return [getattr(self, field.name) for field in fields(self)]
 
 
@@ -143,12 +144,31 @@ class Network:
             labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the top left and bottom right corner of a box.
         """
         coarse = features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
-        coords = torch.as_tensor(points, dtype=torch.float32, device=self.device)[None]
-        kinds = torch.as_tensor(labels, dtype=torch.int32, device=self.device)[None]
+        coords, kinds = self._placed(points, labels)
         sparse, dense = self._prompt_encoder(coords, kinds)
         several = self.model._use_multimask(True, {"point_labels": kinds})
         with self._precision():
             return self._decode(coarse, features.fine, features.middle, sparse, dense, several)
+
+    @torch.inference_mode()
+    def candidates(self, features: Features, points: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+        """All masks that prompts, given as to `prompt`, may mean; for evaluation.
+
+        Returns:
+            Logits ``(n, size/4, size/4)`` and the intersection over union ``(n,)`` expected of each, float32. The first mask
+            is the decoder's answer to clear prompts, the others are its answers to ambiguous ones.
+        """
+        sparse, dense = self._prompt_encoder(*self._placed(points, labels))
+        with self._precision():
+            logits, quality, _, _ = self.model.sam_mask_decoder.predict_masks(
+                image_embeddings=features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1),
+                image_pe=self._dense_position,
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                repeat_image=False,
+                high_res_features=[features.fine, features.middle],
+            )
+        return logits[0].float(), quality[0].float()
 
     @torch.inference_mode()
     def prompt_mask(self, features: Features, mask: Tensor) -> Decoded:
@@ -281,6 +301,11 @@ class Network:
         return model.obj_ptr_tpos_proj(encoding).float()
 
     # ------------------------------------------------------------------ prompt encoder and mask decoder
+
+    def _placed(self, points: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Points ``(1, n, 2)`` and their kinds ``(1, n)`` where the network runs."""
+        coords = torch.as_tensor(points, dtype=torch.float32, device=self.device)[None]
+        return coords, torch.as_tensor(labels, dtype=torch.int32, device=self.device)[None]
 
     def _prompt_encoder(self, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         # Outside autocast on purpose: 8 bits of a coordinate would move a click by whole pixels.

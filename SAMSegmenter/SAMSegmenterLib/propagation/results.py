@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..frames import View
 from .network import Decoded
+from .pages import Shelf
 
 STEP = 1 / 4  # logits are kept in these steps, within +-32: more than enough to threshold and to fuse them
 BACKGROUND = -32.0
@@ -38,6 +39,10 @@ class SliceResult:
         logits = decoded.logits[0, 0].cpu().numpy()
         stored = logits if exact else np.clip(np.rint(logits / STEP), -128, 127).astype(np.int8)
         return cls(index, view, stored, float(decoded.score), float(decoded.quality))
+
+    def on(self, shelf: Shelf) -> SliceResult:
+        """The same, its logits kept on `shelf`."""
+        return replace(self, stored=shelf.keep(self.stored))
 
     def logits(self, shape: tuple[int, int]) -> np.ndarray:
         """Logits on the whole slice, float32 ``(rows, columns)``; background where the view did not reach."""

@@ -91,6 +91,22 @@ class Seeder:
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
         return Seed(result, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)), decoded, memory)
 
+    def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
+        """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
+
+        The first is the one that `seed` takes; the others are in no order. For evaluation.
+        """
+        asked, shape = question(keyframe), self._stack.shape
+        view, decoded = self._prompted(keyframe)
+        taken = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        found = [(taken.mask(shape), taken.quality)]
+        for view in self._views(asked):
+            features = self._runner.features(keyframe.slice, view)
+            logits, quality = self._runner.network(view.size).candidates(features, view.to_input(asked.xy), asked.labels)
+            for each, expected in zip(logits.cpu().numpy(), quality.tolist(), strict=True):
+                found.append((SliceResult(keyframe.slice, view, each, 0.0, expected).mask(shape), expected))
+        return found
+
     def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
         view = self._view(Extent.of_mask(keyframe.mask.mask))
         painted = torch.from_numpy(view.crop(keyframe.mask.mask).astype(np.float32))[None, None]
@@ -100,29 +116,30 @@ class Seeder:
         return view, self._runner.network(view.size).prompt_mask(features, painted[0, 0] >= 0.5)
 
     def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        """Of all views that the prompts may be looked at through, the best one, and what the network finds in it.
+
+        Of several, that is the one whose mask the network expects to be good, and which is of the right size for that mask.
+        """
         asked = question(keyframe)
-        if asked.extent or not self._options.region:
-            return self._ask(keyframe.slice, asked, self._view(asked.extent))
-        return self._search(keyframe.slice, asked)
+        tried = [self._ask(keyframe.slice, asked, view) for view in self._views(asked)]
+        return tried[0] if len(tried) == 1 else max(tried, key=lambda found: self._suitability(keyframe.slice, *found))
 
     def _ask(self, index: int, asked: Question, view: View) -> tuple[View, Decoded]:
         features = self._runner.features(index, view)
         return view, self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels)
 
-    def _search(self, index: int, asked: Question) -> tuple[View, Decoded]:
-        """Points alone do not tell how large the object is: try regions of all sizes around them.
-
-        Taken is the one whose mask the network expects to be good, and which is of the right size for that mask.
-        """
+    def _views(self, asked: Question) -> list[View]:
+        """Where to look: one view if the prompts tell how large the object is; points alone do not, so all sizes around them."""
+        if asked.extent or not self._options.region:
+            return [self._view(asked.extent)]
         x, y = asked.xy.mean(0)
         sides_mm = np.array(self._stack.shape[::-1]) * self._stack.spacing_mm
         side = max(SMALLEST_PIXELS * min(self._stack.spacing_mm), 1.5 * Extent.of_points(asked.xy).side_mm(self._stack))
-        tried = []
+        views = []
         while side < max(sides_mm) * SEARCH_STEP:
-            view = square(x, y, min(side, max(sides_mm)), self._stack, self._size(side))
-            tried.append(self._ask(index, asked, view))
+            views.append(square(x, y, min(side, max(sides_mm)), self._stack, self._size(side)))
             side *= SEARCH_STEP
-        return max(tried, key=lambda found: self._suitability(index, *found))
+        return views
 
     def _suitability(self, index: int, view: View, decoded: Decoded) -> float:
         result = SliceResult.of(index, view, decoded, exact=False)
