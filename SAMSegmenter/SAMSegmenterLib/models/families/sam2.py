@@ -16,7 +16,7 @@ from ...errors import CheckpointError
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-# The YAML files describe training; these are what upstream's build_sam2_video_predictor adds for tracking.
+# The package's YAML files describe training; these are what upstream's build_sam2_video_predictor adds for tracking.
 TRACKING = {
     "binarize_mask_from_pts_for_mem_enc": True,
     "sam_mask_decoder_extra_args": {
@@ -36,7 +36,7 @@ def network_config(config: str, image_size: int) -> DictConfig:
     path = own if own.is_file() else Path(sam2.__file__).parent / config
     # Loaded as a plain file: hydra's own search path and global state stay as they are.
     settings = OmegaConf.load(path).model
-    return OmegaConf.merge(settings, TRACKING, {"image_size": image_size})
+    return OmegaConf.merge(TRACKING, settings, {"image_size": image_size})
 
 
 def build(config: str, image_size: int, state: Mapping[str, torch.Tensor], source: str) -> SAM2Base:

@@ -1,0 +1,76 @@
+"""Real label maps as a further source of anatomy: their shapes are kept, their intensities are made up (SynthSeg's idea).
+
+Billot et al., SynthSeg, Medical Image Analysis 2023: a network trained on intensities drawn at random for every label
+learns not to depend on the scanner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .chance import SmoothField, rotations, uniform
+from .scenes import Seen
+
+SIDE = 128  # voxels along each edge of the cube that a label map is kept in
+AXES = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+
+
+class Labelmaps:
+    """Label maps on a device, their labels numbered from 1; 0 is outside.
+
+    Args:
+        volumes: ``(k, j, i)`` label values, any integers, 0 outside; of about cubic voxels.
+    """
+
+    def __init__(self, volumes: Sequence[np.ndarray], device: torch.device) -> None:
+        values = sorted({int(value) for volume in volumes for value in np.unique(volume)} | {0})
+        self.labels = len(values)  # one more than there are, as scenes have it for fat
+        numbered = [np.searchsorted(values, volume).astype(np.uint8) for volume in volumes]
+        self.cubes = torch.stack([_cube(volume) for volume in numbered]).to(device)
+
+    def scenes(self, count: int) -> LabelmapScenes:
+        return LabelmapScenes(self, count)
+
+
+class LabelmapScenes:
+    """`count` of the label maps, each turned, scaled and warped at random within the cube -1..1."""
+
+    rows = None
+
+    def __init__(self, source: Labelmaps, count: int) -> None:
+        device = source.cubes.device
+        self.labels, self.count = source.labels, count
+        self._cubes = source.cubes
+        self._chosen = torch.randint(len(source.cubes), (count, 1), device=device)
+        axes = torch.eye(3, device=device)[AXES.to(device)[torch.randint(3, (count,), device=device)]]
+        self._turn = rotations((count,), device, 0.5) @ axes * uniform((count, 1, 1), 0.7, 1.1, device)
+        self._warp, self._warp_size = SmoothField(count, 3, 6, device), uniform((count, 1, 1), 0, 0.12, device)
+        self._textures = [SmoothField(count, 2, knots, device) for knots in (14, 36)]
+
+    def look(self, positions: Tensor) -> Seen:
+        """What is at ``(V, N, 3)`` positions."""
+        warped = positions @ self._turn + self._warp_size * self._warp.at(positions).transpose(1, 2)
+        index = ((warped + 1) * (SIDE / 2) - 0.5).round().long()
+        inside = ((index >= 0) & (index < SIDE)).all(-1)
+        x, y, z = index.clamp(0, SIDE - 1).unbind(-1)
+        labels = self._cubes[self._chosen, z, y, x].long() * inside
+        return Seen(labels, torch.cat([field.at(positions) for field in self._textures], 1))
+
+
+def _cube(volume: np.ndarray) -> Tensor:
+    """The part that is not empty, scaled to fill a cube of `SIDE` voxels along its longest edge."""
+    filled = np.nonzero(volume)
+    if not len(filled[0]):
+        return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.uint8)
+    part = volume[tuple(slice(places.min(), places.max() + 1) for places in filled)]
+    shape = [max(1, round(length * SIDE / max(part.shape))) for length in part.shape]
+    scaled = F.interpolate(torch.from_numpy(part)[None, None].float(), shape, mode="nearest")[0, 0].to(torch.uint8)
+    pads = [(SIDE - length) // 2 for length in shape]
+    cube = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.uint8)
+    cube[tuple(slice(pad, pad + length) for pad, length in zip(pads, shape, strict=True))] = scaled
+    return cube

@@ -1,0 +1,62 @@
+"""The settings of a training run, and how they change while it runs."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+LENGTHS = (1, 3, 6, 10, 16)  # slices of a sequence
+SHARES = (0.12, 0.18, 0.25, 0.25, 0.20)  # how often each, once the network can follow anything
+RASTERS = (24, 128)  # pixels that a scanner has for a view: from small organs on thick pixels to large ones on fine pixels
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run does.
+
+    Attributes:
+        minutes: how long, at the speed of this machine; the learning rate follows the clock.
+        size: pixels of the input.
+        frames: slices in a step, over all its sequences.
+        objects: followed in each sequence.
+        rate: highest learning rate (AdamW); it rises over `rise` steps and falls to `last` of itself.
+        decay: of weights.
+        average: of weights over steps (exponential), which is what is kept.
+        labelmaps: part of the steps that look at real label maps, if there are any.
+        scratch: the network starts from nothing: single slices first, memories of true masks.
+        seed: of everything random.
+    """
+
+    minutes: float = 25
+    size: int = 128
+    frames: int = 16
+    objects: int = 3
+    rate: float = 6e-4
+    rise: int = 100
+    last: float = 0.02
+    decay: float = 0.03
+    average: float = 0.999
+    labelmaps: float = 0.15
+    scratch: bool = False
+    seed: int = 0
+
+    def rate_at(self, step: int, progress: float) -> float:
+        """Learning rate at a step, `progress` (0..1) of the time having passed."""
+        fall = self.last + (1 - self.last) * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.rate * min(1, (step + 1) / self.rise) * fall
+
+    def taught_at(self, progress: float) -> float:
+        """Part of the memories that are made of true masks."""
+        start = 1.0 if self.scratch else 0.3
+        return max(0.05, start * (1 - progress / 0.4))
+
+    def length_at(self, progress: float, chance: random.Random) -> int:
+        """Slices of the sequences of a step."""
+        longest = min(len(LENGTHS), 1 + int(progress * 10)) if self.scratch else len(LENGTHS)
+        return chance.choices(LENGTHS[:longest], SHARES[:longest])[0]
+
+    def raster(self, chance: random.Random) -> int:
+        """Pixels that the scanner has for a view."""
+        low, high = RASTERS
+        return round(math.exp(chance.uniform(math.log(low), math.log(high))))

@@ -1,0 +1,89 @@
+"""Training on one device, or on a CPU by several processes of one thread each, which is faster there than threads."""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from threading import Thread
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as processes
+from torch import Tensor
+
+from .labelmaps import Labelmaps
+from .recipe import Recipe
+from .trainer import LOG, Report, Trainer
+
+PATIENCE = timedelta(minutes=30)  # the other workers' longest pause: a laptop may sleep
+POLL = 2.0  # seconds
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    workers: int,
+    initial: dict[str, Tensor] | None = None,
+    labelmaps: Labelmaps | None = None,
+    report: Report = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train, or go on training, in `folder`; see `Trainer`. `report` gets every line of the log; `stopped` is asked after every step."""
+    if workers == 1:
+        Trainer(recipe, folder, device, initial, labelmaps).run(report, stopped)
+        return
+    with tempfile.TemporaryDirectory() as meeting:
+        stop = processes.get_context("spawn").Event()
+        arguments = workers, recipe, folder, initial, labelmaps, Path(meeting) / "point", stop
+        written = _length(folder / LOG)
+        context = processes.spawn(_work, arguments, nprocs=workers, join=False)
+        while not context.join(POLL):
+            written = _tell(folder / LOG, written, report)
+            if stopped():
+                stop.set()
+        _tell(folder / LOG, written, report)
+
+
+def _work(
+    worker: int,
+    workers: int,
+    recipe: Recipe,
+    folder: Path,
+    initial: dict[str, Tensor] | None,
+    labelmaps: Labelmaps | None,
+    meeting: Path,
+    stop: Event,
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others what to do
+    Thread(target=_stop_without_parent, args=(stop,), daemon=True).start()
+    torch.set_num_threads(1)  # two threads of each process would wait for one another
+    dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=worker, world_size=workers, timeout=PATIENCE)
+    try:
+        Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers).run(stopped=stop.is_set)
+    finally:
+        dist.destroy_process_group()
+
+
+def _stop_without_parent(stop: Event) -> None:
+    """Stop when the process that started this one is gone, however that came about."""
+    wait([parent_process().sentinel])
+    stop.set()
+
+
+def _length(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+
+def _tell(path: Path, known: int, report: Report) -> int:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for line in lines[known:]:
+        report(json.loads(line))
+    return len(lines)
