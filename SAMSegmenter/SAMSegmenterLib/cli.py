@@ -1,4 +1,4 @@
-"""The command line: `samsegmenter propagate`, `demo`, `models` and `info`.
+"""The command line: `samsegmenter propagate`, `demo`, `models`, `info`, `evaluate` and `train-default`.
 
 What takes seconds to import (torch, SimpleITK) is imported by the commands that need it, so that help comes at once.
 """
@@ -11,9 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from threading import Event, current_thread, main_thread
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
@@ -22,7 +21,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from . import __version__
-from .errors import InputError, OutputError, SAMSegmenterError
+from .cli_common import (
+    INTERRUPTED,
+    Device,
+    DeviceOption,
+    Mode,
+    ModelOption,
+    ModeOption,
+    check_folder,
+    interruptible,
+    make_folder,
+    write_text,
+)
+from .cli_evaluate import evaluate
+from .cli_train import train_default
+from .errors import InputError, SAMSegmenterError
 from .files import replacing
 
 if TYPE_CHECKING:
@@ -31,7 +44,6 @@ if TYPE_CHECKING:
     from .runs import Run
     from .volume import Volume
 
-INTERRUPTED = 130
 REVIEWED = 0.3  # slices trusted less than this are named on the terminal
 
 app = typer.Typer(
@@ -40,19 +52,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mark an organ or lesion on one slice and get it in the whole volume. Research use only, not for diagnosis.",
 )
-
-
-class Device(str, Enum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Mode(str, Enum):
-    auto = "auto"
-    strict = "strict"
-    fast = "fast"
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -110,11 +109,6 @@ def _window(text: str | None) -> Window | None:
         raise typer.BadParameter(f"expected LEVEL,WIDTH with a width above 0, such as 40,400, got {text!r}.") from error
 
 
-ModelOption = Annotated[
-    Optional[str], typer.Option("--model", metavar="ID_OR_FILE", help="A model of `samsegmenter models`, or a checkpoint file.")
-]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
-ModeOption = Annotated[Mode, typer.Option("--mode", help="auto; strict: as upstream's predictor, slow; fast: fewer memories.")]
 SeriesOption = Annotated[Optional[str], typer.Option("--series", metavar="UID", help="Which series of a DICOM folder that holds several.")]
 
 
@@ -140,7 +134,7 @@ def propagate(
         raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
     check_output(output)
     if stats:
-        _check_folder(stats)
+        check_folder(stats)
     start = time.perf_counter()
     image = read_volume(volume, series)
     marked = _read_prompts(prompts, image)
@@ -153,7 +147,7 @@ def propagate(
     _write(run, output, overlap)
     run.seconds["total"] = time.perf_counter() - start
     if stats:
-        _write_text(stats, json.dumps(run.stats(), indent=2))
+        write_text(stats, json.dumps(run.stats(), indent=2))
     _conclude(run, output)
 
 
@@ -170,7 +164,7 @@ def demo(
     """Segment a built-in phantom, or a volume of yours, and draw the result."""
     if (volume is None) != (prompts is None):
         raise typer.BadParameter("--volume and --prompts belong together: give both, or neither for the phantom.")
-    _make_folder(output)
+    make_folder(output)
     start = time.perf_counter()
     image, marked, truth = _demo_case(output, volume, prompts, series)
     run = _prepare(image, marked, model, mode, device, None)
@@ -182,7 +176,7 @@ def demo(
     _write(run, output / "segmentation.seg.nrrd", overlap=False)
     _draw(run, output / "overlay.png")
     run.seconds["total"] = time.perf_counter() - start
-    _write_text(output / "stats.json", json.dumps(run.stats(), indent=2))
+    write_text(output / "stats.json", json.dumps(run.stats(), indent=2))
     _report_demo(run, output, truth)
     if run.cancelled:
         sys.exit(INTERRUPTED)
@@ -231,6 +225,10 @@ def info(
     print(f"window     {_window_in_words(image)}")
 
 
+app.command()(evaluate)
+app.command("train-default")(train_default)
+
+
 def _window_in_words(image: Volume) -> str:
     from .frames import CT_PRESETS, automatic_window
 
@@ -262,28 +260,8 @@ def _prepare(image: Volume, marked: PromptSet, model: str | None, mode: Mode, de
 
 
 def _propagate(run: Run, slices: tuple[int, int] | None) -> None:
-    with _progress() as progress, _interruptible() as stop:
+    with _progress() as progress, interruptible() as stop:
         run.propagate(slices, progress, stop.is_set)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Event]:
-    """The first Ctrl-C sets the event, so that what is finished can be kept; a second one ends the program."""
-    stop = Event()
-    if current_thread() is not main_thread():
-        yield stop
-        return
-
-    def interrupted(*_: Any) -> None:
-        if stop.is_set():
-            sys.exit(INTERRUPTED)
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -313,7 +291,7 @@ def _write(run: Run, path: Path, overlap: bool) -> None:
 
     segments = [SegmentInfo(segment.name, segment.color) for segment in run.session.prompts.segments]
     start = time.perf_counter()
-    with _interruptible():  # what is finished shall not be lost just before it is safe
+    with interruptible():  # what is finished shall not be lost just before it is safe
         write_segmentation(path, run.labels(overlap), run.session.stack.volume, segments)
     run.seconds["write"] = time.perf_counter() - start
 
@@ -357,7 +335,7 @@ def _demo_case(output: Path, volume: Path | None, prompts: Path | None, series: 
     image, labels, names = make_phantom()
     marked = phantom_prompts(labels, names)
     write_volume(output / "phantom.nrrd", image)
-    _write_text(output / "prompts.json", json.dumps(prompts_to_dict(marked), indent=2))
+    write_text(output / "prompts.json", json.dumps(prompts_to_dict(marked), indent=2))
     return image, marked, {name: labels == number for number, name in enumerate(names, 1)}
 
 
@@ -384,23 +362,3 @@ def _report_demo(run: Run, output: Path, truth: Any) -> None:
             print(f"{segment.name}: Dice {overlap:.2f} against the phantom's truth, from one box on one slice")
     for name in sorted(path.name for path in output.iterdir() if path.suffix in (".nrrd", ".png", ".json")):
         print(output / name)
-
-
-# ---------------------------------------------------------------- files
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
-
-
-def _check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first.")
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,76 @@
+"""What several commands share: options, folders, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Annotated, Any, Optional
+
+import typer
+
+from .errors import OutputError
+from .files import replacing
+
+INTERRUPTED = 130
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Mode(str, Enum):
+    auto = "auto"
+    strict = "strict"
+    fast = "fast"
+
+
+ModelOption = Annotated[
+    Optional[str], typer.Option("--model", metavar="ID_OR_FILE", help="A model of `samsegmenter models`, or a checkpoint file.")
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
+ModeOption = Annotated[Mode, typer.Option("--mode", help="auto; strict: as upstream's predictor, slow; fast: fewer memories.")]
+
+
+@contextmanager
+def interruptible() -> Iterator[Event]:
+    """The first Ctrl-C sets the event, so that what is finished can be kept; a second one ends the program."""
+    stop = Event()
+    if current_thread() is not main_thread():
+        yield stop
+        return
+
+    def interrupted(*_: Any) -> None:
+        if stop.is_set():
+            sys.exit(INTERRUPTED)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
+
+
+def check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first.")
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
