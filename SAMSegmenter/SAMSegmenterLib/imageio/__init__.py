@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..volume import Volume
 from .dicom import Series, choose, is_dicom, list_series, read_dicom_file, read_series, scan
-from .itk import check_exists, read_image, to_volume
+from .itk import check_exists, read_image, read_segment_names, to_volume
 from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "default_color",
     "list_series",
     "read_labelmap",
+    "read_segment_names",
     "read_volume",
     "write_segmentation",
     "write_volume",

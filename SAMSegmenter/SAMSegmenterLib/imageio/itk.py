@@ -65,6 +65,16 @@ def read_image(path: Path) -> sitk.Image:
         return image
 
 
+def read_segment_names(path: Path) -> dict[int, str]:
+    """The names that a ``.seg.nrrd`` with one layer gives its labels; none for other files."""
+    with reading(path):
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        keys = [key.removesuffix("_LabelValue") for key in reader.GetMetaDataKeys() if key.endswith("_LabelValue")]
+        return {int(reader.GetMetaData(f"{key}_LabelValue")): reader.GetMetaData(f"{key}_Name") for key in keys}
+
+
 def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:
     size, components = reader.GetSize(), reader.GetNumberOfComponents()
     shape = " x ".join(str(n) for n in size)
