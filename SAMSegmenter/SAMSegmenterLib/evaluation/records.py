@@ -1,0 +1,167 @@
+"""What is kept of an attempt to segment an object: one line of JSON, one row of a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import replacing
+
+SCORES = (
+    "dice",
+    "jaccard",
+    "hd95_mm",
+    "nsd",
+    "over_propagation",
+    "prompt_over_segmentation",
+    "seconds",
+    "slices",
+    "interactions_to_80",
+    "interactions_to_90",
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One attempt: one object of one case, one method, one task.
+
+    Attributes:
+        case: the image's name without suffix.
+        object: the label's name.
+        label: the label's value.
+        modality: as DICOM has it; empty if unknown.
+        method: `methods.Method.name`.
+        task: `protocol.Task.key`.
+        scores: by name, see `SCORES`; NaN where a score is not defined. Empty if the attempt failed.
+        retention: Dice by distance in slices from the nearest prompted slice, on both sides; the first is of distance 1.
+        error: why the attempt failed; empty otherwise.
+    """
+
+    case: str
+    object: str
+    label: int
+    modality: str
+    method: str
+    task: str
+    scores: dict[str, float] = field(default_factory=dict)
+    retention: tuple[float, ...] = ()
+    error: str = ""
+
+    @property
+    def key(self) -> tuple[str, int, str, str]:
+        """What makes the attempt another one: case, label, method and task."""
+        return self.case, self.label, self.method, self.task
+
+    @property
+    def name(self) -> str:
+        """A file name, without suffix, that only this attempt has."""
+        return "".join(c if c.isalnum() or c in "-_." else f"%{ord(c):x}" for c in "+".join(map(str, self.key)))
+
+    def to_json(self) -> str:
+        """One line of valid JSON, without its end; NaN is written as null."""
+        plain = asdict(self)
+        plain["scores"] = {name: none_for_nan(value) for name, value in self.scores.items()}
+        plain["retention"] = [none_for_nan(value) for value in self.retention]
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Record:
+        """The record that `to_json` wrote.
+
+        Raises:
+            InputError: the line is none.
+        """
+        try:
+            plain = json.loads(line)
+            scores = {name: _nan_for_none(value) for name, value in plain.pop("scores").items()}
+            retention = tuple(_nan_for_none(value) for value in plain.pop("retention"))
+            return cls(**plain, scores=scores, retention=retention)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"not a record of an evaluation: {line[:60]!r}.") from error
+
+
+def none_for_nan(value: float) -> float | None:
+    """What JSON, which knows no NaN, has in its place."""
+    return None if math.isnan(value) else float(value)
+
+
+def _nan_for_none(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a file, of each attempt the last; none if there is no file.
+
+    A last line without its end, as a computer that went down leaves it, is passed over.
+
+    Raises:
+        InputError: another line is not a record.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    found = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            record = Record.from_json(line)
+        except InputError as error:
+            raise InputError(f"{path}, line {number}: {error} Choose another folder, or remove the file to start anew.") from error
+        found[record.key] = record
+    return list(found.values())
+
+
+def write_csv(path: Path, records: Iterable[Record]) -> None:
+    """One row per record, with the scores as columns; for spreadsheets and statistics programs.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["case", "object", "label", "modality", "method", "task", *SCORES, "error"])
+        for each in records:
+            scores = [_cell(each.scores.get(name, math.nan)) for name in SCORES]
+            writer.writerow([each.case, each.object, each.label, each.modality, each.method, each.task, *scores, each.error])
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def mask_path(folder: Path, record: Record) -> Path:
+    """Where the mask of an attempt is kept, in the folder of the evaluation."""
+    return folder / "masks" / f"{record.name}.npz"
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Keep a bool mask, one bit per voxel and compressed; its folder is made.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, bits=np.packbits(mask), shape=mask.shape)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """The mask that `write_mask` kept.
+
+    Raises:
+        InputError: there is none, or the file is damaged.
+    """
+    try:
+        with np.load(path) as stored:
+            bits, shape = stored["bits"], tuple(stored["shape"])
+        return np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape).astype(bool)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise InputError(f"{path}: there is no readable mask ({error}).") from error

@@ -1,0 +1,171 @@
+"""Runs what is to be tried, keeping each result as soon as it is there: whatever ends a run, the next one goes on from there."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby, product
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, OutputError, SAMSegmenterError
+from ..files import replacing
+from ..frames import FrameStack
+from .cases import Case, Target, find_objects, modality
+from .methods import Method, Unsuited
+from .protocol import Task
+from .records import Record, mask_path, read_records, write_mask
+
+RECORDS = "results.jsonl"
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to try.
+
+    Attributes:
+        cases: in this order.
+        methods: with different names.
+        tasks: each object is given all of them.
+        objects: names of the objects to choose; all if empty.
+        limit: at most so many objects of each case; None for all.
+        settings: what else results depend on, such as the model's hash; plain values for JSON.
+    """
+
+    cases: Sequence[Case]
+    methods: Sequence[Method]
+    tasks: Sequence[Task]
+    objects: Sequence[str] = ()
+    limit: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a run is.
+
+    Attributes:
+        case: the number of the case, from 1.
+        cases: how many there are.
+        done: attempts finished of the case.
+        total: attempts of the case.
+        record: the attempt just finished; None when a case begins.
+    """
+
+    case: int
+    cases: int
+    done: int
+    total: int
+    record: Record | None = None
+
+
+class Trials:
+    """An evaluation in a folder: `records` are all that it has, of this run and of earlier ones.
+
+    What failed earlier is tried again.
+
+    Args:
+        folder: is made if it is missing.
+        plan: what to try.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+        InputError: the folder holds results of other settings.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder, self._plan = folder, plan
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
+        known = read_records(folder / RECORDS)
+        self._check_settings(known)
+        self._records = {record.key: record for record in known if not record.error}
+        with replacing(folder / RECORDS) as temporary:
+            temporary.write_text("".join(f"{each.to_json()}\n" for each in self._records.values()), encoding="utf-8", newline="\n")
+
+    @property
+    def records(self) -> list[Record]:
+        return list(self._records.values())
+
+    def run(self, progress: Callable[[Step], None] = lambda step: None, cancel: Callable[[], bool] = lambda: False) -> None:
+        """Try what is not done yet; stops after the present attempt once `cancel()` is true.
+
+        A case that cannot be read and an attempt that fails become records with `error`, and the run goes on.
+
+        Raises:
+            OutputError: results cannot be written.
+        """
+        for number, case in enumerate(self._plan.cases, 1):
+            if cancel():
+                return
+            try:
+                self._run_case(case, partial(Step, number, len(self._plan.cases)), progress, cancel)
+            except OutputError:
+                raise
+            except (SAMSegmenterError, MemoryError) as error:
+                self._keep(Record(case.name, "", 0, "", "", "", error=_in_words(error)))
+
+    def _run_case(self, case: Case, step: Callable[..., Step], progress: Callable[[Step], None], cancel: Callable[[], bool]) -> None:
+        stack, labels, names = case.load()
+        objects = list(find_objects(labels, names, self._plan.objects).items())[: self._plan.limit]
+        todo = [each for each in product(objects, self._plan.tasks, self._plan.methods) if self._key(case, *each) not in self._records]
+        progress(step(0, len(todo)))
+        done, kind = 0, modality(stack.volume)
+        for (label, name), attempts in groupby(todo, key=itemgetter(0)):
+            target = Target.of(case.name, labels, label, name)
+            for _, task, method in attempts:
+                if cancel():
+                    return
+                record = self._attempt(Record(case.name, name, label, kind, method.name, task.key), task, method, stack, target)
+                if record:
+                    self._keep(record)
+                done += 1
+                progress(step(done, len(todo), record))
+
+    def _key(self, case: Case, chosen: tuple[int, str], task: Task, method: Method) -> tuple[str, int, str, str]:
+        return case.name, chosen[0], method.name, task.key
+
+    def _attempt(self, blank: Record, task: Task, method: Method, stack: FrameStack, target: Target) -> Record | None:
+        """The record of an attempt; None if it is not for the method."""
+        # the same user for every method, and whatever else is tried
+        random = np.random.default_rng(zlib.crc32(f"{blank.case}/{blank.label}/{task.key}".encode()))
+        try:
+            outcome = task.attempt(method, stack, target, random)
+        except Unsuited:
+            return None
+        except (SAMSegmenterError, MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
+            return replace(blank, error=_in_words(error))
+        if outcome.mask is not None:
+            write_mask(mask_path(self._folder, blank), outcome.mask)
+        return replace(blank, scores=outcome.scores, retention=outcome.retention)
+
+    def _keep(self, record: Record) -> None:
+        self._records[record.key] = record
+        try:
+            with open(self._folder / RECORDS, "a", encoding="utf-8", newline="\n") as file:
+                file.write(f"{record.to_json()}\n")
+        except OSError as error:
+            raise OutputError(f"{self._folder / RECORDS}: cannot be written to ({error.strerror}).") from error
+
+    def _check_settings(self, known: Iterable[Record]) -> None:
+        path, wanted = self._folder / SETTINGS, json.dumps(self._plan.settings, indent=2, sort_keys=True)
+        there = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+        if there and there != wanted and any(not record.error for record in known):
+            raise InputError(
+                f"{self._folder}: it holds results of another model or other settings ({SETTINGS}). Choose another folder, or empty it."
+            )
+        with replacing(path) as temporary:
+            temporary.write_text(wanted + "\n", encoding="utf-8")
+
+
+def _in_words(error: BaseException) -> str:
+    return str(error) if isinstance(error, SAMSegmenterError) else f"{type(error).__name__}: {error}"

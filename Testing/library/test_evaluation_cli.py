@@ -1,0 +1,171 @@
+"""`samsegmenter evaluate`: what it writes and says, that it goes on where it ended, and its exit codes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import SAMSegmenterLib
+from phantoms import ball
+from SAMSegmenterLib import cli
+from SAMSegmenterLib.evaluation import choice
+from SAMSegmenterLib.imageio import write_volume
+from SAMSegmenterLib.volume import Volume
+
+LIBRARY = Path(SAMSegmenterLib.__file__).parents[1]
+METHODS = "samsegmenter,copy"
+
+
+@dataclass
+class Outcome:
+    """What a command left: its exit code, and what it wrote to either stream."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def evaluate(capfd, cases, tmp_path):
+    """Evaluate the folder of cases in this process, as the installed program does."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    def run(*options, folder=cases, output=tmp_path / "report", methods=METHODS):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["evaluate", str(folder), "--output", str(output), "--device", "cpu", "--methods", methods, *options])
+        return Outcome(ended.value.code, *capfd.readouterr())
+
+    yield run
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """Two balls with their labels."""
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for name, radius in (("large", 9), ("small", 6)):
+        volume, inside = ball(20, 48, radius)
+        write_volume(folder / f"{name}.nrrd", volume)
+        write_volume(folder / f"{name}_labels.nrrd", Volume(inside.astype("uint8")))
+        (folder / f"{name}_labels.json").write_text('{"1": "ball"}', encoding="utf-8")
+    return folder
+
+
+def rows(output):
+    with open(output / "results.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_help_names_every_option(evaluate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = evaluate("--help")
+    assert shown.code == 0
+    for option in ("FOLDER", "--output", "--protocol", "--model", "--device", "--mode", "--methods", "--objects", "--limit"):
+        assert option in shown.out
+
+
+def test_report_of_the_main_protocol(evaluate, tmp_path):
+    outcome = evaluate()
+    assert outcome.code == 0, outcome.err
+    output = tmp_path / "report"
+    assert {"results.jsonl", "results.csv", "summary.json", "settings.json", "report.html"} <= {path.name for path in output.iterdir()}
+    found = {(row["case"], row["method"], row["task"]): float(row["dice"]) for row in rows(output)}
+    assert len(found) == 2 * (4 + 2)  # copying has no use for boxes and points
+    assert found["large", "samsegmenter", "mask-3"] > 0.8
+    lines = [line.split("\t") for line in outcome.out.splitlines()]
+    assert lines[0][:4] == ["task", "method", "objects", "Dice (95 % interval)"]
+    assert [line[:3] for line in lines[1:3]] == [["mask-3", "samsegmenter", "2"], ["mask-3", "copy", "2"]]
+    assert lines[-1] == [str(output / "report.html")]
+    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    assert summary["model"].startswith("samsegmenter")
+    assert (summary["cases"], summary["objects"], summary["failed"]) == (2, 2, [])
+    assert summary["table"][0]["dice"]["low"] <= summary["table"][0]["dice"]["mean"]
+    assert set(summary["table"][0]["by_case"]) == {"large", "small"}
+
+
+def test_evaluation_goes_on_with_other_tasks(evaluate, tmp_path):
+    evaluate("--protocol", "mask", "--limit", "1", methods="copy")
+    before = (tmp_path / "report" / "results.jsonl").read_text(encoding="utf-8")
+    assert evaluate("--protocol", "mask,mask-3", methods="copy").code == 0
+    assert (tmp_path / "report" / "results.jsonl").read_text(encoding="utf-8").startswith(before)
+    assert {row["task"] for row in rows(tmp_path / "report")} == {"mask", "mask-3"}
+
+
+def test_broken_case_is_told_and_passed_over(evaluate, cases, tmp_path):
+    (cases / "large.nrrd").write_bytes(b"no image")
+    outcome = evaluate("--protocol", "mask", methods="copy")
+    assert outcome.code == 0
+    assert "warning: large: " in outcome.err
+    assert [(row["case"], bool(row["error"])) for row in rows(tmp_path / "report")] == [("large", True), ("small", False)]
+
+
+def test_method_that_is_not_installed_is_left_out(evaluate, monkeypatch, tmp_path):
+    monkeypatch.setattr(choice, "find_spec", lambda name: None if name == "slicer" else object())
+    outcome = evaluate("--protocol", "mask", methods="copy,grow")
+    assert outcome.code == 0
+    assert "grow is left out: install what it needs with: pip install" in outcome.err
+    assert {row["method"] for row in rows(tmp_path / "report")} == {"copy"}
+    assert evaluate("--protocol", "mask", methods="grow").code == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--protocol", "ball"], "there is no task"), (["--limit", "0"], "--limit")],
+)
+def test_wrong_calls(evaluate, monkeypatch, options, words):
+    monkeypatch.setenv("COLUMNS", "200")
+    outcome = evaluate(*options)
+    assert outcome.code == 2
+    assert words in outcome.err
+
+
+def test_unknown_method(evaluate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    outcome = evaluate(methods="copy,paste")
+    assert outcome.code == 2
+    assert "there is no method 'paste'" in outcome.err
+
+
+def test_what_cannot_be_evaluated_ends_with_one_message(evaluate, tmp_path):
+    for outcome, words in (
+        (evaluate(folder=tmp_path / "missing"), "there is no such folder"),
+        (evaluate(folder=tmp_path), "no labels found"),
+        (evaluate("--objects", "liver", methods="copy"), "no object among liver"),
+        (evaluate("--model", "missing.pt"), "there is no such model file"),
+    ):
+        assert outcome.code == 1
+        assert words in outcome.err
+        assert "Traceback" not in outcome.err
+
+
+def test_another_model_needs_another_folder(evaluate):
+    assert evaluate("--protocol", "mask", methods="copy").code == 0
+    outcome = evaluate("--protocol", "mask", "--mode", "fast", methods="copy")
+    assert outcome.code == 1
+    assert "Choose another folder" in outcome.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT, which Windows does not have")
+def test_interrupted_evaluation_keeps_what_is_finished(cases, tmp_path):
+    output = tmp_path / "report"
+    arguments = ["evaluate", str(cases), "--output", str(output), "--protocol", "grid", "--methods", "samsegmenter", "--device", "cpu"]
+    code = f"from SAMSegmenterLib.cli import main; main({arguments})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=LIBRARY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    records, deadline = output / "results.jsonl", time.monotonic() + 60
+    while time.monotonic() < deadline and not (records.exists() and records.stat().st_size):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is in" in errors
+    assert 0 < len(rows(output)) < 2 * 44
+    assert (output / "report.html").exists()
