@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -52,7 +53,10 @@ def train_default(
     weights, maps = _weights(start), _read_labelmaps(labelmaps, chosen)
     with interruptible() as stop:
         train(recipe, output, chosen, count, weights, maps, _tell, stop.is_set)
-    draw_curve(output / LOG, output / "curve.png")
+    if find_spec("matplotlib"):
+        draw_curve(output / LOG, output / "curve.png")
+    else:
+        print("samsegmenter: warning: the curve is not drawn; for it, pip install matplotlib.", file=sys.stderr)
     if stop.is_set():
         print(f"samsegmenter: interrupted; the same command goes on from the state in {output}.", file=sys.stderr)
         sys.exit(INTERRUPTED)
