@@ -138,8 +138,8 @@ class Composition:
 
     def _report(self, segment: Segment, key: PassKey, track: Track) -> PassReport:
         name, start, direction = key
-        beyond = track.last + direction
-        if track.ended:
+        beyond, wanted = track.last + direction, abs(track.last - start)
+        if track.ended and track.valid < wanted:
             reason = track.ended
         elif not track.finished:
             reason = "not finished"
@@ -147,7 +147,7 @@ class Composition:
             reason = "end of the volume"
         else:
             reason = "next keyframe" if segment.keyframe(beyond) else "end of the range"
-        reached = start + direction * min(track.valid, abs(track.last - start))
+        reached = start + direction * min(track.valid, wanted)
         return PassReport(name, start, direction, reached, reason)
 
     def _found(self, segment: Segment, index: int) -> dict[int, Track]:

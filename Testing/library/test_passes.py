@@ -1,5 +1,7 @@
 """Plan, fusion, quality and regions: the parts of propagation that are plain arithmetic."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from SAMSegmenterLib.propagation.plan import Pass, plan
 from SAMSegmenterLib.propagation.quality import Appearance, examine, reason_to_stop, review_order
 from SAMSegmenterLib.propagation.region import Extent, following, region_around
 from SAMSegmenterLib.propagation.results import BACKGROUND, STEP, SliceResult
+from SAMSegmenterLib.propagation.track import Track
 from SAMSegmenterLib.volume import Volume
 
 # ---------------------------------------------------------------- plan
@@ -192,3 +195,11 @@ def test_kept_results_cover_the_slice_and_lose_next_to_nothing():
     assert np.abs(exact - compact.logits((64, 48))).max() <= STEP / 2 + 1e-6
     assert (exact[:10] == BACKGROUND).all()
     assert (exact[:, 26:] == BACKGROUND).all()
+
+
+@pytest.mark.parametrize(("last", "ended"), [(15, "the object is gone"), (20, "the object is gone"), (21, "")])
+def test_a_pass_that_had_stopped_goes_on_only_where_it_has_to(last, ended):
+    stopped = Track(SimpleNamespace(slice=10), 1, 31, None, None, None, None, ended="the object is gone", results=[None] * 12)
+    assert stopped.valid == 10
+    stopped.extend(last, may_end=False)
+    assert stopped.ended == ended

@@ -91,9 +91,9 @@ class Track:
         return self.findings[abs(index - self.seed.slice) - 1]
 
     def extend(self, last: int, may_end: bool) -> None:
-        """Aim at another `last` slice; a pass that had stopped goes on if it may not end any more."""
+        """Aim at another `last` slice; a pass that had stopped before it goes on if it may not end any more."""
         self.last, self.may_end = last, may_end
-        if not may_end:
+        if not may_end and self.valid < abs(last - self.seed.slice):
             self.ended = ""
 
     def add(self, result: SliceResult, finding: Finding, mask: np.ndarray, latest: Decoded) -> None:
