@@ -111,7 +111,7 @@ def test_an_unchanged_object_is_trusted_and_not_doubted():
         ({"here": Appearance(0, 0, 0)}, "area fell"),
         ({"here": Appearance(2500, 120, 10)}, "area grew"),
         ({"here": Appearance(1000, 150, 10)}, "intensity changed"),
-        ({"quality": 0.2}, "expected overlap"),
+        ({"quality": 0.1}, "expected overlap"),
         ({"quality": 0.5, "overlap": 0.2, "here": Appearance(400, 130, 10)}, "trust"),
     ],
 )

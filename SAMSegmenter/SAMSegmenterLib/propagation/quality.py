@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 DOUBTFUL_SLICES = 2  # in a row, before a pass believes that its object has ended; one may be noise
-LOWEST_QUALITY = 0.35  # of the intersection over union that the network expects of its own mask
+LOWEST_QUALITY = 0.2  # of the intersection over union that the network expects of its own mask
 VANISHED = 0.02  # of the keyframe's area: less than this is a speck
 LEAK = 2.0  # times the area on the slice before
 CHANGED = 1.25  # spreads of the keyframe's intensities
-LEAST_TRUST = 0.3  # several small signs together
+LEAST_TRUST = 0.15  # several small signs together
 LEAST_SPREAD = 4.0  # grey levels; in a flatter object, noise alone would count as change
 
 
