@@ -8,10 +8,8 @@ import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing import parent_process
-from multiprocessing.connection import wait
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from threading import Thread
 
 import torch
 import torch.distributed as dist
@@ -63,19 +61,14 @@ def _work(
     stop: Event,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others what to do
-    Thread(target=_stop_without_parent, args=(stop,), daemon=True).start()
     torch.set_num_threads(1)  # two threads of each process would wait for one another
     dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=worker, world_size=workers, timeout=PATIENCE)
     try:
-        Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers).run(stopped=stop.is_set)
+        trainer = Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers)
+        trainer.run(stopped=lambda: stop.is_set() or not parent_process().is_alive())  # however the one that started it has ended
+        dist.barrier()  # none may hang up while another still saves
     finally:
         dist.destroy_process_group()
-
-
-def _stop_without_parent(stop: Event) -> None:
-    """Stop when the process that started this one is gone, however that came about."""
-    wait([parent_process().sentinel])
-    stop.set()
 
 
 def _length(path: Path) -> int:
