@@ -94,6 +94,7 @@ class Keyframe:
     """The prompts for one segment on one slice.
 
     A painted `mask` is the answer on its slice and stands alone: other prompts beside it are kept but change nothing.
+    A `prior` is no prompt by itself: it is what had been found on the slice, which the prompts beside it correct.
     """
 
     slice: int
@@ -102,6 +103,7 @@ class Keyframe:
     scribbles: tuple[Scribble, ...] = ()
     line: Line | None = None
     mask: MaskPrompt | None = None
+    prior: MaskPrompt | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -193,9 +195,10 @@ def check_keyframe(keyframe: Keyframe, stack: FrameStack) -> None:
     if keyframe.is_empty:
         raise InputError("the keyframe has no prompts; give a point, a box, a scribble, a line or a mask.")
     _check_inside(keyframe, stack)
+    for painted in filter(None, (keyframe.mask, keyframe.prior)):
+        if painted.mask.shape != stack.shape:
+            raise InputError(f"the mask has {painted.mask.shape} rows and columns, the slice has {stack.shape}.")
     if keyframe.mask is not None:
-        if keyframe.mask.mask.shape != stack.shape:
-            raise InputError(f"the mask has {keyframe.mask.mask.shape} rows and columns, the slice has {stack.shape}.")
         if not keyframe.mask.mask.any():
             raise InputError("the mask is empty on this slice; paint it, or choose the slice and value where it is.")
         return
@@ -219,7 +222,8 @@ def _check_agreement(keyframe: Keyframe) -> None:
             raise InputError(f"the prompts contradict each other: pixel {pixel} is marked as inside and as outside.")
         if positive and keyframe.box and not keyframe.box.contains(x, y):
             raise InputError(f"the prompts contradict each other: the positive point ({x:g}, {y:g}) lies outside the box.")
-    if not (keyframe.box or keyframe.line or any(signs.values())):
+    corrects = keyframe.prior is not None and keyframe.prior.mask.any()
+    if not (keyframe.box or keyframe.line or corrects or any(signs.values())):
         raise InputError("there are only negative points; mark at least one place inside the segment.")
 
 

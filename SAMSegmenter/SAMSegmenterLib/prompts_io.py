@@ -5,12 +5,13 @@
             {"slice": 56,
              "points": [[x, y, 1], [x, y, 0]], "box": [x0, y0, x1, y1], "line": [x0, y0, x1, y1],
              "scribbles": [{"path": [[x, y], ...], "label": 1}],
-             "mask": {"file": "labels.nii.gz", "value": 5}}]}]}
+             "mask": {"file": "labels.nii.gz", "value": 5}, "prior": {...}}]}]}
 
 x and y are the two voxel indices beside the axis in i<j<k order, continuous, voxel centres at integers. With
 ``"space": "ras"`` positions are in mm: points ``[R, A, S, label]``, paths ``[R, A, S]``, boxes and lines
 ``[R, A, S, R, A, S]``, and the slice is found from them. A mask is a labelmap file on the volume's grid, of which
-the keyframe's slice is read, or ``{"shape": [rows, columns], "runs": [outside, inside, outside, ...]}``.
+the keyframe's slice is read, or ``{"shape": [rows, columns], "runs": [outside, inside, outside, ...]}``. A prior is given
+like a mask: it is what had been found on the slice before, for the other prompts to correct.
 """
 
 from __future__ import annotations
@@ -82,8 +83,9 @@ def _keyframe_to_dict(keyframe: Keyframe) -> dict[str, Any]:
     for name, shape in (("box", keyframe.box), ("line", keyframe.line)):
         if shape:
             entry[name] = [float(value) for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
-    if keyframe.mask:
-        entry["mask"] = _mask_to_runs(keyframe.mask.mask)
+    for name, painted in (("mask", keyframe.mask), ("prior", keyframe.prior)):
+        if painted:
+            entry[name] = _mask_to_runs(painted.mask)
     return entry
 
 
@@ -153,7 +155,7 @@ class _Reader:
         return _named(where, Segment, name, keyframes, color)
 
     def keyframe(self, data: Any, where: str) -> Keyframe:
-        _only(data, {"slice", "points", "box", "line", "scribbles", "mask"}, where)
+        _only(data, {"slice", "points", "box", "line", "scribbles", "mask", "prior"}, where)
         slices: list[float] = []
         points = tuple(self.point(entry, at, slices) for at, entry in _items(data, "points", where))
         scribbles = tuple(self.scribble(entry, at, slices) for at, entry in _items(data, "scribbles", where))
@@ -162,8 +164,10 @@ class _Reader:
             for name, kind in (("box", Box), ("line", Line))
         )
         index = self.slice(data, where, slices)
-        mask = self.mask(data["mask"], f"{where}.mask", index) if data.get("mask") is not None else None
-        return Keyframe(index, points, box, scribbles, line, mask)
+        mask, prior = (
+            self.mask(data[name], f"{where}.{name}", index) if data.get(name) is not None else None for name in ("mask", "prior")
+        )
+        return Keyframe(index, points, box, scribbles, line, mask, prior)
 
     def slice(self, data: Any, where: str, found: list[float]) -> int:
         """The slice given, or in RAS the one that all positions lie nearest to."""

@@ -135,19 +135,22 @@ class Network:
         return [Features(*(tensor.contiguous() for tensor in part)) for part in parts]
 
     @torch.inference_mode()
-    def prompt(self, features: Features, points: np.ndarray, labels: np.ndarray) -> Decoded:
+    def prompt(self, features: Features, points: np.ndarray, labels: np.ndarray, prior: Tensor | None = None) -> Decoded:
         """Decode prompts on a slice by themselves, without memory.
 
         Args:
             features: of the prompted view.
             points: ``(n, 2)`` input pixels, centres at integers.
             labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the top left and bottom right corner of a box.
+            prior: ``(size, size)`` bool, the mask that the points correct.
         """
         coarse = features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
         coords, kinds = self._placed(points, labels)
         sparse, dense = self._prompt_encoder(coords, kinds)
-        several = self.model._use_multimask(True, {"point_labels": kinds})
+        several = prior is None and self.model._use_multimask(True, {"point_labels": kinds})
         with self._precision():
+            if prior is not None:
+                dense = self.model.sam_prompt_encoder.mask_downscaling(_as_logits(prior.to(self.device)))
             return self._decode(coarse, features.fine, features.middle, sparse, dense, several)
 
     @torch.inference_mode()
@@ -174,8 +177,7 @@ class Network:
     def prompt_mask(self, features: Features, mask: Tensor) -> Decoded:
         """Take a painted mask ``(size, size)`` bool as the answer on its slice; it need not be decoded."""
         painted = mask.to(self.device).float()[None, None]
-        logits = painted * 20 - 10
-        logits = F.interpolate(logits, scale_factor=0.25, mode="bilinear", align_corners=False, antialias=True)
+        logits = _as_logits(mask.to(self.device))
         present = painted.any().view(1, 1)
         with self._precision():
             pointer = self._mask_pointer(features, painted)
@@ -349,6 +351,12 @@ class Network:
             return pointer
         kept = present * pointer if model.fixed_no_obj_ptr else pointer
         return kept + (1 - present) * model.no_obj_ptr
+
+
+def _as_logits(mask: Tensor) -> Tensor:
+    """A painted mask ``(size, size)`` bool as the decoder would answer it: logits ``(1, 1, size/4, size/4)`` of +-10."""
+    logits = mask.float()[None, None] * 20 - 10
+    return F.interpolate(logits, scale_factor=0.25, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _tokens(maps: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ..frames import View
 from ..prompts import Box, Keyframe, Line
@@ -31,14 +32,19 @@ class Question:
     Attributes:
         xy: ``(n, 2)`` slice pixels.
         labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the corners of a box, which come first.
+        prior: bool ``(rows, columns)``, the mask that the prompts correct, if there is one.
     """
 
     xy: np.ndarray
     labels: np.ndarray
+    prior: np.ndarray | None = None
 
     @property
     def extent(self) -> Extent | None:
-        """How far the object reaches, as far as the prompts tell: a box does, a stroke of points nearly, one point does not."""
+        """How far the object reaches, as far as the prompts tell: a box does, a mask to be corrected too, a lone point does not."""
+        if self.prior is not None:
+            inside = self.xy[self.labels != 0]
+            return Extent.of_points(np.concatenate([np.argwhere(self.prior)[:, ::-1], inside]))
         corners = self.xy[(self.labels == 2) | (self.labels == 3)]
         return Extent.of_points(corners) if len(corners) else None
 
@@ -53,7 +59,8 @@ def question(keyframe: Keyframe) -> Question:
         places += [(x, y, int(scribble.positive)) for x, y in along(scribble.path, SCRIBBLE_POINTS)]
     corners = [(box.x0, box.y0, 2), (box.x1, box.y1, 3)] if box else []
     table = np.array(corners + places, float)
-    return Question(table[:, :2], table[:, 2].astype(np.int32))
+    prior = keyframe.prior.mask if keyframe.prior and keyframe.prior.mask.any() else None
+    return Question(table[:, :2], table[:, 2].astype(np.int32), prior)
 
 
 def ellipse_box(line: Line) -> Box:
@@ -109,11 +116,8 @@ class Seeder:
 
     def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
         view = self._view(Extent.of_mask(keyframe.mask.mask))
-        painted = torch.from_numpy(view.crop(keyframe.mask.mask).astype(np.float32))[None, None]
-        if painted.shape[-2:] != (view.size, view.size):
-            painted = F.interpolate(painted, size=(view.size, view.size), mode="bilinear", align_corners=False, antialias=True)
         features = self._runner.features(keyframe.slice, view)
-        return view, self._runner.network(view.size).prompt_mask(features, painted[0, 0] >= 0.5)
+        return view, self._runner.network(view.size).prompt_mask(features, _seen(keyframe.mask.mask, view))
 
     def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
         """Of all views that the prompts may be looked at through, the best one, and what the network finds in it.
@@ -126,7 +130,8 @@ class Seeder:
 
     def _ask(self, index: int, asked: Question, view: View) -> tuple[View, Decoded]:
         features = self._runner.features(index, view)
-        return view, self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels)
+        prior = None if asked.prior is None else _seen(asked.prior, view)
+        return view, self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels, prior)
 
     def _views(self, asked: Question) -> list[View]:
         """Where to look: one view if the prompts tell how large the object is; points alone do not, so all sizes around them."""
@@ -169,3 +174,11 @@ class Seeder:
         suitable = [size for size in model.sizes if least <= size <= most]
         pixels = side_mm / min(self._stack.spacing_mm)
         return next((size for size in suitable if size >= pixels), max(suitable, default=min(model.sizes)))
+
+
+def _seen(mask: np.ndarray, view: View) -> Tensor:
+    """A mask ``(rows, columns)`` of a slice as `view` shows it: bool ``(size, size)``."""
+    cut = torch.from_numpy(view.crop(mask).astype(np.float32))[None, None]
+    if cut.shape[-2:] != (view.size, view.size):
+        cut = F.interpolate(cut, size=(view.size, view.size), mode="bilinear", align_corners=False, antialias=True)
+    return cut[0, 0] >= 0.5
