@@ -16,7 +16,6 @@ from .errors import InputError
 from .frames import FrameStack
 from .models.loading import Model
 from .prompts import Keyframe, PromptSet, Segment, check_keyframe
-from .propagation.background import BackgroundEncoder
 from .propagation.device import pick_device
 from .propagation.engine import Engine
 from .propagation.options import Options
@@ -34,7 +33,6 @@ class Session:
         options: see `propagation.options.Options`.
         device: "auto", "cpu", "cuda" or "mps".
         prompts: to start with.
-        background: encode the slices around the last preview while the user thinks; for interactive hosts.
 
     A session is used from one thread. Only `cancel`, given to `propagate`, may be answered by another.
     """
@@ -46,7 +44,6 @@ class Session:
         options: Options | None = None,
         device: str = "auto",
         prompts: PromptSet | None = None,
-        background: bool = False,
     ) -> None:
         self.stack, self.model = stack, model
         self.options = options or Options()
@@ -55,7 +52,6 @@ class Session:
         self._undone: list[PromptSet] = []
         self._done: list[PromptSet] = []
         self.composition = Composition(stack)
-        self._background = BackgroundEncoder(self.engine.runner) if background else None
 
     # ------------------------------------------------------------------ prompts
 
@@ -106,9 +102,7 @@ class Session:
         Raises:
             InputError: the segment has no prompts on that slice.
         """
-        seed = self.understand(segment, index)
-        if self._background:
-            self._background.start(seed)
+        self.understand(segment, index)
         return self.slice_mask(segment, index)
 
     def understand(self, segment: str, index: int) -> Seed:
@@ -120,8 +114,17 @@ class Session:
         keyframe = self._prompts.segment(segment).keyframe(index)
         if keyframe is None:
             raise InputError(f"segment {segment!r} has no prompts on slice {index}.")
-        self._pause()
         return self._seed(segment, keyframe)
+
+    def prepare(self, segment: str, index: int) -> Iterator[int]:
+        """Encode the slices around a keyframe, nearest first, as many as are kept; propagation then finds them ready.
+
+        For interactive hosts, to run while the user thinks. Yields each slice; whoever stops iterating loses nothing.
+
+        Raises:
+            InputError: the segment has no prompts on that slice.
+        """
+        return self.engine.prepare(self.understand(segment, index))
 
     def propagate(
         self,
@@ -145,7 +148,6 @@ class Session:
         chosen = self._chosen(segments)
         first, last = self._range(slices)
         self._check_range(chosen, first, last)
-        self._pause()
         stopped = cancel or (lambda: False)
         for segment in chosen:
             for keyframe in (each for each in segment.keyframes if first <= each.slice <= last):
@@ -176,14 +178,6 @@ class Session:
                 elif not track.ended:
                     left += max(0, abs(each.last - each.start) - len(track.results))
         return left
-
-    def close(self) -> None:
-        """Stop background work. The session can still be read, saved and used."""
-        self._pause()
-
-    def _pause(self) -> None:
-        if self._background:
-            self._background.stop()
 
     def _seed(self, segment: str, keyframe: Keyframe) -> Seed:
         """The keyframe as the network understands it; computed once, until its prompts change."""

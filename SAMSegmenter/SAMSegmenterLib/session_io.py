@@ -63,7 +63,7 @@ def save_session(session: Session, path: Path) -> None:
         temporary.write_bytes(save(arrays, {"session": json.dumps(document)}))
 
 
-def restore_session(path: Path, volume: Volume, model: Model, device: str = "auto", background: bool = False) -> Session:
+def restore_session(path: Path, volume: Volume, model: Model, device: str = "auto") -> Session:
     """Take up a saved session on the same volume, with the same model.
 
     Masks are there at once, without computing. Passes that had not ended start again at their keyframes if they are to go on.
@@ -80,7 +80,7 @@ def restore_session(path: Path, volume: Volume, model: Model, device: str = "aut
     try:
         stack = FrameStack(volume, document["prompts"]["axis"], Window(*document["window"]))
         prompts = prompts_from_dict(document["prompts"], stack, path.name, complete=False)
-        session = Session(stack, model, Options(**document["options"]), device, prompts, background)
+        session = Session(stack, model, Options(**document["options"]), device, prompts)
         for number, entry in enumerate(document["seeds"]):
             _take_up_seed(session, entry, arrays[f"seed{number}"])
         for number, entry in enumerate(document["passes"]):

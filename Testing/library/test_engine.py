@@ -11,7 +11,6 @@ from phantoms import as_model, ball, cells
 from SAMSegmenterLib.errors import SAMSegmenterError
 from SAMSegmenterLib.frames import FrameStack, Window
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
-from SAMSegmenterLib.propagation.background import BackgroundEncoder
 from SAMSegmenterLib.propagation.cache import FeatureCache
 from SAMSegmenterLib.propagation.device import pick_device, pick_execution
 from SAMSegmenterLib.propagation.engine import Engine
@@ -82,24 +81,19 @@ def test_compact_cache_takes_half_and_changes_little(random_model):
     assert np.abs(np.clip(exact, -15, 15) - compact).max() < 0.5
 
 
-def test_background_encoder_makes_propagation_find_its_features(whole_slices):
-    background = BackgroundEncoder(whole_slices.runner)
+def test_slices_prepared_in_advance_are_found_by_propagation(whole_slices):
     seed = whole_slices.seed(box(5))
-    background.start(seed)
-    background.wait()
+    assert list(whole_slices.prepare(seed))[:3] == [5, 4, 6]
     misses = whole_slices.runner.cache.misses
     run(whole_slices, [whole_slices.track(seed, 1, 11)])
     assert misses == whole_slices.runner.cache.misses == 12
 
 
-def test_background_encoder_stops_when_told(whole_slices):
-    background = BackgroundEncoder(whole_slices.runner)
-    background.start(whole_slices.seed(box(5)))
-    background.stop()
-    misses = whole_slices.runner.cache.misses
-    assert misses <= 12
-    background.stop()  # again, with nothing running
-    assert whole_slices.runner.cache.misses == misses
+def test_no_more_is_prepared_than_the_cache_keeps(random_model):
+    engine = Engine(random_model, cells(12), replace(EXACT, region=False), CPU)
+    seed = engine.seed(box(5))
+    engine.runner.cache.limit = 4 * engine.runner.cache.nbytes
+    assert len(list(engine.prepare(seed))) == 4
 
 
 # ---------------------------------------------------------------- passes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from mmap import mmap
-from threading import Lock
 
 import torch
 
@@ -27,37 +26,33 @@ class FeatureCache:
         self.limit, self.dtype = limit, dtype
         self.nbytes = self.misses = 0
         self._kept: OrderedDict[Key, Features | _Pages] = OrderedDict()
-        self._lock = Lock()  # the background encoder adds while the main thread reads
 
     def __contains__(self, key: Key) -> bool:
         return key in self._kept
 
     def get(self, key: Key) -> Features | None:
         """Features as float32, or None where they are not kept."""
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is None:
-                self.misses += 1
-                return None
-            self._kept.move_to_end(key)
+        kept = self._kept.get(key)
+        if kept is None:
+            self.misses += 1
+            return None
+        self._kept.move_to_end(key)
         return self._given(kept)
 
     def put(self, key: Key, features: Features) -> Features:
         """Keep `features`, and return them as `get` will."""
         features = features if self.dtype is None else features.to(self.dtype)
         kept = _Pages.holding(features) if features.coarse.device.type == "cpu" else features
-        with self._lock:
-            replaced = self._kept.pop(key, None)
-            self.nbytes += kept.nbytes - (replaced.nbytes if replaced else 0)
-            self._kept[key] = kept
-            while self.nbytes > self.limit and len(self._kept) > 1:
-                self.nbytes -= self._kept.popitem(last=False)[1].nbytes
+        replaced = self._kept.pop(key, None)
+        self.nbytes += kept.nbytes - (replaced.nbytes if replaced else 0)
+        self._kept[key] = kept
+        while self.nbytes > self.limit and len(self._kept) > 1:
+            self.nbytes -= self._kept.popitem(last=False)[1].nbytes
         return self._given(kept)
 
     def clear(self) -> None:
-        with self._lock:
-            self._kept.clear()
-            self.nbytes = 0
+        self._kept.clear()
+        self.nbytes = 0
 
     def _given(self, kept: Features | _Pages) -> Features:
         features = kept.features() if isinstance(kept, _Pages) else kept

@@ -23,6 +23,8 @@ from .runner import Runner
 from .seeding import Seeder
 from .track import Seed, Track
 
+PREPARED = 0.8  # of the cache is filled in advance; the rest stays free for the slices the user looks at
+
 
 class Engine:
     """Understands keyframes and runs passes, of any number of segments, over one stack.
@@ -44,6 +46,17 @@ class Engine:
         """Understand a keyframe: a mask on its slice, and a memory of it."""
         with self.runner.timed("prompt"):
             return self.runner.surviving(lambda: self._seeder.seed(keyframe))
+
+    def prepare(self, seed: Seed) -> Iterator[int]:
+        """Encode slices outwards from `seed`'s, in its view, until most of the cache is filled; yields each slice."""
+        runner, view = self.runner, seed.result.view
+        needed = 0
+        for index in sorted(range(len(self.stack)), key=lambda index: abs(index - seed.slice)):
+            features = runner.surviving(lambda index=index: runner.features(index, view))
+            needed += features.nbytes // (2 if self.options.compact_cache else 1)
+            yield index
+            if needed > PREPARED * runner.cache.limit:
+                return
 
     def track(self, seed: Seed, direction: int, last: int) -> Track:
         """A pass from `seed` towards the slice `last`."""
