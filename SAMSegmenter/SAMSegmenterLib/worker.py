@@ -1,0 +1,97 @@
+"""One thread for all that takes long, so that the window of a host stays responsive.
+
+All of torch runs on it: models are not made for several threads, and some of torch's caches belong to a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Any
+
+Cancelled = Callable[[], bool]
+Job = Callable[[Cancelled], Iterable[Any]]
+
+
+class Task:
+    """A job that was handed to a worker: what it has yielded, and how it ended.
+
+    Every method may be called from any thread and returns at once.
+    """
+
+    def __init__(self) -> None:
+        self._yielded: SimpleQueue[Any] = SimpleQueue()
+        self._stop = Event()
+        self._future: Future[None] = Future()
+
+    def take(self) -> list[Any]:
+        """What the job has yielded since this was last asked, oldest first."""
+        taken = []
+        while True:
+            try:
+                taken.append(self._yielded.get_nowait())
+            except Empty:
+                return taken
+
+    def cancel(self) -> None:
+        """Ask the job to stop: at once if it has not begun, else before it goes on after its next result."""
+        self._stop.set()
+        self._future.cancel()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come; what was yielded may still wait to be taken."""
+        return self._future.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the job raised, once it is finished."""
+        if not self._future.done() or self._future.cancelled():
+            return None
+        return self._future.exception()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Return when the job is finished, or after `seconds`; for tests and scripts."""
+        if not self._future.cancelled():
+            self._future.exception(seconds)
+
+    def _run(self, job: Job) -> None:
+        if self.cancelled:
+            return
+        for result in job(self._stop.is_set):
+            self._yielded.put(result)
+            if self.cancelled:
+                return
+
+
+class Worker:
+    """Runs jobs one after the other, in the order in which they were submitted, on one thread of its own.
+
+    A job is a function that is told how to ask whether it was cancelled, and yields its results.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "SAMSegmenter")
+
+    def submit(self, job: Job) -> Task:
+        task = Task()
+        task._future = self._pool.submit(task._run, job)
+        return task
+
+    def close(self) -> None:
+        """Take no more jobs; those that have not begun are dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@lru_cache(maxsize=1)
+def shared_worker() -> Worker:
+    """The one worker of this program."""
+    return Worker()
