@@ -1,0 +1,245 @@
+"""The Segment Editor effect: mark a segment on one slice, get it in the whole volume.
+
+This file is wiring: what Slicer calls, handed on to the controller, the panel and the pointer in `effect`.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
+from slicer.i18n import tr as _
+
+from .effect import settings
+from .effect.controller import Controller
+from .effect.panel import KEYS, TOOLS, Panel
+from .effect.pointer import Pointer
+from .errors import InputError
+from .models import catalog
+
+POLL_MS = 30
+NEEDED = ("torch", "sam2")
+ICON = Path(__file__).parent / "Resources" / "Icons" / "SegmentEditorEffect.png"
+
+
+class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
+    """SAM 2 as a tool of the Segment Editor."""
+
+    def __init__(self, scriptedEffect: Any) -> None:
+        scriptedEffect.name = "SAMSegmenter"  # no tr, modules find effects by name
+        scriptedEffect.title = _("SAM Segmenter")
+        scriptedEffect.perSegment = False  # so that it can say what is missing, and run for several segments
+        scriptedEffect.requireSegments = False
+        AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
+        self.controller = Controller(scriptedEffect, self._tell)
+        self.pointer = Pointer(scriptedEffect, self.controller)
+        self.panel: Panel | None = None
+        self._timer: Any = None
+        self._shortcuts: list[Any] = []
+        self._closing: list[int] = []
+
+    def clone(self) -> Any:
+        import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+        cloned = effects.qSlicerSegmentEditorScriptedEffect(None)
+        cloned.setPythonSource(__file__.replace("\\", "/"))
+        return cloned
+
+    def icon(self) -> Any:
+        return qt.QIcon(str(ICON)) if ICON.exists() else qt.QIcon()
+
+    def helpText(self) -> str:
+        return "<html>" + _(
+            "Mark a segment on one slice and get it in the whole volume.<br><p>"
+            "<b>1.</b> Choose a tool and mark the segment in a slice view: a box around it works best. A preview appears.<br>"
+            "<b>2.</b> Press <b>Propagate</b>: the preview grows through the slices.<br>"
+            "<b>3.</b> Correct where needed, by prompts on other slices, and propagate again.<br>"
+            "<b>4.</b> Press <b>Apply</b>. Masking settings below are obeyed; Undo takes it back.<p>"
+            "Ctrl marks what is outside the segment. Prompts can be moved with the mouse, and removed with Del. "
+            "Everything is computed on this computer."
+        )
+
+    def setupOptionsFrame(self) -> None:
+        self.panel = Panel(self.scriptedEffect.addOptionsWidget, self._act)
+        self.panel.show_models([(entry.id, entry.title) for entry in catalog.entries() if entry.shipped])
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._poll)
+
+    def setMRMLDefaults(self) -> None:
+        settings.set_defaults(self.scriptedEffect)
+
+    # ------------------------------------------------------------------ coming and going
+
+    def activate(self) -> None:
+        self.pointer.enter()
+        self._observe_scene()
+        self._make_shortcuts()
+        self._attempt(self.controller.begin_again)
+        self.controller.show(True)
+        self._timer.start()
+        self.updateGUIFromMRML()
+
+    def deactivate(self) -> None:
+        if self._timer:
+            self._timer.stop()
+        self.controller.stop(keep=True)
+        self.controller.show(False)
+        self.pointer.leave()
+        self._unobserve()
+
+    def cleanup(self) -> None:
+        self.deactivate()
+        self.controller.leave()
+
+    def layoutChanged(self) -> None:
+        if self.scriptedEffect.active():
+            self.pointer.enter()
+
+    def sourceVolumeNodeChanged(self) -> None:
+        self._changed()
+
+    def referenceGeometryChanged(self) -> None:
+        self._changed()
+
+    def interactionNodeModified(self, interactionNode: Any) -> None:
+        """Stay active while a Markups line is being placed: it may become a prompt."""
+
+    # ------------------------------------------------------------------ views
+
+    def createCursor(self, widget: Any) -> Any:
+        return qt.QCursor(qt.Qt.CrossCursor)
+
+    def processInteractionEvents(self, callerInteractor: Any, eventId: int, viewWidget: Any) -> bool:
+        if viewWidget.className() != "qMRMLSliceWidget" or not self._is_ready():
+            return False
+        used = self._attempt(lambda: self.pointer.handle(eventId, callerInteractor, viewWidget))
+        if used is not False:
+            self.updateGUIFromMRML()
+        return used is not False
+
+    def processViewNodeEvents(self, callerViewNode: Any, eventId: int, viewWidget: Any) -> None:
+        if viewWidget.className() == "qMRMLSliceWidget":
+            self.pointer.redraw_view(viewWidget)
+
+    # ------------------------------------------------------------------ panel
+
+    def updateGUIFromMRML(self) -> None:
+        if self.panel is None or not self.scriptedEffect.parameterSetNode():
+            return
+        controller, panel, empty = self.controller, self.panel, self.controller.empty_state()
+        missing = [name for name in NEEDED if find_spec(name) is None]
+        panel.setup_button.setVisible(bool(missing))
+        panel.body.setVisible(not missing)
+        if missing:
+            asked = _("{names} must be installed first, once. Nothing is installed without asking.")
+            panel.tell(asked.format(names=", ".join(missing)), False)
+            return
+        panel.show_settings(controller.settings, len(controller.stack) if controller.stack else 0)
+        running, marks = controller.busy == "propagate", controller.marks
+        panel.show_state(running, controller.has_preview, marks.can_undo, marks.can_redo, not empty)
+        panel.show_slices(controller.keyframes(), controller.review.get(controller.segment, []))
+        self._show_progress()
+        if empty:
+            panel.tell(empty, False)
+
+    def updateMRMLFromGUI(self) -> None:
+        """Nothing to do: every control writes its own parameter when it is used."""
+
+    def _show_progress(self) -> None:
+        progress = self.controller.progress
+        if progress:
+            text = _("{done} slices, {rate} slices/s, {left} s left").format(
+                done=progress.done, rate=f"{progress.slices_per_second:.1f}", left=round(progress.seconds_left)
+            )
+            self.panel.show_progress(progress.done, progress.total, text)
+        else:
+            self.panel.show_progress(0, 0, _("starting"))
+
+    def _tell(self, text: str, is_warning: bool) -> None:
+        if self.panel:
+            self.panel.tell(text, is_warning)
+
+    # ------------------------------------------------------------------ actions
+
+    def _act(self, name: str, *values: Any) -> None:
+        """Do what a control or a key asks for, and show what went wrong."""
+        controller = self.controller
+        actions = {
+            "tool": lambda kind: self.scriptedEffect.setParameter("Tool", kind),
+            "setting": self.scriptedEffect.setParameter,
+            "polarity": lambda: self.scriptedEffect.setParameter("Positive", int(not controller.settings.positive)),
+            "undo": controller.undo,
+            "redo": lambda: controller.undo(again=True),
+            "clear": controller.clear,
+            "use_slice": lambda: controller.use_slice(self.pointer.view),
+            "remove": self._remove_picked,
+            "remove_keyframe": controller.remove_keyframe,
+            "line_markup": lambda node: controller.use_line(node),
+            "roi": lambda node: self.scriptedEffect.setNodeReference("ROI", node),
+            "propagate": controller.propagate,
+            "stop_keep": lambda: controller.stop(keep=True),
+            "stop_drop": lambda: controller.stop(keep=False),
+            "apply": controller.apply,
+            "jump": controller.jump,
+            "next": lambda: controller.jump_to_check(1),
+            "previous": lambda: controller.jump_to_check(-1),
+            "setup": lambda: slicer.util.selectModule("SAMSegmenter"),
+        }
+        self._attempt(lambda: actions[name](*values))
+        self.pointer.redraw()
+        self.updateGUIFromMRML()
+
+    def _attempt(self, action: Any) -> Any:
+        """The action's result; what the user did wrong becomes a message."""
+        try:
+            return action()
+        except InputError as error:
+            self._tell(str(error), True)
+            return None
+
+    def _remove_picked(self) -> None:
+        if self.pointer.picked is not None:
+            self.controller.remove(self.pointer.picked)
+            self.pointer.picked = None
+
+    def _poll(self) -> None:
+        if self.controller.poll():
+            self.updateGUIFromMRML()
+
+    def _changed(self) -> None:
+        """The volume or the geometry is another one: everything that was found belongs to the old one."""
+        if self.scriptedEffect.parameterSetNode():
+            self.controller.check()
+            if self.scriptedEffect.active():
+                self.pointer.redraw()
+                self.updateGUIFromMRML()
+
+    def _is_ready(self) -> bool:
+        return bool(self.controller.segmentation_node) and all(find_spec(name) for name in NEEDED)
+
+    def _observe_scene(self) -> None:
+        leave = lambda caller, event: self.controller.leave()  # noqa: E731 (an observer)
+        self._closing = [slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, leave)]
+
+    def _unobserve(self) -> None:
+        for tag in self._closing:
+            slicer.mrmlScene.RemoveObserver(tag)
+        self._closing = []
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
+            shortcut.deleteLater()
+        self._shortcuts = []
+
+    def _make_shortcuts(self) -> None:
+        """Keys that work anywhere in the window, as long as the effect is active."""
+        parent = slicer.util.mainWindow() or self.scriptedEffect.optionsFrame()
+        wanted = [(key, ("tool", kind)) for kind, key in TOOLS.items()] + [(key, (name,)) for name, key in KEYS.items()]
+        for key, action in wanted:
+            shortcut = qt.QShortcut(qt.QKeySequence(key), parent)
+            shortcut.connect("activated()", lambda action=action: self._act(*action))
+            self._shortcuts.append(shortcut)

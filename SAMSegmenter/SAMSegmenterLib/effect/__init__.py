@@ -1,0 +1,1 @@
+"""The Segment Editor effect behind its thin outer file: panel, tools, drawing, preview."""

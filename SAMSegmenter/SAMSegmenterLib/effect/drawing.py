@@ -1,0 +1,112 @@
+"""Prompts drawn in a slice view: an icon for each kind, green inside the segment and red outside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import vtk
+
+from ..marks import MASKS, Mark
+from ..mrml import ViewGeometry
+
+INSIDE, OUTSIDE, HALO = (0.2, 0.9, 0.3), (1.0, 0.25, 0.2), (0.0, 0.0, 0.0)
+RADIUS = 6  # pixels of a point's icon
+GRIP = 4  # half a corner's handle
+REACH = 9  # pixels within which the mouse picks something up
+CIRCLE = RADIUS * np.stack([np.cos(np.linspace(0, 2 * np.pi, 17)), np.sin(np.linspace(0, 2 * np.pi, 17))], 1)
+
+
+class MarkPicture:
+    """The marks that one slice view shows. Its two actors belong to the view as long as the effect is active."""
+
+    def __init__(self) -> None:
+        self._data = {True: vtk.vtkPolyData(), False: vtk.vtkPolyData()}
+        halo = [_actor(data, HALO, 4) for data in self._data.values()]
+        self.actors = [*halo, _actor(self._data[True], INSIDE, 2), _actor(self._data[False], OUTSIDE, 2)]
+
+    def draw(self, marks: Iterable[Mark], view: ViewGeometry, reach_mm: float) -> None:
+        """Show those of `marks` that lie within `reach_mm` of the view's plane."""
+        paths: dict[bool, list[np.ndarray]] = {True: [], False: []}
+        for mark in marks:
+            if shown_in(mark, view, reach_mm):
+                paths[mark.positive] += icon(mark, view.xyz(mark.positions)[:, :2])
+        for positive, found in paths.items():
+            _set_paths(self._data[positive], found)
+
+
+def shown_in(mark: Mark, view: ViewGeometry, reach_mm: float) -> bool:
+    """Whether a mark lies in a view's plane; a prior is never shown."""
+    return mark.kind != "prior" and bool(view.distance_mm(mark.positions).max() <= reach_mm)
+
+
+def icon(mark: Mark, xy: np.ndarray) -> list[np.ndarray]:
+    """What stands for a mark whose positions are `xy` in a view's pixels: paths ``(n, 2)``."""
+    if mark.kind == "point":
+        return [xy[0] + CIRCLE, *(xy[0] + stroke for stroke in _sign(mark.positive))]
+    if mark.kind == "box":
+        return [np.vstack([xy, xy[:1]]), *(_square(corner, GRIP) for corner in xy)]
+    if mark.kind == "line":
+        across = (xy[1] - xy[0])[::-1] * (-1, 1) / max(np.linalg.norm(xy[1] - xy[0]), 1e-6) * RADIUS
+        return [xy, *(np.stack([end - across, end + across]) for end in xy)]
+    if mark.kind == "lasso":
+        return [np.vstack([xy, xy[:1]])]
+    if mark.kind == "mask":  # a framed cross in the middle of what was painted
+        middle = mask_centre(mark, xy)
+        return [_square(middle, RADIUS), *(middle + stroke for stroke in _sign(True))]
+    return [xy] if len(xy) > 1 else [_square(xy[0], GRIP)]
+
+
+def mask_centre(mark: Mark, xy: np.ndarray) -> np.ndarray:
+    """Where the middle of a mask's pixels lies, in the coordinates of its three positions `xy`."""
+    rows, columns = np.nonzero(mark.mask)
+    if not len(rows):
+        return xy[0]
+    return xy[0] + columns.mean() * (xy[1] - xy[0]) + rows.mean() * (xy[2] - xy[0])
+
+
+def grip_at(marks: Iterable[Mark], xy: np.ndarray, view: ViewGeometry, reach_mm: float) -> tuple[Mark, int | None] | None:
+    """The mark under a pixel of a view and which of its positions, or None for all of it; nothing if there is none."""
+    best, nearest = None, float(REACH)
+    for mark in marks:
+        if not shown_in(mark, view, reach_mm):
+            continue
+        places = view.xyz(mark.positions)[:, :2]
+        if mark.kind in MASKS:
+            places = mask_centre(mark, places)[None]
+        distances = np.linalg.norm(places - xy, axis=1)
+        if distances.min() <= nearest:
+            nearest = float(distances.min())
+            movable = mark.kind in ("point", "box", "line")
+            best = mark, int(distances.argmin()) if movable else None
+    return best
+
+
+def _sign(positive: bool) -> list[np.ndarray]:
+    half = RADIUS / 2
+    strokes = [np.array([(-half, 0), (half, 0)])]
+    return [*strokes, np.array([(0, -half), (0, half)])] if positive else strokes
+
+
+def _square(centre: np.ndarray, half: float) -> np.ndarray:
+    return centre + half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
+
+
+def _actor(data: vtk.vtkPolyData, color: tuple[float, float, float], width: float) -> vtk.vtkActor2D:
+    mapper, actor = vtk.vtkPolyDataMapper2D(), vtk.vtkActor2D()
+    mapper.SetInputData(data)
+    actor.SetMapper(mapper)
+    actor.GetProperty().SetColor(color)
+    actor.GetProperty().SetLineWidth(width)
+    return actor
+
+
+def _set_paths(data: vtk.vtkPolyData, paths: list[np.ndarray]) -> None:
+    points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
+    for path in paths:
+        lines.InsertNextCell(len(path))
+        for x, y in path:
+            lines.InsertCellPoint(points.InsertNextPoint(float(x), float(y), 0.0))
+    data.SetPoints(points)
+    data.SetLines(lines)
+    data.Modified()

@@ -1,0 +1,336 @@
+"""The effect's controls: what one needs on top, the rest folded. It holds no state; the parameter node does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ctk
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from .settings import Settings
+
+# Tools with their keys: where SlicerNNInteractive has the same tool, the same key.
+TOOLS = {"point": "P", "box": "B", "scribble": "S", "lasso": "L", "line": "D"}
+KEYS = {
+    "polarity": "T",
+    "undo": "Z",
+    "redo": "Shift+Z",
+    "clear": "R",
+    "use_slice": "K",
+    "propagate": "G",
+    "stop_keep": "Esc",
+    "apply": "A",
+    "next": "N",
+    "previous": "Shift+N",
+    "remove": "Del",
+}
+WARNING = "color: #c05020;"
+
+
+class Panel:
+    """Builds the controls and shows the state in them.
+
+    Args:
+        add: puts a widget into the effect's options frame.
+        act: called with an action's name (a key of `KEYS`, "tool", "setting", "jump", ...) and its value.
+    """
+
+    def __init__(self, add: Callable[[Any], None], act: Callable[..., None]) -> None:
+        self._act = act
+        self.message = qt.QLabel()
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+        add(self.message)
+        self.setup_button = _button(_("Set up SAMSegmenter..."), _("Open the module that installs what is missing."))
+        self.setup_button.connect("clicked()", lambda: act("setup"))
+        add(self.setup_button)
+        self.body = qt.QWidget()
+        add(self.body)
+        layout = qt.QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self._model_row(), self._tools(), self._run_row(), self._slices(), self._range(), self._advanced()):
+            layout.addWidget(part)
+
+    # ------------------------------------------------------------------ parts
+
+    def _model_row(self) -> Any:
+        row = qt.QWidget()
+        layout = qt.QFormLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.model = _combo(_("The network. Others can be had in the SAMSegmenter module."))
+        self.model.connect("currentIndexChanged(int)", lambda index: self._chosen("Model", self.model))
+        layout.addRow(_("Model:"), self.model)
+        return row
+
+    def _tools(self) -> Any:
+        part = qt.QWidget()
+        layout = qt.QGridLayout(part)
+        layout.setContentsMargins(0, 0, 0, 0)
+        texts = {
+            "point": (_("Point"), _("Click inside the segment, or with Ctrl outside it.")),
+            "box": (_("Box"), _("Drag a box around the segment.")),
+            "scribble": (_("Scribble"), _("Draw a stroke inside the segment, or with Ctrl outside it.")),
+            "lasso": (_("Lasso"), _("Draw roughly around the segment.")),
+            "line": (_("Line"), _("Drag the longest diameter of the segment, as for RECIST.")),
+        }
+        self.tools = {}
+        for column, (kind, (text, tip)) in enumerate(texts.items()):
+            button = _button(text, tip, TOOLS[kind], checkable=True)
+            button.connect("clicked()", lambda kind=kind: self._act("tool", kind))
+            layout.addWidget(button, 0, column)
+            self.tools[kind] = button
+        actions = (
+            ("polarity", _("Inside"), _("Whether the next prompt lies inside or outside the segment. Ctrl does it for one prompt.")),
+            ("use_slice", _("Use slice"), _("Take the segment as it is painted on this slice as a keyframe.")),
+            ("undo", _("Undo"), _("Take back the last change of prompts.")),
+            ("redo", _("Redo"), _("Make the change again that was taken back.")),
+            ("clear", _("Clear"), _("Remove all prompts of this segment. The segment itself stays.")),
+        )
+        self.actions = {}
+        for column, (name, text, tip) in enumerate(actions):
+            button = _button(text, tip, KEYS[name])
+            button.connect("clicked()", lambda name=name: self._act(name))
+            layout.addWidget(button, 1, column)
+            self.actions[name] = button
+        return part
+
+    def _run_row(self) -> Any:
+        part = qt.QWidget()
+        layout = qt.QGridLayout(part)
+        layout.setContentsMargins(0, 0, 0, 0)
+        buttons = (
+            ("propagate", _("Propagate"), _("Carry the prompts on through the slices."), 0, 0),
+            ("apply", _("Apply"), _("Make the preview part of the segment. Undo takes it back."), 0, 1),
+            ("stop_keep", _("Stop, keep"), _("Stop, and keep the slices that were found so far."), 1, 0),
+            ("stop_drop", _("Stop, drop"), _("Stop, and have everything as it was before."), 1, 1),
+        )
+        for name, text, tip, row, column in buttons:
+            button = _button(text, tip, KEYS.get(name, ""))
+            button.connect("clicked()", lambda name=name: self._act(name))
+            layout.addWidget(button, row, column)
+            self.actions[name] = button
+        self.progress = qt.QProgressBar()
+        layout.addWidget(self.progress, 2, 0, 1, 2)
+        return part
+
+    def _slices(self) -> Any:
+        part, layout = _folded(_("Keyframes and slices to check"), folded=False)
+        self.keyframes = qt.QListWidget()
+        self.keyframes.setToolTip(_("Slices with prompts. A double click goes there."))
+        self.review = qt.QListWidget()
+        self.review.setToolTip(_("Slices most worth checking, the least trusted first. A double click goes there."))
+        for title, table in ((_("Keyframes"), self.keyframes), (_("To check"), self.review)):
+            table.setMaximumHeight(84)
+            table.connect("itemDoubleClicked(QListWidgetItem*)", lambda item: self._act("jump", int(item.data(qt.Qt.UserRole))))
+            layout.addRow(qt.QLabel(title))
+            layout.addRow(table)
+            if table is self.keyframes:
+                remove = _button(_("Remove keyframe"), _("Remove all prompts on the chosen slice."))
+                remove.connect("clicked()", self._remove_keyframe)
+                layout.addRow(remove)
+        row = qt.QWidget()
+        columns = qt.QHBoxLayout(row)
+        columns.setContentsMargins(0, 0, 0, 0)
+        for name, text in (("previous", _("Previous")), ("next", _("Next"))):
+            button = _button(text, _("Go to the {which} slice to check.").format(which=text.lower()), KEYS[name])
+            button.connect("clicked()", lambda name=name: self._act(name))
+            columns.addWidget(button)
+        layout.addRow(row)
+        return part
+
+    def _range(self) -> Any:
+        part, layout = _folded(_("Range"))
+        self.direction = self._choice(layout, _("Direction:"), "Direction", _("Where to go from the keyframes."), {
+            "both": _("both ways"), "forward": _("to higher slice numbers"), "backward": _("to lower slice numbers"),
+        })
+        self.range = self._choice(layout, _("Slices:"), "Range", _("How far to go at most; a segment's end is found by itself."), {
+            "volume": _("whole volume"), "slices": _("from - to"), "keyframes": _("between keyframes"), "roi": _("region of interest"),
+        })
+        row = qt.QWidget()
+        columns = qt.QHBoxLayout(row)
+        columns.setContentsMargins(0, 0, 0, 0)
+        self.first, self.last = self._spin("FirstSlice"), self._spin("LastSlice")
+        columns.addWidget(self.first)
+        columns.addWidget(self.last)
+        layout.addRow(_("From - to:"), row)
+        self.roi = self._nodes(layout, _("Region:"), "vtkMRMLMarkupsROINode", _("A region of interest, whose slices are segmented."))
+        self.roi.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._act("roi", node))
+        self.all_segments = self._check(layout, _("All segments that have prompts"), "AllSegments", _("Else the selected one alone."))
+        return part
+
+    def _advanced(self) -> Any:
+        part, layout = _folded(_("Advanced"))
+        self.live_preview = self._check(layout, _("Preview while marking"), "LivePreview", _("Segment the slice after every prompt."))
+        self.axis = self._choice(layout, _("Axis:"), "Axis", _("The axis along which slices follow each other."), {
+            "auto": _("of the view first marked in"), "k": "K", "j": "J", "i": "I",
+        })
+        self.video_axis = self._choice(layout, _("Follow:"), "VideoAxis", _("With a sequence: through the slices, or through time."), {
+            "slices": _("slices"), "time": _("time, on this slice"),
+        })
+        self.window = self._choice(layout, _("Window/level:"), "Window", _("The intensities that the network sees, from black to white."), {
+            "auto": _("chosen by what is marked"), "display": _("as the volume is shown"), "manual": _("given here"),
+        })
+        self.level, self.width = self._number(layout, _("Level:"), "WindowLevel"), self._number(layout, _("Width:"), "WindowWidth")
+        self.mode = self._choice(layout, _("Mode:"), "Mode", _("How the network is run."), {
+            "auto": _("around the segment (best)"), "fast": _("fast"), "strict": _("whole slices, as published"),
+        })
+        self.device = self._choice(layout, _("Device:"), "Device", _("Where the network runs."), {
+            "auto": _("the fastest there is"), "cuda": _("NVIDIA GPU"), "mps": _("Apple GPU"), "cpu": _("processor"),
+        })
+        self.line_markup = self._nodes(layout, _("Line:"), "vtkMRMLMarkupsLineNode", _("A line that was measured with Markups."))
+        add_line = _button(_("Use line as prompt"), _("Take the chosen line as the segment's diameter."))
+        add_line.connect("clicked()", lambda: self._act("line_markup", self.line_markup.currentNode()))
+        layout.addRow(add_line)
+        return part
+
+    # ------------------------------------------------------------------ showing the state
+
+    def tell(self, text: str, is_warning: bool) -> None:
+        self.message.text = text
+        self.message.styleSheet = WARNING if is_warning else ""
+
+    def show_settings(self, chosen: Settings, slices: int) -> None:
+        """Show what the parameter node says, without telling it so again."""
+        combos = {
+            self.model: chosen.model, self.direction: chosen.direction, self.range: chosen.range, self.axis: chosen.axis,
+            self.video_axis: chosen.video_axis, self.window: chosen.window, self.mode: chosen.mode, self.device: chosen.device,
+        }  # fmt: skip
+        for combo, value in combos.items():
+            _silently(combo, lambda combo=combo, value=value: combo.setCurrentIndex(max(0, combo.findData(value))))
+        numbers = {self.first: chosen.first, self.last: chosen.last, self.level: chosen.level, self.width: chosen.width}
+        for spin in (self.first, self.last):
+            _silently(spin, lambda spin=spin: spin.setMaximum(max(slices - 1, 0)))
+        for spin, value in numbers.items():
+            _silently(spin, lambda spin=spin, value=value: spin.setValue(value))
+        for check, value in ((self.all_segments, chosen.all_segments), (self.live_preview, chosen.live_preview)):
+            _silently(check, lambda check=check, value=value: check.setChecked(value))
+        for kind, button in self.tools.items():
+            button.setChecked(kind == chosen.tool)
+        self.actions["polarity"].text = _("Inside") if chosen.positive else _("Outside")
+        for spin in (self.first, self.last):
+            spin.setEnabled(chosen.range == "slices")
+        self.roi.setEnabled(chosen.range == "roi")
+        for spin in (self.level, self.width):
+            spin.setEnabled(chosen.window == "manual")
+
+    def show_models(self, models: list[tuple[str, str]]) -> None:
+        """Offer models: pairs of what is stored and what is read."""
+        def fill() -> None:
+            self.model.clear()
+            for id, title in models:
+                self.model.addItem(title, id)
+
+        _silently(self.model, fill)
+
+    def show_state(self, running: bool, can_apply: bool, can_undo: bool, can_redo: bool, usable: bool) -> None:
+        """Enable what can be done now."""
+        for name in ("stop_keep", "stop_drop"):
+            self.actions[name].setVisible(running)
+        for name in ("propagate", "use_slice", "clear", "polarity"):
+            self.actions[name].setEnabled(usable and not running)
+        self.actions["apply"].setEnabled(can_apply and not running)
+        self.actions["undo"].setEnabled(can_undo and not running)
+        self.actions["redo"].setEnabled(can_redo and not running)
+        self.progress.setVisible(running)
+
+    def show_progress(self, done: int, total: int, text: str) -> None:
+        self.progress.setMaximum(max(total, 1))
+        self.progress.setValue(done)
+        self.progress.setFormat(text)
+
+    def show_slices(self, keyframes: list[tuple[int, str]], review: list[tuple[int, float]]) -> None:
+        _fill(self.keyframes, [(index, _("slice {slice}: {what}").format(slice=index, what=what)) for index, what in keyframes])
+        tell = _("slice {slice}: trust {trust} %")
+        _fill(self.review, [(index, tell.format(slice=index, trust=round(100 * trust))) for index, trust in review])
+
+    # ------------------------------------------------------------------ pieces
+
+    def _remove_keyframe(self) -> None:
+        item = self.keyframes.currentItem()
+        if item:
+            self._act("remove_keyframe", int(item.data(qt.Qt.UserRole)))
+
+    def _chosen(self, parameter: str, combo: Any) -> None:
+        self._act("setting", parameter, combo.itemData(combo.currentIndex))
+
+    def _choice(self, layout: Any, title: str, parameter: str, tip: str, choices: dict[str, str]) -> Any:
+        combo = _combo(tip)
+        for value, text in choices.items():
+            combo.addItem(text, value)
+        combo.connect("currentIndexChanged(int)", lambda index: self._chosen(parameter, combo))
+        layout.addRow(title, combo)
+        return combo
+
+    def _check(self, layout: Any, title: str, parameter: str, tip: str) -> Any:
+        check = qt.QCheckBox(title)
+        check.setToolTip(tip)
+        check.connect("toggled(bool)", lambda checked: self._act("setting", parameter, int(checked)))
+        layout.addRow(check)
+        return check
+
+    def _spin(self, parameter: str) -> Any:
+        spin = qt.QSpinBox()
+        spin.setToolTip(_("Slice number"))
+        spin.connect("valueChanged(int)", lambda value: self._act("setting", parameter, value))
+        return spin
+
+    def _number(self, layout: Any, title: str, parameter: str) -> Any:
+        spin = qt.QDoubleSpinBox()
+        spin.setRange(-1e6, 1e6)
+        spin.setToolTip(_("In the volume's own units, such as Hounsfield units."))
+        spin.connect("valueChanged(double)", lambda value: self._act("setting", parameter, repr(float(value))))
+        layout.addRow(title, spin)
+        return spin
+
+    def _nodes(self, layout: Any, title: str, kind: str, tip: str) -> Any:
+        combo = slicer.qMRMLNodeComboBox()
+        combo.nodeTypes = [kind]
+        combo.noneEnabled, combo.addEnabled, combo.removeEnabled = True, False, False
+        combo.setMRMLScene(slicer.mrmlScene)
+        combo.setToolTip(tip)
+        layout.addRow(title, combo)
+        return combo
+
+
+def _button(text: str, tip: str, key: str = "", checkable: bool = False) -> Any:
+    button = qt.QPushButton(text)
+    button.setToolTip(f"{tip} ({key})" if key else tip)
+    button.setCheckable(checkable)
+    button.setMinimumWidth(1)  # five in a row fit into a narrow column
+    return button
+
+
+def _combo(tip: str) -> Any:
+    combo = qt.QComboBox()
+    combo.setToolTip(tip)
+    combo.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
+    return combo
+
+
+def _folded(title: str, folded: bool = True) -> tuple[Any, Any]:
+    part = ctk.ctkCollapsibleButton()
+    part.text = title
+    part.collapsed = folded
+    layout = qt.QFormLayout(part)
+    return part, layout
+
+
+def _fill(table: Any, entries: list[tuple[int, str]]) -> None:
+    chosen = table.currentRow
+    table.clear()
+    for index, text in entries:
+        item = qt.QListWidgetItem(text)
+        item.setData(qt.Qt.UserRole, index)
+        table.addItem(item)
+    table.setCurrentRow(chosen)
+
+
+def _silently(widget: Any, change: Callable[[], None]) -> None:
+    """Change a widget without hearing of it."""
+    blocked = widget.blockSignals(True)
+    change()
+    widget.blockSignals(blocked)

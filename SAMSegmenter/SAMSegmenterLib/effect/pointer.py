@@ -1,0 +1,120 @@
+"""The mouse in slice views: places marks, picks them up, moves them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+
+from ..marks import Mark
+from ..mrml import ViewGeometry
+from .controller import Controller
+from .drawing import MarkPicture, grip_at
+from .tools import Gesture, Shift
+
+
+class Pointer:
+    """Draws the marks in every slice view, and turns drags into changes of them.
+
+    Args:
+        effect: the scripted effect.
+        controller: holds the marks.
+    """
+
+    def __init__(self, effect: Any, controller: Controller) -> None:
+        self._effect, self._controller = effect, controller
+        self._pictures: dict[Any, MarkPicture] = {}
+        self._drag: Gesture | Shift | None = None
+        self._view_widget: Any = None
+        self.picked: Mark | None = None
+
+    @property
+    def view(self) -> ViewGeometry:
+        """The slice view that was used last; the first one if none was."""
+        widget = self._view_widget or next(iter(self._pictures), None)
+        return self._geometry(widget)
+
+    def enter(self) -> None:
+        """Draw in every slice view that there is."""
+        manager = slicer.app.layoutManager()
+        for name in manager.sliceViewNames() if manager else ():
+            self._picture(manager.sliceWidget(name))
+        self.redraw()
+
+    def leave(self) -> None:
+        """Take the drawings out of all views."""
+        for widget, picture in self._pictures.items():
+            for actor in picture.actors:
+                self._effect.removeActor2D(widget, actor)
+            widget.sliceView().scheduleRender()
+        self._pictures.clear()
+        self._drag = self._view_widget = self.picked = None
+
+    def redraw(self) -> None:
+        for widget in self._pictures:
+            self.redraw_view(widget)
+
+    def redraw_view(self, widget: Any) -> None:
+        """Draw the selected segment's marks in one view, and the one that is being drawn."""
+        if not self._controller.segmentation_node:
+            return
+        marks, drawn = list(self._controller.marks.of(self._controller.segment)), None
+        if self._drag and widget is self._view_widget:
+            drawn = self._drag.mark()
+            if isinstance(self._drag, Shift) and drawn:
+                marks = [mark for mark in marks if mark is not self._drag.old]
+        self._picture(widget).draw([*marks, drawn] if drawn else marks, self._geometry(widget), self._controller.reach_mm())
+        widget.sliceView().scheduleRender()
+
+    def handle(self, event: int, interactor: Any, widget: Any) -> bool:
+        """What a mouse event does; whether it is used up.
+
+        Raises:
+            InputError: what was drawn cannot be used.
+        """
+        xy = interactor.GetEventPosition()
+        if event == vtk.vtkCommand.LeftButtonPressEvent and not interactor.GetShiftKey() and not interactor.GetAltKey():
+            return self._press(xy, widget, bool(interactor.GetControlKey()))
+        if self._drag is None:
+            return False
+        if event == vtk.vtkCommand.MouseMoveEvent:
+            self._drag.move(xy)
+            self.redraw_view(widget)
+            return True
+        if event == vtk.vtkCommand.LeftButtonReleaseEvent:
+            self._drag.move(xy)
+            self._release()
+            return True
+        return False
+
+    def _press(self, xy: tuple[int, int], widget: Any, opposite: bool) -> bool:
+        self._view_widget, view, chosen = widget, self._geometry(widget), self._controller.settings
+        grip = grip_at(self._controller.marks.of(self._controller.segment), xy, view, self._controller.reach_mm())
+        self.picked = grip[0] if grip else None
+        if grip:
+            self._drag = Shift(*grip, view, xy)
+        else:
+            self._drag = Gesture(chosen.tool, self._controller.marked_segment(), chosen.positive != opposite, view, xy)
+        return True
+
+    def _release(self) -> None:
+        drag, self._drag = self._drag, None
+        mark = drag.mark()
+        if mark and isinstance(drag, Shift):
+            self._controller.exchange(drag.old, mark, drag.view)
+            self.picked = mark
+        elif mark:
+            self._controller.add(mark, drag.view)
+            self.picked = mark
+        self.redraw()
+
+    def _picture(self, widget: Any) -> MarkPicture:
+        if widget not in self._pictures:
+            picture = self._pictures[widget] = MarkPicture()
+            for actor in picture.actors:
+                self._effect.addActor2D(widget, actor)
+        return self._pictures[widget]
+
+    def _geometry(self, widget: Any) -> ViewGeometry:
+        return ViewGeometry(widget.sliceLogic().GetSliceNode(), self._controller.segmentation_node)

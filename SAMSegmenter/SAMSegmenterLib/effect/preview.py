@@ -1,0 +1,148 @@
+"""What was found but is not yet part of any segment, shown in all views: a segmentation of its own that is never saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+
+from ..frames import FrameStack
+from ..mrml import array_of, new_image
+
+FILL, OUTLINE_PIXELS = 0.3, 3  # paler inside and thicker at the edge than a segment, so that it is not taken for one
+
+
+class Preview:
+    """Masks on the grid of a stack, by segment ID.
+
+    Args:
+        segmentation_node: whose segments the masks may become part of; gives names, colours and the transform.
+        stack: the slices that the masks lie on.
+    """
+
+    def __init__(self, segmentation_node: slicer.vtkMRMLSegmentationNode, stack: FrameStack) -> None:
+        self.stack, self._of = stack, segmentation_node
+        self._images: dict[str, slicer.vtkOrientedImageData] = {}
+        self._outlines: dict[str, dict[int, np.ndarray]] = {}
+        self._models: dict[str, slicer.vtkMRMLModelNode] = {}
+        self._changed: set[str] = set()
+        self._node: slicer.vtkMRMLSegmentationNode | None = None
+
+    @property
+    def segments(self) -> list[str]:
+        """IDs of the segments that something is shown of."""
+        return list(self._images)
+
+    def mask(self, segment: str) -> np.ndarray:
+        """A segment's mask, bool ``(k, j, i)`` on the stack's grid."""
+        return array_of(self._images[segment]) > 0
+
+    def slice(self, segment: str, index: int) -> np.ndarray | None:
+        """A segment's mask on a slice, bool ``(rows, columns)``; None if nothing was ever written there."""
+        if index not in self._outlines.get(segment, {}):
+            return None
+        return self.stack.place(array_of(self._images[segment]), index) > 0
+
+    def write(self, segment: str, index: int, mask: np.ndarray | None) -> None:
+        """Show a mask ``(rows, columns)`` on a slice, or nothing there if it is None; seen after `flush`."""
+        if mask is None and segment not in self._images:
+            return
+        self._begin(segment)
+        outlines = self._outlines[segment]
+        outlines.pop(index, None)
+        self.stack.place(array_of(self._images[segment]), index)[:] = 0 if mask is None else mask
+        if mask is not None:
+            outlines[index] = self.stack.to_ras(index, edges(mask))
+        self._changed.add(segment)
+
+    def flush(self) -> None:
+        """Have the views show everything that was written."""
+        for segment in self._changed:
+            self._images[segment].GetPointData().GetScalars().Modified()
+            self._images[segment].Modified()
+            self._models[segment].SetAndObservePolyData(_lines(self._outlines[segment].values()))
+        self._changed.clear()
+
+    def drop(self, segment: str) -> None:
+        """Show nothing of a segment any more."""
+        if segment in self._images:
+            self._node.GetSegmentation().RemoveSegment(segment)
+            slicer.mrmlScene.RemoveNode(self._models.pop(segment))
+            del self._images[segment], self._outlines[segment]
+            self._changed.discard(segment)
+
+    @property
+    def visible(self) -> bool:
+        return bool(self._node and self._node.GetDisplayNode().GetVisibility())
+
+    def show(self, visible: bool = True) -> None:
+        """Show or hide everything, keeping it."""
+        for node in filter(None, (self._node, *self._models.values())):
+            node.GetDisplayNode().SetVisibility(visible)
+
+    def remove(self) -> None:
+        """Take everything out of the scene."""
+        for node in filter(None, (self._node, *self._models.values())):
+            if slicer.mrmlScene.IsNodePresent(node):
+                slicer.mrmlScene.RemoveNode(node)
+        self._images, self._outlines, self._models, self._node = {}, {}, {}, None
+        self._changed.clear()
+
+    def _begin(self, segment: str) -> None:
+        if segment in self._images:
+            return
+        if self._node is None:
+            self._node = self._new_node("vtkMRMLSegmentationNode")
+            display = self._node.GetDisplayNode()
+            display.SetOpacity2DFill(FILL)
+            display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
+        image = new_image(self.stack.volume.voxels.shape[:3], self.stack.volume.ijk_to_ras)
+        original = self._of.GetSegmentation().GetSegment(segment)
+        shown = slicer.vtkSegment()
+        shown.SetName(_("{segment} (preview)").format(segment=original.GetName()))
+        shown.SetColor(original.GetColor())
+        shown.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), image)
+        self._node.GetSegmentation().AddSegment(shown, segment)
+        self._images[segment], self._outlines[segment] = image, {}
+        model = self._models[segment] = self._new_node("vtkMRMLModelNode")
+        model.GetDisplayNode().SetColor(original.GetColor())
+        model.GetDisplayNode().SetVisibility2D(False)
+
+    def _new_node(self, kind: str) -> slicer.vtkMRMLNode:
+        node = slicer.mrmlScene.CreateNodeByClass(kind)
+        node.UnRegister(None)
+        node.SetName(_("SAMSegmenter preview"))
+        node.SetSaveWithScene(False)
+        node.SetHideFromEditors(True)
+        node = slicer.mrmlScene.AddNode(node)
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetSaveWithScene(False)
+        parent = self._of.GetParentTransformNode()
+        node.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
+        return node
+
+
+def edges(mask: np.ndarray) -> np.ndarray:
+    """The pixel edges between inside and outside of a mask: float ``(n, 2, 2)``, two ends ``(x, y)`` in slice pixels each."""
+    padded = np.pad(np.asarray(mask, bool), 1)
+    found = []
+    rows, columns = np.nonzero(padded[:, 1:] != padded[:, :-1])  # between a pixel and the next one in its row
+    found.append(np.stack([columns - 0.5, rows - 1.5, columns - 0.5, rows - 0.5], 1))
+    rows, columns = np.nonzero(padded[1:] != padded[:-1])
+    found.append(np.stack([columns - 1.5, rows - 0.5, columns - 0.5, rows - 0.5], 1))
+    return np.concatenate(found).reshape(-1, 2, 2)
+
+
+def _lines(outlines) -> vtk.vtkPolyData:
+    """Pairs of positions, arrays ``(n, 2, 3)``, as lines."""
+    points = np.concatenate([np.zeros((0, 2, 3)), *outlines]).astype(np.float32).reshape(-1, 3)
+    data, vtk_points, cells = vtk.vtkPolyData(), vtk.vtkPoints(), vtk.vtkCellArray()
+    vtk_points.SetData(numpy_to_vtk(points, deep=True))
+    offsets = np.arange(0, len(points) + 1, 2, dtype=np.int64)
+    ends = np.arange(len(points), dtype=np.int64)
+    cells.SetData(numpy_to_vtkIdTypeArray(offsets, deep=True), numpy_to_vtkIdTypeArray(ends, deep=True))
+    data.SetPoints(vtk_points)
+    data.SetLines(cells)
+    return data
