@@ -6,6 +6,8 @@ Everything here runs on the main thread and returns at once; torch runs on the w
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from ..composition import SliceMask
     from ..session import Session
 
-AT_ONCE = 12  # slices shown per look at the worker, so that the window never waits for more
+POLL_SECONDS = 0.015  # for showing what the worker has found; the rest waits, so that the window never does
 
 
 class Controller:
@@ -52,7 +54,7 @@ class Controller:
         self._sources: dict[tuple[str, int], str] = {}
         self._before: dict[tuple[str, int], np.ndarray | None] | None = None
         self._contributed: dict[str, np.ndarray] = {}
-        self._waiting: list = []
+        self._waiting: deque = deque()
         self._jumped: int | None = None
         self.progress: Progress | None = None
         self.review: dict[str, list[tuple[int, float]]] = {}
@@ -285,16 +287,17 @@ class Controller:
         """Show what the worker has found since; False if nothing has changed."""
         if self._interaction:
             self._waiting += self._interaction.poll()
-        now, self._waiting = self._waiting[: 2 * AT_ONCE], self._waiting[2 * AT_ONCE :]
-        if now and self._stale():
+        if not self._waiting:
+            return False
+        if self._stale():
             self.leave()
             self._tell(_("The volume or the segmentation has changed; what was running was stopped."), True)
             return True
-        for news in now:
-            self._take(news)
-        if now and self._preview:
-            self._preview.flush()
-        return bool(now)
+        end = time.perf_counter() + POLL_SECONDS
+        while self._waiting and time.perf_counter() < end:
+            self._take(self._waiting.popleft())
+        self._preview.flush(outlines=not self.busy)
+        return True
 
     # ------------------------------------------------------------------ apply
 
@@ -335,7 +338,8 @@ class Controller:
         if self._preview:
             self._preview.remove()
         self._canvas = self._interaction = self._preview = self._before = self.progress = None
-        self._waiting, self._sources, self.review, self._contributed = [], {}, {}, {}
+        self._sources, self.review, self._contributed = {}, {}, {}
+        self._waiting.clear()
 
     def check(self) -> None:
         """Drop what was found if the source it was found in has changed."""
@@ -343,7 +347,9 @@ class Controller:
             self.leave()
 
     def begin_again(self) -> None:
-        """Take up the marks that are there, as when the effect is activated or a scene was loaded."""
+        """Take up the marks that are there, as when the effect is activated or a scene was loaded, and have the network ready."""
+        chosen = self.settings
+        shared_worker().submit(lambda cancelled: iter([_model(chosen.model, chosen.device)]))
         if self.marks.all and not self.empty_state():
             self._begin(None, None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import slicer
 import vtk
@@ -11,6 +13,8 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 from ..frames import FrameStack
 from ..mrml import array_of, new_image
 
+MOST_OUTLINES = 100  # slices outlined in 3-D views; of more, every second one, third one, ...
+OUTLINE_SECONDS = 1.0  # between changes of the 3-D views while slices keep coming
 FILL, OUTLINE_PIXELS = 0.3, 3  # paler inside and thicker at the edge than a segment, so that it is not taken for one
 
 
@@ -25,9 +29,11 @@ class Preview:
     def __init__(self, segmentation_node: slicer.vtkMRMLSegmentationNode, stack: FrameStack) -> None:
         self.stack, self._of = stack, segmentation_node
         self._images: dict[str, slicer.vtkOrientedImageData] = {}
-        self._outlines: dict[str, dict[int, np.ndarray]] = {}
+        self._known: dict[str, set[int]] = {}  # slices that something was written on
         self._models: dict[str, slicer.vtkMRMLModelNode] = {}
         self._changed: set[str] = set()
+        self._behind: set[str] = set()
+        self._outlined = 0.0
         self._node: slicer.vtkMRMLSegmentationNode | None = None
 
     @property
@@ -41,7 +47,7 @@ class Preview:
 
     def slice(self, segment: str, index: int) -> np.ndarray | None:
         """A segment's mask on a slice, bool ``(rows, columns)``; None if nothing was ever written there."""
-        if index not in self._outlines.get(segment, {}):
+        if index not in self._known.get(segment, ()):
             return None
         return self.stack.place(array_of(self._images[segment]), index) > 0
 
@@ -50,28 +56,34 @@ class Preview:
         if mask is None and segment not in self._images:
             return
         self._begin(segment)
-        outlines = self._outlines[segment]
-        outlines.pop(index, None)
         self.stack.place(array_of(self._images[segment]), index)[:] = 0 if mask is None else mask
-        if mask is not None:
-            outlines[index] = self.stack.to_ras(index, edges(mask))
+        if mask is None:
+            self._known[segment].discard(index)
+        else:
+            self._known[segment].add(index)
         self._changed.add(segment)
 
-    def flush(self) -> None:
-        """Have the views show everything that was written."""
+    def flush(self, outlines: bool = True) -> None:
+        """Have the views show everything that was written; 3-D views only now and then, unless `outlines`."""
         for segment in self._changed:
             self._images[segment].GetPointData().GetScalars().Modified()
             self._images[segment].Modified()
-            self._models[segment].SetAndObservePolyData(_lines(self._outlines[segment].values()))
+        self._behind |= self._changed
         self._changed.clear()
+        if outlines or time.perf_counter() - self._outlined > OUTLINE_SECONDS:
+            for segment in self._behind:
+                self._models[segment].SetAndObservePolyData(_lines(self._shown_outlines(segment)))
+            self._behind.clear()
+            self._outlined = time.perf_counter()
 
     def drop(self, segment: str) -> None:
         """Show nothing of a segment any more."""
         if segment in self._images:
             self._node.GetSegmentation().RemoveSegment(segment)
             slicer.mrmlScene.RemoveNode(self._models.pop(segment))
-            del self._images[segment], self._outlines[segment]
+            del self._images[segment], self._known[segment]
             self._changed.discard(segment)
+            self._behind.discard(segment)
 
     @property
     def visible(self) -> bool:
@@ -87,8 +99,15 @@ class Preview:
         for node in filter(None, (self._node, *self._models.values())):
             if slicer.mrmlScene.IsNodePresent(node):
                 slicer.mrmlScene.RemoveNode(node)
-        self._images, self._outlines, self._models, self._node = {}, {}, {}, None
+        self._images, self._known, self._models, self._node = {}, {}, {}, None
         self._changed.clear()
+        self._behind.clear()
+
+    def _shown_outlines(self, segment: str) -> list[np.ndarray]:
+        """The outlines of as many slices as 3-D views draw without effort, in local RAS."""
+        known = self._known[segment]
+        step = max(1, -(-len(known) // MOST_OUTLINES))
+        return [self.stack.to_ras(index, edges(self.slice(segment, index))) for index in sorted(known)[::step]]
 
     def _begin(self, segment: str) -> None:
         if segment in self._images:
@@ -105,7 +124,7 @@ class Preview:
         shown.SetColor(original.GetColor())
         shown.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), image)
         self._node.GetSegmentation().AddSegment(shown, segment)
-        self._images[segment], self._outlines[segment] = image, {}
+        self._images[segment], self._known[segment] = image, set()
         model = self._models[segment] = self._new_node("vtkMRMLModelNode")
         model.GetDisplayNode().SetColor(original.GetColor())
         model.GetDisplayNode().SetVisibility2D(False)
