@@ -79,8 +79,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.pointer.enter()
         self._observe_scene()
         self._make_shortcuts()
-        self._attempt(self.controller.begin_again)
-        self.controller.show(True)
+        self._attempt(self.controller.enter)
         self._timer.start()
         self.updateGUIFromMRML()
 
@@ -131,7 +130,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def updateGUIFromMRML(self) -> None:
         if self.panel is None or not self.scriptedEffect.parameterSetNode():
             return
-        controller, panel, empty = self.controller, self.panel, self.controller.empty_state()
+        controller, panel, empty = self.controller, self.panel, self.controller.editing.empty_state()
         missing = [name for name in NEEDED if find_spec(name) is None]
         panel.setup_button.setVisible(bool(missing))
         panel.body.setVisible(not missing)
@@ -142,7 +141,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         panel.show_settings(controller.settings, len(controller.stack) if controller.stack else 0)
         running, marks = controller.busy == "propagate", controller.marks
         panel.show_state(running, controller.has_preview, marks.can_undo, marks.can_redo, not empty)
-        panel.show_slices(controller.keyframes(), controller.review.get(controller.segment, []))
+        panel.show_slices(controller.keyframes(), controller.review())
         self._show_progress()
         if empty:
             panel.tell(empty, False)
@@ -179,7 +178,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "use_slice": lambda: controller.use_slice(self.pointer.view),
             "remove": self._remove_picked,
             "remove_keyframe": controller.remove_keyframe,
-            "line_markup": lambda node: controller.use_line(node),
+            "line_markup": controller.use_line,
             "roi": lambda node: self.scriptedEffect.setNodeReference("ROI", node),
             "propagate": controller.propagate,
             "stop_keep": lambda: controller.stop(keep=True),
@@ -208,7 +207,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self.pointer.picked = None
 
     def _poll(self) -> None:
-        if self.controller.poll():
+        if self.controller.workbench.follow_time():
+            self.pointer.redraw()
+        if self.controller.workbench.poll():
             self.updateGUIFromMRML()
 
     def _changed(self) -> None:
@@ -220,7 +221,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
                 self.updateGUIFromMRML()
 
     def _is_ready(self) -> bool:
-        return bool(self.controller.segmentation_node) and all(find_spec(name) for name in NEEDED)
+        return bool(self.controller.editing.segmentation_node) and all(find_spec(name) for name in NEEDED)
 
     def _observe_scene(self) -> None:
         leave = lambda caller, event: self.controller.leave()  # noqa: E731 (an observer)

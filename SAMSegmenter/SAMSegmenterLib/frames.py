@@ -213,6 +213,8 @@ class FrameStack:
         InputError: unknown axis, or fewer than two slices along it.
     """
 
+    is_time = False
+
     def __init__(self, volume: Volume, axis: str = "k", window: Window | None = None) -> None:
         if axis not in AXES:
             raise InputError(f"axis: expected i, j or k, got {axis!r}.")
@@ -285,3 +287,22 @@ class FrameStack:
         """Raise `InputError` unless the stack has a slice `index`."""
         if not 0 <= index < len(self):
             raise InputError(f"{self.volume.name}: there is no slice {index} along axis {self.axis}; it has 0 to {len(self) - 1}.")
+
+
+class TimeStack(FrameStack):
+    """One slice of a 4-D volume at all its times, played as video.
+
+    Args:
+        volume: voxels ``(time, rows, columns)``; the first two columns of its `ijk_to_ras` lay out the slice, the third is one step
+            across it, which tells how far a position may lie beside the slice.
+        window: grey levels of all times; `automatic_window` if not given.
+    """
+
+    is_time = True
+
+    def __init__(self, volume: Volume, window: Window | None = None) -> None:
+        super().__init__(volume, "k", window)
+
+    def to_ras(self, index: float, xy: np.ndarray) -> np.ndarray:
+        """Map pixels ``(..., 2)`` to RAS mm ``(..., 3)``, at any time `index`: the slice stays where it is."""
+        return super().to_ras(0, xy)

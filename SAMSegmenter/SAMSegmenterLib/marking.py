@@ -38,11 +38,14 @@ def slices_of(mark: Mark, stack: FrameStack) -> list[int]:
 
 def mask_mark(segment: str, stack: FrameStack, index: int, mask: np.ndarray, kind: str = "mask") -> Mark:
     """A mask ``(rows, columns)`` of a slice as a mark: painted by the user, or ("prior") found there and to be corrected."""
-    return Mark(segment, kind, stack.to_ras(index, np.array([(0, 0), (1, 0), (0, 1)])), mask=np.array(mask) != 0)
+    corner = stack.to_ras(index, np.array([(0, 0), (1, 0), (0, 1)]))
+    return Mark(segment, kind, corner, mask=np.array(mask) != 0, item=index if stack.is_time else None)
 
 
 def _keyframes(mark: Mark, stack: FrameStack) -> list[Keyframe]:
     places, xy = stack.from_ras(mark.positions)
+    if stack.is_time:
+        places = _times(mark, places)
     indices = np.rint(places).astype(int)
     if mark.kind == "scribble":
         return [Keyframe(index, scribbles=(Scribble(path, mark.positive),)) for index, path in _pieces(indices, xy, stack)]
@@ -55,6 +58,13 @@ def _keyframes(mark: Mark, stack: FrameStack) -> list[Keyframe]:
     if not 0 <= index < len(stack):
         raise InputError(f"this {mark.kind} lies outside the volume {stack.volume.name}. Place it inside.")
     return [_BUILDERS[mark.kind](index, xy, mark, stack)]
+
+
+def _times(mark: Mark, places: np.ndarray) -> np.ndarray:
+    """When a mark was placed, in place of where it lies across the slice."""
+    if mark.item is None or np.abs(places).max() > OFF_SLICE:
+        raise InputError(f"this {mark.kind} does not lie on the slice that is followed through time. Place it there.")
+    return np.full(len(places), float(mark.item))
 
 
 def _pieces(indices: np.ndarray, xy: np.ndarray, stack: FrameStack) -> list[tuple[int, tuple]]:

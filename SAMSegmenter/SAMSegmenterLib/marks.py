@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ class Mark:
             a scribble or lasso; the ends of a line; the centres of a mask's first pixel, of the next one in its
             row, and of the next one in its column.
         positive: whether it lies inside the segment.
+        item: which one of a sequence was shown when it was placed; None outside of sequences.
         mask: bool ``(rows, columns)``, of a mask or a prior only. A prior is no mark by the user: it is what had been found on a slice
             where other marks now correct it.
     """
@@ -43,6 +45,7 @@ class Mark:
     positions: np.ndarray
     positive: bool = True
     mask: np.ndarray | None = None
+    item: int | None = None
 
     def __post_init__(self) -> None:
         positions = np.array(self.positions, float).reshape(-1, 3)
@@ -77,7 +80,7 @@ class Marks:
 
     Attributes:
         plane: the axis ``"i"``, ``"j"`` or ``"k"`` that the marks are used along, or the 4x4 matrix to RAS of an oblique grid's
-            voxel axes; None until the first mark is placed.
+            voxel axes, or ``"time:k:23"`` for slice 23 of that axis followed through time; None until the first mark is placed.
     """
 
     all: tuple[Mark, ...] = ()
@@ -145,15 +148,21 @@ def marks_from_json(data: Any) -> Marks:
         raise InputError("the saved prompts are of another version of this program, or damaged.")
     try:
         plane = data["plane"]
-        if not (plane is None or plane in ("i", "j", "k") or np.array(plane, float).shape == (4, 4)):
+        if not (plane is None or _is_axis(plane) or np.array(plane, float).shape == (4, 4)):
             raise InputError(f"the saved prompts lie in an unknown plane ({plane}).")
         return Marks(tuple(_mark_from_json(entry) for entry in data["marks"]), plane)
     except (KeyError, TypeError, ValueError, zlib.error, binascii.Error) as error:
         raise InputError(f"the saved prompts are damaged ({type(error).__name__}: {error}).") from error
 
 
+def _is_axis(plane: Any) -> bool:
+    return isinstance(plane, str) and re.fullmatch("[ijk]|time:[ijk]:[0-9]+", plane) is not None
+
+
 def _mark_to_json(mark: Mark) -> dict[str, Any]:
     entry = {"segment": mark.segment, "kind": mark.kind, "positive": mark.positive, "positions": mark.positions.tolist()}
+    if mark.item is not None:
+        entry["item"] = mark.item
     if mark.mask is not None:
         packed = base64.b64encode(zlib.compress(np.packbits(mark.mask).tobytes())).decode("ascii")
         entry["mask"] = {"shape": list(mark.mask.shape), "bits": packed}
@@ -169,7 +178,8 @@ def _mark_from_json(entry: dict[str, Any]) -> Mark:
         if len(bits) != wanted:
             raise InputError("a saved mask has another size than it says.")
         mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=rows * columns).reshape(rows, columns).astype(bool)
-    return Mark(str(entry["segment"]), entry["kind"], entry["positions"], bool(entry["positive"]), mask)
+    item = int(entry["item"]) if entry.get("item") is not None else None
+    return Mark(str(entry["segment"]), entry["kind"], entry["positions"], bool(entry["positive"]), mask, item)
 
 
 def dumps(marks: dict[str, Marks]) -> str:

@@ -166,6 +166,7 @@ class ViewGeometry:
         segmentation_node: whose local coordinates are used.
 
     Attributes:
+        centre: of the view, in its pixels.
         to_local: 4x4, from the view's pixels ``(x, y, 0)`` to local RAS in mm; an approximation around the view's centre where the
             segmentation's transform is not linear.
     """
@@ -174,7 +175,7 @@ class ViewGeometry:
         self._xy_to_world = matrix_of(slice_node.GetXYToRAS())
         self._to_world = transform_to_world(segmentation_node)
         self._from_world = self._to_world.GetInverse()
-        self._centre = centre = np.array(slice_node.GetDimensions()[:2]) / 2
+        self.centre = centre = np.array(slice_node.GetDimensions()[:2]) / 2
         places = self.local(centre + np.array([(0, 0), (1, 0), (0, 1)]))
         across = self._from_xyz([[*centre, 1]])[0]
         self.to_local = np.eye(4)
@@ -213,7 +214,7 @@ class ViewGeometry:
 
     def slice_of(self, stack: FrameStack) -> int:
         """The slice of `stack` nearest to the view's centre; may lie outside the stack."""
-        place, _ = stack.from_ras(self.local(self._centre)[0])
+        place, _ = stack.from_ras(self.local(self.centre)[0])
         return int(np.rint(place))
 
     def _from_xyz(self, xyz: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""The slices that a segmentation is worked on: the source volume as the Segment Editor sees it, along one axis or in an oblique plane."""
+"""The frames that a segmentation is worked on.
+
+They are the source volume as the Segment Editor sees it: along an axis, in an oblique plane, or one slice of it through time.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,42 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..frames import FrameStack, Window, automatic_window
+from ..frames import FrameStack, TimeStack, Window, automatic_window
 from ..marking import prompt_set
 from ..marks import Mark
 from ..mrml import ViewGeometry, display_window, image_on_grid, oblique_grid, volume_of
 from ..prompts import intensities_near
+from ..volume import Volume
 from .settings import Settings
+from .times import Times
+
+Plane = str | list[list[float]]
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A stack of slices and what it was made of.
+    """A stack of frames and what it was made of.
 
     Attributes:
-        stack: the slices, in local RAS.
+        stack: the frames, in local RAS.
         plane: see `marks.Marks.plane`.
-        image: whose voxels the stack shares; must live as long as it.
+        image: on whose grid the stack lies, and whose voxels it may share; must live as long as it.
+        times: the sequence, if one slice is followed through time.
         origin: tells whether the source has changed since.
     """
 
     stack: FrameStack
-    plane: str | list[list[float]]
+    plane: Plane
     image: slicer.vtkOrientedImageData
+    times: Times | None
     origin: tuple
+
+    def frame_of(self, array: np.ndarray, index: int) -> np.ndarray:
+        """Frame `index` of an array on the image's grid: a slice, or at any time the slice that is followed."""
+        if self.times is None:
+            return self.stack.place(array, index)
+        axis, followed = followed_slice(self.plane)
+        return FrameStack(volume_of(self.image, ""), axis, Window(0, 1)).place(array, followed)
 
 
 def source_image(effect: Any) -> slicer.vtkOrientedImageData:
@@ -47,38 +63,95 @@ def source_image(effect: Any) -> slicer.vtkOrientedImageData:
     return image
 
 
-def origin_of(effect: Any, settings: Settings) -> tuple:
-    """What a canvas depends on beside its plane: equal as long as the canvas is still right."""
+def origin_of(effect: Any, settings: Settings, plane: Plane) -> tuple:
+    """What a canvas depends on: equal as long as the canvas is still right."""
     image, volume = source_image(effect), effect.parameterSetNode().GetSourceVolumeNode()
-    window = display_window(volume) if settings.window == "display" else (settings.level, settings.width)
-    return (volume.GetID(), image.GetMTime(), image.GetExtent(), settings.window, None if settings.window == "auto" else window)
+    if is_time(plane):
+        times = Times(volume)
+        source = times.browser.GetID(), times.browser.GetMasterSequenceNode().GetMTime(), len(times)
+    else:
+        source = volume.GetID(), image.GetMTime()
+    windows = {"auto": None, "display": display_window(volume), "manual": (settings.level, settings.width)}
+    return (*source, image.GetExtent(), settings.window, windows[settings.window])
 
 
-def plane_for(view: ViewGeometry | None, image: slicer.vtkOrientedImageData, settings: Settings) -> str | list[list[float]]:
-    """The plane of the first mark's view, unless the user has chosen an axis."""
-    if settings.axis != "auto":
-        return settings.axis
-    if view is None:
-        return "k"
-    return view.parallel_axis(volume_of(image, "").ijk_to_ras) or oblique_grid(image, view.to_local).tolist()
+def is_time(plane: Plane) -> bool:
+    return isinstance(plane, str) and plane.startswith("time")
 
 
-def make_canvas(effect: Any, settings: Settings, plane: str | list[list[float]], marks: tuple[Mark, ...]) -> Canvas:
-    """The source volume as slices in `plane`; an automatic window suits what `marks` point at.
+def followed_slice(plane: str) -> tuple[str, int]:
+    """Axis and number of the slice that is followed through time."""
+    _time, axis, index = plane.split(":")
+    return axis, int(index)
+
+
+def suits(plane: Plane | None, settings: Settings) -> bool:
+    """Whether marks of this plane can still be used with what the user has chosen."""
+    if plane is None or is_time(plane) != (settings.video_axis == "time"):
+        return False
+    axis = followed_slice(plane)[0] if is_time(plane) else plane
+    return settings.axis in ("auto", axis)
+
+
+def plane_for(view: ViewGeometry | None, image: slicer.vtkOrientedImageData, settings: Settings) -> Plane:
+    """The plane of the first mark's view, unless the user has chosen an axis.
+
+    Raises:
+        InputError: an oblique slice is to be followed through time, or one outside the volume.
+    """
+    volume = volume_of(image, "volume")
+    seen = view.parallel_axis(volume.ijk_to_ras) if view else "k"
+    axis = seen if settings.axis == "auto" else settings.axis
+    if settings.video_axis != "time":
+        return axis or oblique_grid(image, view.to_local).tolist()
+    if view is None or axis is None or axis != seen:
+        raise InputError(_("Only a slice along one of the volume's axes can be followed through time. Mark it in such a view."))
+    place = volume.to_ijk(view.local(view.centre)[0])["ijk".index(axis)]
+    if not -0.5 <= place <= volume.shape_ijk["ijk".index(axis)] - 0.5:
+        raise InputError(_("The view shows nothing of the volume."))
+    return f"time:{axis}:{int(np.rint(place))}"
+
+
+def make_canvas(effect: Any, settings: Settings, plane: Plane, marks: tuple[Mark, ...]) -> Canvas:
+    """The source volume as frames in `plane`; an automatic window suits what `marks` point at.
 
     Raises:
         InputError: no volume, or one that cannot be used.
     """
-    origin = origin_of(effect, settings)
+    origin = origin_of(effect, settings, plane)
     image, volume_node = source_image(effect), effect.parameterSetNode().GetSourceVolumeNode()
-    axis = plane if isinstance(plane, str) else "k"
-    if axis is not plane:
+    times, axis = None, "k"
+    if is_time(plane):
+        times = Times(volume_node)
+        volume = _through_time(effect, times, plane, volume_node.GetName())
+    elif isinstance(plane, str):
+        axis, volume = plane, volume_of(image, volume_node.GetName())
+    else:
         image = image_on_grid(image, np.array(plane))
-    volume = volume_of(image, volume_node.GetName())
-    stack = FrameStack(volume, axis, _window(volume_node, settings) or automatic_window(volume))
+        volume = volume_of(image, volume_node.GetName())
+
+    def stack(window: Window) -> FrameStack:
+        return TimeStack(volume, window) if times else FrameStack(volume, axis, window)
+
+    made = stack(_window(volume_node, settings) or automatic_window(volume))
     if settings.window == "auto" and marks:
-        stack = FrameStack(volume, axis, automatic_window(volume, intensities_near(prompt_set(marks, stack), stack)))
-    return Canvas(stack, plane, image, origin)
+        made = stack(automatic_window(volume, intensities_near(prompt_set(marks, made), made)))
+    return Canvas(made, plane, image, times, origin)
+
+
+def _through_time(effect: Any, times: Times, plane: str, name: str) -> Volume:
+    """The followed slice at all times: voxels ``(time, rows, columns)``, laid out as `frames.TimeStack` wants it."""
+    axis, index = followed_slice(plane)
+    frames = []
+    for _item in times.visit():
+        spatial = FrameStack(volume_of(source_image(effect), name), axis, Window(0, 1))
+        frames.append(np.array(spatial.intensities(index)))
+    places = spatial.to_ras(index, np.array([(0, 0), (1, 0), (0, 1)]))
+    across = spatial.to_ras(index + 1, np.array([(0, 0)]))[0]
+    ijk_to_ras = np.eye(4)
+    ijk_to_ras[:3, :3] = np.stack([places[1], places[2], across], 1) - places[0][:, None]
+    ijk_to_ras[:3, 3] = places[0]
+    return Volume(np.stack(frames), ijk_to_ras, name)
 
 
 def _window(volume_node: slicer.vtkMRMLVolumeNode, settings: Settings) -> Window | None:

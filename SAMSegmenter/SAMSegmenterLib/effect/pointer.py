@@ -57,9 +57,9 @@ class Pointer:
 
     def redraw_view(self, widget: Any) -> None:
         """Draw the selected segment's marks in one view, and the one that is being drawn."""
-        if not self._controller.segmentation_node:
+        if not self._controller.editing.segmentation_node:
             return
-        marks, drawn = list(self._controller.marks.of(self._controller.segment)), None
+        marks, drawn = self._controller.visible_marks(), None
         if self._drag and widget is self._view_widget:
             drawn = self._drag.mark()
             if isinstance(self._drag, Shift) and drawn:
@@ -90,12 +90,12 @@ class Pointer:
 
     def _press(self, xy: tuple[int, int], widget: Any, opposite: bool) -> bool:
         self._view_widget, view, chosen = widget, self._geometry(widget), self._controller.settings
-        grip = grip_at(self._controller.marks.of(self._controller.segment), xy, view, self._controller.reach_mm())
+        grip = grip_at(self._controller.visible_marks(), xy, view, self._controller.reach_mm())
         self.picked = grip[0] if grip else None
         if grip:
             self._drag = Shift(*grip, view, xy)
         else:
-            self._drag = Gesture(chosen.tool, self._controller.marked_segment(), chosen.positive != opposite, view, xy)
+            self._drag = Gesture(chosen.tool, self._controller.editing.marked_segment(), chosen.positive != opposite, view, xy)
         return True
 
     def _release(self) -> None:
@@ -105,8 +105,7 @@ class Pointer:
             self._controller.exchange(drag.old, mark, drag.view)
             self.picked = mark
         elif mark:
-            self._controller.add(mark, drag.view)
-            self.picked = mark
+            self.picked = self._controller.add(mark, drag.view)
         self.redraw()
 
     def _picture(self, widget: Any) -> MarkPicture:
@@ -117,4 +116,4 @@ class Pointer:
         return self._pictures[widget]
 
     def _geometry(self, widget: Any) -> ViewGeometry:
-        return ViewGeometry(widget.sliceLogic().GetSliceNode(), self._controller.segmentation_node)
+        return ViewGeometry(widget.sliceLogic().GetSliceNode(), self._controller.editing.segmentation_node)

@@ -12,6 +12,7 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 from ..frames import FrameStack
 from ..mrml import array_of, new_image
+from .times import Times
 
 MOST_OUTLINES = 100  # slices outlined in 3-D views; of more, every second one, third one, ...
 OUTLINE_SECONDS = 1.0  # between changes of the 3-D views while slices keep coming
@@ -24,10 +25,12 @@ class Preview:
     Args:
         segmentation_node: whose segments the masks may become part of; gives names, colours and the transform.
         stack: the slices that the masks lie on.
+        times: the sequence, if the stack is a slice through time; what is shown then is the mask of the item that is shown.
     """
 
-    def __init__(self, segmentation_node: slicer.vtkMRMLSegmentationNode, stack: FrameStack) -> None:
-        self.stack, self._of = stack, segmentation_node
+    def __init__(self, segmentation_node: slicer.vtkMRMLSegmentationNode, stack: FrameStack, times: Times | None = None) -> None:
+        self.stack, self._of, self._times = stack, segmentation_node, times
+        self._masks: dict[str, np.ndarray] = {}
         self._images: dict[str, slicer.vtkOrientedImageData] = {}
         self._known: dict[str, set[int]] = {}  # slices that something was written on
         self._models: dict[str, slicer.vtkMRMLModelNode] = {}
@@ -39,24 +42,28 @@ class Preview:
     @property
     def segments(self) -> list[str]:
         """IDs of the segments that something is shown of."""
-        return list(self._images)
+        return list(self._masks)
+
+    def slices(self, segment: str) -> list[int]:
+        """The slices of a segment that something was written on."""
+        return sorted(self._known.get(segment, ()))
 
     def mask(self, segment: str) -> np.ndarray:
         """A segment's mask, bool ``(k, j, i)`` on the stack's grid."""
-        return array_of(self._images[segment]) > 0
+        return self._masks[segment] > 0
 
     def slice(self, segment: str, index: int) -> np.ndarray | None:
         """A segment's mask on a slice, bool ``(rows, columns)``; None if nothing was ever written there."""
         if index not in self._known.get(segment, ()):
             return None
-        return self.stack.place(array_of(self._images[segment]), index) > 0
+        return self.stack.place(self._masks[segment], index) > 0
 
     def write(self, segment: str, index: int, mask: np.ndarray | None) -> None:
         """Show a mask ``(rows, columns)`` on a slice, or nothing there if it is None; seen after `flush`."""
-        if mask is None and segment not in self._images:
+        if mask is None and segment not in self._masks:
             return
         self._begin(segment)
-        self.stack.place(array_of(self._images[segment]), index)[:] = 0 if mask is None else mask
+        self.stack.place(self._masks[segment], index)[:] = 0 if mask is None else mask
         if mask is None:
             self._known[segment].discard(index)
         else:
@@ -66,6 +73,8 @@ class Preview:
     def flush(self, outlines: bool = True) -> None:
         """Have the views show everything that was written; 3-D views only now and then, unless `outlines`."""
         for segment in self._changed:
+            if self._times:
+                array_of(self._images[segment])[0] = self._masks[segment][self._times.item]
             self._images[segment].GetPointData().GetScalars().Modified()
             self._images[segment].Modified()
         self._behind |= self._changed
@@ -76,12 +85,17 @@ class Preview:
             self._behind.clear()
             self._outlined = time.perf_counter()
 
+    def follow(self) -> None:
+        """Show what belongs to the item that is shown now."""
+        self._changed |= set(self._masks)
+        self.flush()
+
     def drop(self, segment: str) -> None:
         """Show nothing of a segment any more."""
-        if segment in self._images:
+        if segment in self._masks:
             self._node.GetSegmentation().RemoveSegment(segment)
             slicer.mrmlScene.RemoveNode(self._models.pop(segment))
-            del self._images[segment], self._known[segment]
+            del self._images[segment], self._known[segment], self._masks[segment]
             self._changed.discard(segment)
             self._behind.discard(segment)
 
@@ -99,25 +113,29 @@ class Preview:
         for node in filter(None, (self._node, *self._models.values())):
             if slicer.mrmlScene.IsNodePresent(node):
                 slicer.mrmlScene.RemoveNode(node)
-        self._images, self._known, self._models, self._node = {}, {}, {}, None
+        self._images, self._masks, self._known, self._models, self._node = {}, {}, {}, {}, None
         self._changed.clear()
         self._behind.clear()
 
     def _shown_outlines(self, segment: str) -> list[np.ndarray]:
         """The outlines of as many slices as 3-D views draw without effort, in local RAS."""
-        known = self._known[segment]
+        known = self.slices(segment)
+        if self._times:
+            known = [index for index in known if index == self._times.item]
         step = max(1, -(-len(known) // MOST_OUTLINES))
-        return [self.stack.to_ras(index, edges(self.slice(segment, index))) for index in sorted(known)[::step]]
+        return [self.stack.to_ras(index, edges(self.slice(segment, index))) for index in known[::step]]
 
     def _begin(self, segment: str) -> None:
-        if segment in self._images:
+        if segment in self._masks:
             return
         if self._node is None:
             self._node = self._new_node("vtkMRMLSegmentationNode")
             display = self._node.GetDisplayNode()
             display.SetOpacity2DFill(FILL)
             display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
-        image = new_image(self.stack.volume.voxels.shape[:3], self.stack.volume.ijk_to_ras)
+        frames, rows, columns = self.stack.volume.voxels.shape[:3]
+        image = new_image((1 if self._times else frames, rows, columns), self.stack.volume.ijk_to_ras)
+        self._masks[segment] = np.zeros((frames, rows, columns), np.uint8) if self._times else array_of(image)
         original = self._of.GetSegmentation().GetSegment(segment)
         shown = slicer.vtkSegment()
         shown.SetName(_("{segment} (preview)").format(segment=original.GetName()))
