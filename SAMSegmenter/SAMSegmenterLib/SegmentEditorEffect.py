@@ -16,10 +16,10 @@ from slicer.i18n import tr as _
 
 from .effect import settings
 from .effect.controller import Controller
+from .effect.networks import Fetcher, choices
 from .effect.panel import KEYS, TOOLS, Panel
 from .effect.pointer import Pointer
 from .errors import InputError
-from .models import catalog
 
 POLL_MS = 30
 NEEDED = ("torch", "sam2")
@@ -37,6 +37,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self.controller = Controller(scriptedEffect, self._tell)
         self.pointer = Pointer(scriptedEffect, self.controller)
+        self.fetcher = Fetcher(self.controller.editing)
         self.panel: Panel | None = None
         self._timer: Any = None
         self._shortcuts: list[Any] = []
@@ -65,7 +66,6 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def setupOptionsFrame(self) -> None:
         self.panel = Panel(self.scriptedEffect.addOptionsWidget, self._act)
-        self.panel.show_models([(entry.id, entry.title) for entry in catalog.entries() if entry.shipped])
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -79,7 +79,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.pointer.enter()
         self._observe_scene()
         self._make_shortcuts()
-        self._attempt(self.controller.enter)
+        self._list_models()
+        if self._is_installed():
+            self._attempt(self.controller.enter)
         self._timer.start()
         self.updateGUIFromMRML()
 
@@ -139,7 +141,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             panel.tell(asked.format(names=", ".join(missing)), False)
             return
         panel.show_settings(controller.settings, len(controller.stack) if controller.stack else 0)
-        running, marks = controller.busy == "propagate", controller.marks
+        running, marks = controller.busy == "propagate" or self.fetcher.busy, controller.marks
         panel.show_state(running, controller.has_preview, marks.can_undo, marks.can_redo, not empty)
         panel.show_slices(controller.keyframes(), controller.review())
         self._show_progress()
@@ -151,7 +153,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def _show_progress(self) -> None:
         progress = self.controller.progress
-        if progress:
+        if self.fetcher.busy:
+            done, total = self.fetcher.arrived
+            self.panel.show_progress(done >> 20, (total or 0) >> 20, _("{done} MB").format(done=done >> 20))
+        elif progress:
             text = _("{done} slices, {rate} slices/s, {left} s left").format(
                 done=progress.done, rate=f"{progress.slices_per_second:.1f}", left=round(progress.seconds_left)
             )
@@ -171,6 +176,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         actions = {
             "tool": lambda kind: self.scriptedEffect.setParameter("Tool", kind),
             "setting": self.scriptedEffect.setParameter,
+            "model": lambda id: self.fetcher.choose("Model", id),
             "polarity": lambda: self.scriptedEffect.setParameter("Positive", int(not controller.settings.positive)),
             "undo": controller.undo,
             "redo": lambda: controller.undo(again=True),
@@ -181,8 +187,8 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "line_markup": controller.use_line,
             "roi": lambda node: self.scriptedEffect.setNodeReference("ROI", node),
             "propagate": controller.propagate,
-            "stop_keep": lambda: controller.stop(keep=True),
-            "stop_drop": lambda: controller.stop(keep=False),
+            "stop_keep": lambda: self._stop(keep=True),
+            "stop_drop": lambda: self._stop(keep=False),
             "apply": controller.apply,
             "jump": controller.jump,
             "next": lambda: controller.jump_to_check(1),
@@ -201,6 +207,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self._tell(str(error), True)
             return None
 
+    def _stop(self, keep: bool) -> None:
+        self.fetcher.cancel()
+        self.controller.stop(keep)
+
     def _remove_picked(self) -> None:
         if self.pointer.picked is not None:
             self.controller.remove(self.pointer.picked)
@@ -209,8 +219,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def _poll(self) -> None:
         if self.controller.workbench.follow_time():
             self.pointer.redraw()
+        if self.fetcher.poll():
+            self._list_models()
+            self.updateGUIFromMRML()
         if self.controller.workbench.poll():
             self.updateGUIFromMRML()
+
+    def _list_models(self) -> None:
+        if self._is_installed():
+            self.panel.show_models(choices("propagation"))
 
     def _changed(self) -> None:
         """The volume or the geometry is another one: everything that was found belongs to the old one."""
@@ -221,7 +238,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
                 self.updateGUIFromMRML()
 
     def _is_ready(self) -> bool:
-        return bool(self.controller.editing.segmentation_node) and all(find_spec(name) for name in NEEDED)
+        return bool(self.controller.editing.segmentation_node) and self._is_installed()
+
+    def _is_installed(self) -> bool:
+        return all(find_spec(name) for name in NEEDED)
 
     def _observe_scene(self) -> None:
         leave = lambda caller, event: self.controller.leave()  # noqa: E731 (an observer)

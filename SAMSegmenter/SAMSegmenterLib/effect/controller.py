@@ -256,7 +256,8 @@ class Controller:
         """
         if not self.has_preview or self.workbench.is_stale():
             raise InputError(_("There is no preview to apply. Mark a segment, then propagate."))
-        self._applier.apply()
+        if self.editing.effect.confirmCurrentSegmentVisible():
+            self._applier.apply()
 
     # ------------------------------------------------------------------ coming and going
 

@@ -10,6 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .networks import Choice
 from .settings import Settings
 
 # Tools with their keys: where SlicerNNInteractive has the same tool, the same key.
@@ -61,7 +62,7 @@ class Panel:
         layout = qt.QFormLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)
         self.model = _combo(_("The network. Others can be had in the SAMSegmenter module."))
-        self.model.connect("currentIndexChanged(int)", lambda index: self._chosen("Model", self.model))
+        self.model.connect("currentIndexChanged(int)", lambda index: self._act("model", self.model.itemData(index)))
         layout.addRow(_("Model:"), self.model)
         return row
 
@@ -216,12 +217,14 @@ class Panel:
         for spin in (self.level, self.width):
             spin.setEnabled(chosen.window == "manual")
 
-    def show_models(self, models: list[tuple[str, str]]) -> None:
-        """Offer models: pairs of what is stored and what is read."""
+    def show_models(self, models: list[Choice]) -> None:
+        """Offer these networks."""
+
         def fill() -> None:
             self.model.clear()
-            for id, title in models:
-                self.model.addItem(title, id)
+            for number, choice in enumerate(models):
+                self.model.addItem(choice.text, choice.id)
+                self.model.setItemData(number, choice.tip, qt.Qt.ToolTipRole)
 
         _silently(self.model, fill)
 

@@ -146,6 +146,7 @@ class Preview:
         model = self._models[segment] = self._new_node("vtkMRMLModelNode")
         model.GetDisplayNode().SetColor(original.GetColor())
         model.GetDisplayNode().SetVisibility2D(False)
+        model.GetDisplayNode().SetLighting(False)  # lines have no surface that could be lit
 
     def _new_node(self, kind: str) -> slicer.vtkMRMLNode:
         node = slicer.mrmlScene.CreateNodeByClass(kind)

@@ -223,7 +223,7 @@ class Workbench:
                 self._write(key, None, "")
         chosen = self._editing.segment
         ends = [
-            _("slice {slice}: {reason}").format(slice=report.reached, reason=report.reason)
+            _("Ends at slice {slice}: {reason}.").format(slice=report.reached, reason=report.reason)
             for report in summary.passes
             if report.segment == chosen
         ]

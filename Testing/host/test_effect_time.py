@@ -1,0 +1,115 @@
+"""A sequence: one slice followed through time, and a mask kept for every time point."""
+
+import numpy as np
+import pytest
+from effect_steps import NAME, Work, dice, effect_host, load_effect, lps  # noqa: F401 (a fixture)
+from slicerhost.hands import SliceView
+
+TIMES, SLICE = 6, 3
+
+
+@pytest.fixture
+def film(effect_host, scene):  # noqa: F811
+    """A disc that moves and grows over six times: the sequence's browser, and the truth ``(time, k, j, i)``."""
+    import slicer
+
+    k, j, i = np.mgrid[:6, :48, :48]
+    truth = np.stack([(i - 16 - 2 * time) ** 2 + (j - 24) ** 2 < (8 + time / 2) ** 2 for time in range(TIMES)])
+    noise = np.random.default_rng(0)
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "film")
+    for time, disc in enumerate(truth):
+        voxels = np.where(disc, 180, 60) + noise.normal(0, 8, disc.shape)
+        node = effect_host.make_volume(voxels.astype(np.int16), lps(), f"time {time}")
+        sequence.SetDataNodeAtValue(node, str(time))
+        scene.RemoveNode(node)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser, truth
+
+
+@pytest.fixture
+def work(effect_host, film):  # noqa: F811
+    """At the first time of the film, with one segment, following time."""
+    browser, truth = film
+    volume = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    editor = effect_host.make_editor(volume, ("liver",))
+    editor.setActiveEffectByName(NAME)
+    work = Work(effect_host, editor, volume, truth[0].astype(np.uint8), SliceView("Red"))
+    work.view.fit()
+    work.choose(work.panel.video_axis, "time")
+    yield work
+    assert not effect_host.exceptions
+
+
+def show(work, browser, time):
+    import slicer
+
+    browser.SetSelectedItemNumber(time)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    work.wait_for(lambda: work.controller.workbench._shown_item in (time, None))
+
+
+def test_a_slice_is_followed_through_time_and_every_time_keeps_its_mask(work, film):
+    browser, truth = film
+    work.draw_box(SLICE)
+    work.wait()
+    assert work.keyframes() == [0]
+    work.propagate()
+    preview = work.controller.workbench.preview
+    assert preview.slices("liver") == list(range(TIMES))
+    assert min(dice(preview.slice("liver", time), truth[time, SLICE]) for time in range(TIMES)) > 0.9
+    work.press("apply")
+    work.host.process_events()
+    assert f"{TIMES} time points" in work.message
+    for time in range(TIMES):
+        show(work, browser, time)
+        written = work.segment()
+        assert dice(written[SLICE], truth[time, SLICE]) > 0.9
+        assert not np.delete(written, SLICE, axis=0).any()
+
+
+def test_nothing_is_written_if_the_user_does_not_confirm(work, film):
+    work.draw_box(SLICE)
+    work.propagate()
+    work.host.user.will_answer("question", False)
+    work.press("apply")
+    assert not work.segment().any()
+    assert work.controller.has_preview
+
+
+def test_marks_and_preview_follow_the_time_that_is_shown(work, film):
+    browser, truth = film
+    work.draw_box(SLICE)
+    work.propagate()
+    assert len(work.controller.visible_marks()) == 1
+    show(work, browser, 4)
+    assert work.controller.visible_marks() == []
+    shown = work.controller.workbench.preview._images["liver"]
+    from SAMSegmenterLib.mrml import array_of
+
+    assert dice(array_of(shown)[0] > 0, truth[4, SLICE]) > 0.9
+    work.controller.jump(0)
+    assert browser.GetSelectedItemNumber() == 0
+
+
+def test_a_correction_at_another_time_becomes_a_keyframe_there(work, film):
+    browser, truth = film
+    work.draw_box(SLICE)
+    work.propagate()
+    show(work, browser, 3)
+    work.click(*work.middle()[:2], SLICE)
+    work.wait()
+    assert work.keyframes() == [0, 3]
+    assert [mark.kind for mark in work.marks] == ["box", "prior", "point"]
+
+
+def test_a_volume_without_a_sequence_says_so(effect_host, a_volume):  # noqa: F811
+    load_effect(effect_host)
+    editor = effect_host.make_editor(a_volume, ("liver",))
+    editor.setActiveEffectByName(NAME)
+    work = Work(effect_host, editor, a_volume, np.ones((24, 48, 48), np.uint8), SliceView("Red"))
+    work.choose(work.panel.video_axis, "time")
+    work.draw_box(12)
+    assert "not part of a sequence" in work.message
+    assert not work.marks
