@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
-from effect_steps import NAME, Work, dice, effect_host, load_effect, lps  # noqa: F401 (a fixture)
+
+from effect_steps import NAME, Work, dice, lps
 from slicerhost.hands import SliceView
+
+pytest_plugins = ["effect_fixtures"]
 
 TIMES, SLICE = 6, 3
 
 
 @pytest.fixture
-def film(effect_host, scene):  # noqa: F811
+def film(effect_host, scene):
     """A disc that moves and grows over six times: the sequence's browser, and the truth ``(time, k, j, i)``."""
     import slicer
 
@@ -29,7 +32,7 @@ def film(effect_host, scene):  # noqa: F811
 
 
 @pytest.fixture
-def work(effect_host, film):  # noqa: F811
+def work(effect_host, film):
     """At the first time of the film, with one segment, following time."""
     browser, truth = film
     volume = browser.GetProxyNode(browser.GetMasterSequenceNode())
@@ -104,8 +107,7 @@ def test_a_correction_at_another_time_becomes_a_keyframe_there(work, film):
     assert [mark.kind for mark in work.marks] == ["box", "prior", "point"]
 
 
-def test_a_volume_without_a_sequence_says_so(effect_host, a_volume):  # noqa: F811
-    load_effect(effect_host)
+def test_a_volume_without_a_sequence_says_so(effect_host, a_volume):
     editor = effect_host.make_editor(a_volume, ("liver",))
     editor.setActiveEffectByName(NAME)
     work = Work(effect_host, editor, a_volume, np.ones((24, 48, 48), np.uint8), SliceView("Red"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geometry import AXES, volumes
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack, TimeStack, Window
 from SAMSegmenterLib.marking import mask_mark, prompt_set, slices_of
 from SAMSegmenterLib.marks import Mark, Marks, dumps, loads
 from SAMSegmenterLib.prompts import Line, Point
@@ -131,6 +131,40 @@ def test_an_impossible_mark_cannot_be_made(kind, count):
         Mark("s", kind, np.zeros((count, 3)))
     with pytest.raises(InputError, match="cannot be used"):
         Mark("s", "point", [[0, 0, np.nan]])
+
+
+# ---------------------------------------------------------------- one slice through time
+
+
+@pytest.fixture
+def film(stack):
+    """Slice 5 of the stack at eight times."""
+    matrix = stack.volume.ijk_to_ras.copy()
+    matrix[:3, 3] = stack.volume.to_ras(np.array([0, 0, 5]))
+    return TimeStack(Volume(np.zeros((8, 40, 40), np.uint8), matrix), Window(0, 255))
+
+
+def test_a_mark_lies_at_the_time_it_was_placed_at(stack, film):
+    point = mark(stack, "point", (7, 9), 5, item=6)
+    assert slices_of(point, film) == [6]
+    keyframe = only_keyframe(film, point)
+    assert (keyframe.points[0].x, keyframe.points[0].y) == pytest.approx((7, 9))
+    np.testing.assert_allclose(film.to_ras(6, (7, 9)), stack.to_ras(5, (7, 9)))
+    assert loads(dumps({"n": Marks((point,), "time:k:5")}))["n"].all[0].item == 6
+
+
+def test_a_mask_through_time_keeps_its_time(film):
+    painted = np.zeros(film.shape, bool)
+    painted[3:9, 4:7] = True
+    keyframe = only_keyframe(film, mask_mark("s", film, 2, painted))
+    assert keyframe.slice == 2
+    np.testing.assert_array_equal(keyframe.mask.mask, painted)
+
+
+@pytest.mark.parametrize(("index", "item"), [(5, None), (8, 2)])
+def test_a_mark_without_a_time_or_beside_the_slice_is_refused(stack, film, index, item):
+    with pytest.raises(InputError, match="does not lie on the slice"):
+        prompt_set([mark(stack, "point", (7, 9), index, item=item)], film)
 
 
 # ---------------------------------------------------------------- moving

@@ -38,7 +38,8 @@ def keyframes(draw, index, shape, masks=True):
     line = draw(st.sampled_from([None, Line(1.5, 2, 7.25, 4)]))
     bits = np.random.default_rng(draw(st.integers(0, 99))).random(shape) < 0.5
     mask = draw(st.sampled_from([None, MaskPrompt(bits)])) if masks else None
-    return Keyframe(index, points, draw(st.sampled_from([None, box])), scribbles, line, mask)
+    prior = draw(st.sampled_from([None, MaskPrompt(~bits)])) if masks else None
+    return Keyframe(index, points, draw(st.sampled_from([None, box])), scribbles, line, mask, prior)
 
 
 @st.composite

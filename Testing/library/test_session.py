@@ -232,6 +232,27 @@ def test_segments_without_prompts_are_passed_over_but_one_is_needed(session, tru
     assert set(np.unique(session.labelmap())) == {0, 2}
 
 
+# ---------------------------------------------------------------- correcting what was found
+
+
+def test_an_outside_point_alone_takes_a_leak_away_and_keeps_the_rest(session, truth):
+    leaked = truth[16].copy()
+    leaked[26:38, 14:26] = True
+    outside = Point(20, 32, positive=False)
+    with pytest.raises(InputError, match="only negative points"):
+        session.set_keyframe("ball", Keyframe(16, points=(outside,)))
+    session.set_keyframe("ball", Keyframe(16, points=(outside,), prior=MaskPrompt(leaked)))
+    corrected = session.preview("ball", 16).mask
+    assert (corrected & leaked & ~truth[16]).sum() < 0.1 * (leaked & ~truth[16]).sum()
+    assert 2 * (corrected & truth[16]).sum() / (corrected.sum() + truth[16].sum()) > 0.95
+
+
+def test_a_prior_of_another_size_or_by_itself_is_refused(session, truth):
+    with pytest.raises(InputError, match="rows and columns"):
+        session.set_keyframe("ball", Keyframe(20, points=(Point(5, 5),), prior=MaskPrompt(np.ones((3, 3)))))
+    assert Keyframe(20, prior=MaskPrompt(truth[20])).is_empty
+
+
 # ---------------------------------------------------------------- preview, trust
 
 

@@ -142,7 +142,7 @@ class Network:
             features: of the prompted view.
             points: ``(n, 2)`` input pixels, centres at integers.
             labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the top left and bottom right corner of a box.
-            prior: ``(size, size)`` bool, the mask that the points correct.
+            prior: ``(size, size)`` float32, the mask that the points correct: 1 inside, -1 outside, 0 where nobody knows.
         """
         coarse = features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
         coords, kinds = self._placed(points, labels)
@@ -177,7 +177,7 @@ class Network:
     def prompt_mask(self, features: Features, mask: Tensor) -> Decoded:
         """Take a painted mask ``(size, size)`` bool as the answer on its slice; it need not be decoded."""
         painted = mask.to(self.device).float()[None, None]
-        logits = _as_logits(mask.to(self.device))
+        logits = _as_logits(mask.to(self.device).float() * 2 - 1)
         present = painted.any().view(1, 1)
         with self._precision():
             pointer = self._mask_pointer(features, painted)
@@ -354,9 +354,8 @@ class Network:
 
 
 def _as_logits(mask: Tensor) -> Tensor:
-    """A painted mask ``(size, size)`` bool as the decoder would answer it: logits ``(1, 1, size/4, size/4)`` of +-10."""
-    logits = mask.float()[None, None] * 20 - 10
-    return F.interpolate(logits, scale_factor=0.25, mode="bilinear", align_corners=False, antialias=True)
+    """A mask ``(size, size)`` from -1 to 1 as the decoder would answer it: logits ``(1, 1, size/4, size/4)`` from -10 to 10."""
+    return F.interpolate(10 * mask[None, None], scale_factor=0.25, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _tokens(maps: Tensor) -> Tensor:
