@@ -1,11 +1,14 @@
+import argparse
 import functools
 import io
 import json
 import pickle
 import tarfile
-from dataclasses import replace
+import zipfile
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -14,14 +17,16 @@ from sam2.build_sam import build_sam2_video_predictor
 
 from networks import IDS, random_network
 from SAMSegmenterLib.errors import CheckpointError, InputError
-from SAMSegmenterLib.models import catalog, store
-from SAMSegmenterLib.models.checkpoint import file_sha256, read_checkpoint
-from SAMSegmenterLib.models.detect import Detected, detect
+from SAMSegmenterLib.models import catalog, checkpoint, store
+from SAMSegmenterLib.models.checkpoint import read_checkpoint
+from SAMSegmenterLib.models.detect import detect
+from SAMSegmenterLib.models.families.normalisers import PUBLISHED
 from SAMSegmenterLib.models.families.sam2 import build, network_config
+from SAMSegmenterLib.models.hashes import file_sha256
 from SAMSegmenterLib.models.loading import load_model
 
 PICO = store.SHIPPED / "samsegmenter_pico.safetensors"
-OFFICIAL = [entry for entry in catalog.entries() if not entry.shipped]
+OFFICIAL = [entry for entry in catalog.entries() if entry.id.startswith(("sam2.1-", "sam2-hiera"))]
 
 
 class Bomb:
@@ -155,7 +160,8 @@ def test_loading_prints_nothing_and_leaves_hydra_alone(capfd, recwarn):
 def test_official_layouts_are_recognised(entry, shapes_only):
     network = instantiate(network_config(entry.config, entry.native_size))
     assert network.image_size == 1024
-    assert detect(network.state_dict()) == Detected("sam2", entry.id)
+    found = detect(network.state_dict())
+    assert (found.family, found.like, found.native_size) == ("sam2", entry.id, 1024)
 
 
 def test_networks_have_the_settings_of_upstreams_builder(tiny_states):
@@ -299,14 +305,83 @@ def test_a_missing_file_is_named(tmp_path):
         ([torch.zeros(2)], "holds a list"),
         (torch.zeros(2), "holds a Tensor"),
         ({"model": {"a": torch.zeros(2), "b": 3}}, r"found 'b' \(int\)"),
-        ({"epoch": 3, "state_dict": {"image_encoder.blocks.0.Space_Adapter.D_fc1.weight": torch.zeros(2)}}, "looks like Med-SA"),
-        ({"net": {"image_encoder.trunk.pos_embed": torch.zeros(2)}}, "looks like a SAM 2 network"),
+        ({"epoch": 3, "weights": {"blocks.0.Space_Adapter.D_fc1.weight": torch.zeros(2)}}, "looks like Med-SA"),
+        ({"ema": {"image_encoder.trunk.pos_embed": torch.zeros(2)}}, "looks like a SAM 2 network"),
     ],
 )
 def test_weights_in_another_arrangement_are_described(content, message, tmp_path):
     path = saved(content, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("container", ["", "model", "state_dict", "net", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model."])
+def test_weights_are_found_where_training_puts_them(container, prefix, tmp_path):
+    weights = {prefix + "a": torch.ones(2), prefix + "b.model.c": torch.zeros(1)}
+    content = {container: weights, "epoch": 3, "best_dice": 0.9} if container else weights
+    found = read_checkpoint(saved(content, tmp_path / "trained.pth"))
+    assert found.weights.keys() == {"a", "b.model.c"}
+    assert found.container == container
+    assert found.beside == ({"epoch", "best_dice"} if container else set())
+
+
+def test_a_file_with_its_optimizer_and_settings_is_read_without_them(pico_state, tmp_path):
+    layer = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(layer.parameters())
+    optimizer.zero_grad()
+    layer(torch.ones(2)).sum().backward()
+    optimizer.step()
+    rest = {"optimizer": optimizer, "args": argparse.Namespace(lr=1e-4), "best": np.float64(0.9), "log": Path("runs")}
+    path = saved({"model": pico_state, **rest}, tmp_path / "sam-med2d-like.pth")
+    assert load_model(path).id == path.name
+    assert read_checkpoint(path).beside == rest.keys()
+
+
+def test_stand_ins_do_not_run_what_a_file_hides_in_them(tmp_path, trace):
+    namespace = argparse.Namespace(bomb=Bomb(trace))
+    with pytest.raises(CheckpointError, match="can run code"):
+        read_checkpoint(saved({"model": {"a": torch.zeros(1)}, "args": namespace}, tmp_path / "args.pt"))
+    assert not trace.exists()
+
+
+def test_files_are_told_by_what_is_in_them_whatever_they_are_called(pico_state, tmp_path):
+    zipped = saved(pico_state, tmp_path / "weights.pt").rename(tmp_path / "renamed.safetensors")
+    plain = saved(pico_state, tmp_path / "weights.safetensors").rename(tmp_path / "renamed.pth")
+    for path in (zipped, plain):
+        assert read_checkpoint(path).weights.keys() == pico_state.keys()
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_is_not_opened(tmp_path):
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10_000_000))
+    with pytest.raises(CheckpointError, match=r"bomb\.pt: unpacks to .* and was not opened"):
+        read_checkpoint(path)
+
+
+def test_weights_that_are_larger_than_their_file_are_refused(tmp_path):
+    path = saved({"a": torch.zeros(1).expand(1 << 20, 1 << 20)}, tmp_path / "expanded.pt")
+    with pytest.raises(CheckpointError, match=r"would fill 4398\.0 GB, which are not in the file"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("odd", [torch.zeros(2, 2).to_sparse(), torch.zeros(2, device="meta")])
+def test_weights_that_are_no_plain_numbers_are_refused(odd, tmp_path):
+    with pytest.raises(CheckpointError, match=r"odd\.pt: 1 of 2 weights are not stored as plain numbers \(odd\)"):
+        read_checkpoint(saved({"plain": torch.zeros(2), "odd": odd}, tmp_path / "odd.pt"))
+
+
+def test_files_that_are_far_too_large_are_not_opened(tmp_path, monkeypatch):
+    path = saved({"a": torch.zeros(1000)}, tmp_path / "video.pt")
+    monkeypatch.setattr(checkpoint, "LARGEST_BYTES", 1000)
+    with pytest.raises(CheckpointError, match=r"video\.pt: has 0 GB.*not opened"):
+        read_checkpoint(path)
+
+
+def test_a_download_that_has_not_ended_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"has not ended.*models get"):
+        load_model(written(tmp_path / "sam2.1_hiera_tiny.pt.part", b"PK\x03\x04 and more"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -317,30 +392,7 @@ def test_weights_that_are_no_finite_numbers_are_refused(value, pico_state, tmp_p
         load_model(path)
 
 
-# Other networks, and networks that were changed
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["image_encoder.blocks.0.attn.qkv.weight", "image_encoder.pos_embed"], "SAM or MedSAM"),
-        (["image_encoder.blocks.0.attn.qkv.weight", "image_encoder.blocks.0.MLP_Adapter.D_fc1.weight"], "SAM or MedSAM"),
-        (["image_encoder.blocks.0.norm1.weight", "image_encoder.blocks.0.Space_Adapter.D_fc1.weight"], "Med-SA"),
-        (["image_encoder.blocks.0.norm1.weight", "image_encoder.blocks.0.Adapter.channel.0.weight"], "SAM-Med2D"),
-        (["encoder.blocks.0.prompt_learn.0.weight", "rfb1.branch0.0.conv.weight"], "SAM2-UNet"),
-        (["module.image_encoder.trunk.pos_embed"], r"a SAM 2 network whose weights' names start with 'module\.'"),
-        (["conv1.weight", "fc.bias"], r"an unknown network \(its weights are called conv1\.weight, fc\.bias"),
-    ],
-)
-def test_other_networks_are_called_by_their_name(names, message):
-    with pytest.raises(CheckpointError, match=rf"theirs\.pt.*{message}.*Supported are SAM 2\.0"):
-        detect({name: torch.zeros(4) for name in names}, "theirs.pt")
-
-
-def test_a_sam_2_of_another_size_is_described(pico_state):
-    state = {name: value for name, value in pico_state.items() if ".trunk.blocks.7." not in name}
-    with pytest.raises(CheckpointError, match=r"another size \(32 channels, 7 blocks\)"):
-        detect(state)
+# Networks that were changed
 
 
 def test_missing_and_unexpected_weights_are_named(pico_state, tmp_path):
@@ -364,16 +416,37 @@ def test_weights_of_another_shape_are_named(pico_state, tmp_path):
         load_model(path)
 
 
-# The catalog and the folder of models
+# The catalog
 
 
 def test_the_catalog_knows_its_entries():
     ids = [entry.id for entry in catalog.entries()]
     assert ids[0] == catalog.default_id() == "samsegmenter-pico"
     assert [entry.file for entry in OFFICIAL][:2] == ["sam2.1_hiera_tiny.pt", "sam2.1_hiera_small.pt"]
-    assert len(ids) == 9
-    assert all(entry.url.endswith("/" + entry.file) for entry in OFFICIAL)
+    assert len(OFFICIAL) == 8
+    assert all(entry.sha256 and entry.bytes for entry in OFFICIAL)
     assert catalog.entry("sam2-hiera-large").sizes == (256, 512, 768, 1024)
+    assert {entry.kind for entry in catalog.entries()} == set(catalog.KINDS)
+
+
+def test_addresses_end_in_the_files_name():
+    assert all(entry.url.endswith("/" + entry.file) for entry in catalog.entries() if entry.url)
+
+
+def test_what_may_not_be_used_commercially_is_said():
+    limited = {entry.id for entry in catalog.entries() if not entry.commercial_use}
+    assert limited == {"db-sam"} | {entry.id for entry in catalog.entries() if entry.id.startswith("medsam2-")}
+
+
+def test_each_normaliser_of_the_catalog_is_that_of_a_family():
+    assert set(catalog.NORMALISERS) == PUBLISHED.keys()
+
+
+def test_each_family_of_the_catalog_can_be_built():
+    for entry in catalog.entries():
+        family = import_module(f"SAMSegmenterLib.models.families.{entry.family}")
+        offered = {"propagation": ("build", "clean", "slice_model"), "slice": ("build", "clean", "slice_model")}
+        assert all(callable(getattr(family, name)) for name in offered.get(entry.kind, ("build", "clean", "proposer")))
 
 
 def test_unknown_ids_list_the_known_ones():
@@ -394,9 +467,21 @@ def test_unknown_ids_list_the_known_ones():
         ("file", "../x.pt", r"models\[0\]\.file"),
         ("title", "", r"models\[0\]\.title"),
         ("shipped", 1, r"models\[0\]\.shipped"),
+        ("shipped", False, r"models\[0\]\.url: expected exactly one of"),
+        ("obtain", "Ask.", r"models\[0\]\.url: expected exactly one of"),
+        ("sha256", None, r"models\[0\]\.sha256"),
+        ("bytes", 0, r"models\[0\]\.bytes"),
+        ("licence_url", "http://open", r"models\[0\]\.licence_url"),
+        ("commercial_use", "yes", r"models\[0\]\.commercial_use"),
+        ("family", "../sam2", r"models\[0\]\.family"),
+        ("kind", "magic", r"models\[0\]\.kind"),
+        ("normaliser", "magic", r"models\[0\]\.normaliser"),
+        ("prompts", ["text"], r"models\[0\]\.prompts"),
+        ("prompts", [], r"models\[0\]\.prompts"),
         ("colour", "red", r"models\[0\]\.colour"),
         ("licence", ..., r"models\[0\]\.licence"),
         ("id", "sam2-hiera-tiny", "models: expected ids that differ"),
+        ("file", "sam2_hiera_tiny.pt", "models: expected files that differ"),
         ("id", "renamed", "default"),
     ],
 )
@@ -417,22 +502,8 @@ def test_a_catalog_that_is_not_json_is_named(tmp_path):
 
 
 def test_a_model_that_is_not_here_says_where_to_get_it(models_folder):
-    with pytest.raises(CheckpointError) as refusal:
+    with pytest.raises(CheckpointError, match=r"models get sam2\.1-hiera-tiny"):
         load_model("sam2.1-hiera-tiny")
-    entry = catalog.entry("sam2.1-hiera-tiny")
-    assert all(part in str(refusal.value) for part in (entry.url, str(models_folder), entry.file, "give the path"))
-
-
-def test_a_model_is_found_in_the_users_folder(models_folder):
-    entry = replace(catalog.entry("samsegmenter-pico"), shipped=False, url="https://example.org/x")
-    assert store.find(entry) is None
-    placed = written(models_folder / entry.file, b"x")
-    assert store.find(entry) == store.locate(entry) == placed
-
-
-def test_the_users_folder_is_named_after_the_application(monkeypatch):
-    monkeypatch.delenv(store.FOLDER_VARIABLE, raising=False)
-    assert store.models_folder().parts[-2:] == ("SAMSegmenter", "models")
 
 
 def test_another_file_under_a_published_name_is_refused(models_folder, tiny_states):

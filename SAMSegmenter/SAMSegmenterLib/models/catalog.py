@@ -11,9 +11,12 @@ from typing import Any
 
 from ..errors import InputError
 
-VERSION = 1
+VERSION = 2
 CATALOG = Path(__file__).with_name("catalog.json")
 SIZE_STEP = 32
+KINDS = "propagation", "slice", "proposer"
+NORMALISERS = "sam", "medsam", "sam_med2d", "med_sa", "sam2", "biomedical_sam2", "sam2_unet"
+PROMPTS = "point", "box", "mask"
 
 
 @dataclass(frozen=True)
@@ -24,27 +27,46 @@ class CatalogEntry:
         id: what the user calls it.
         title: what the user reads.
         family: the module in `families` that builds it.
-        config: its layout, a YAML file of the family or of the package that the family builds upon.
+        kind: "propagation" carries keyframes through a volume, "slice" turns prompts on a slice into a mask, "proposer"
+            proposes a mask without a prompt.
+        config: its layout, in the family's own terms.
+        good_for: what it is good for, in a sentence.
         file: the file's name as published.
         shipped: whether the file lies inside this package.
-        url: where the file can be downloaded; None for a shipped one.
-        sha256: of the file, 64 lower-case hexadecimal digits.
-        licence: SPDX identifier of the weights' licence.
+        url: where the file can be downloaded; None for a shipped one, and where there is no stable address.
+        obtain: how to come by the file where there is no `url`, in sentences; else None.
+        bytes: of the file, where published.
+        sha256: of the file, 64 lower-case hexadecimal digits, where published; else it is recorded at the first use.
+        licence: of the weights: the SPDX identifier, or words.
+        licence_url: where the licence can be read; None if not known.
+        commercial_use: whether the licence allows it.
         native_size: side in pixels of the square input that it was trained with.
         sizes: sides in pixels that it may run at, ascending.
+        normaliser: how grey levels become its input, a name in `families.normalisers.PUBLISHED`.
+        prompts: what it takes: "point", "box" and "mask".
+        citation: what to cite.
     """
 
     id: str
     title: str
     family: str
+    kind: str
     config: str
+    good_for: str
     file: str
     shipped: bool
     url: str | None
-    sha256: str
+    obtain: str | None
+    bytes: int | None
+    sha256: str | None
     licence: str
+    licence_url: str | None
+    commercial_use: bool
     native_size: int
     sizes: tuple[int, ...]
+    normaliser: str
+    prompts: tuple[str, ...]
+    citation: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +78,7 @@ class Catalog:
 
 
 def entries() -> tuple[CatalogEntry, ...]:
-    """Every network that can be chosen by name, the default first."""
+    """Every published network that can be chosen by name, the default first."""
     return _catalog().entries
 
 
@@ -95,8 +117,10 @@ def read_catalog(path: Path) -> Catalog:
     models = data.get("models")
     _expect(isinstance(models, list), f"{source}: models", "a list", models)
     read = tuple(_entry(model, f"{source}: models[{n}]") for n, model in enumerate(models))
+    for name in ("id", "file"):
+        values = [getattr(entry, name) for entry in read]
+        _expect(len(set(values)) == len(values), f"{source}: models", f"{name}s that differ from each other", values)
     ids = [entry.id for entry in read]
-    _expect(len(set(ids)) == len(ids), f"{source}: models", "ids that differ from each other", ids)
     _expect(ids[:1] == [data.get("default")], f"{source}: default", "the id of the first model", data.get("default"))
     return Catalog(read, ids[0])
 
@@ -112,20 +136,28 @@ def _entry(data: Any, where: str) -> CatalogEntry:
     for name in sorted(names ^ data.keys()):
         _expect(name in names, f"{where}.{name}", f"only {', '.join(sorted(names))}")
         _expect(name in data, f"{where}.{name}", "a value", None)
-    for name in ("id", "title", "family", "config", "file", "licence"):
-        _expect(isinstance(data[name], str) and bool(data[name].strip()), f"{where}.{name}", "a text that is not empty", data[name])
+    for name in ("id", "title", "family", "config", "good_for", "file", "licence", "citation"):
+        _expect(_is_text(data[name]), f"{where}.{name}", "a text that is not empty", data[name])
+    for name in ("shipped", "commercial_use"):
+        _expect(isinstance(data[name], bool), f"{where}.{name}", "true or false", data[name])
+    _expect(bool(re.fullmatch(r"[a-z0-9_]+", data["family"])), f"{where}.family", "the name of a module", data["family"])
     _expect(Path(data["file"]).name == data["file"], f"{where}.file", "a file name without a folder", data["file"])
     _check_origin(data, where)
     _check_sizes(data, where)
-    return CatalogEntry(**{**data, "sizes": tuple(data["sizes"])})
+    _check_input(data, where)
+    return CatalogEntry(**{**data, "sizes": tuple(data["sizes"]), "prompts": tuple(data["prompts"])})
 
 
 def _check_origin(data: dict[str, Any], where: str) -> None:
-    _expect(isinstance(data["shipped"], bool), f"{where}.shipped", "true or false", data["shipped"])
-    has_url = isinstance(data["url"], str) and data["url"].startswith("https://")
-    _expect(has_url or (data["shipped"] and data["url"] is None), f"{where}.url", "an https address", data["url"])
-    is_hash = isinstance(data["sha256"], str) and re.fullmatch("[0-9a-f]{64}", data["sha256"])
-    _expect(bool(is_hash), f"{where}.sha256", "64 lower-case hexadecimal digits", data["sha256"])
+    origins = [data["shipped"], data["url"] is not None, data["obtain"] is not None]
+    _expect(sum(origins) == 1, f"{where}.url", "exactly one of shipped, url and obtain", data["url"])
+    for name in ("url", "licence_url"):
+        _expect(data[name] is None or _is_https(data[name]), f"{where}.{name}", "an https address or null", data[name])
+    _expect(data["obtain"] is None or _is_text(data["obtain"]), f"{where}.obtain", "a text or null", data["obtain"])
+    size, sha256 = data["bytes"], data["sha256"]
+    _expect(size is None or (type(size) is int and size > 0), f"{where}.bytes", "a whole number above 0 or null", size)
+    is_hash = isinstance(sha256, str) and bool(re.fullmatch("[0-9a-f]{64}", sha256))
+    _expect(is_hash or (sha256 is None and not data["shipped"]), f"{where}.sha256", "64 lower-case hexadecimal digits", sha256)
 
 
 def _check_sizes(data: dict[str, Any], where: str) -> None:
@@ -133,6 +165,22 @@ def _check_sizes(data: dict[str, Any], where: str) -> None:
     is_list = isinstance(sizes, list) and bool(sizes) and all(isinstance(n, int) and n > 0 and n % SIZE_STEP == 0 for n in sizes)
     _expect(is_list and sizes == sorted(set(sizes)), f"{where}.sizes", f"ascending multiples of {SIZE_STEP} px", sizes)
     _expect(data["native_size"] in sizes, f"{where}.native_size", "one of sizes", data["native_size"])
+
+
+def _check_input(data: dict[str, Any], where: str) -> None:
+    _expect(data["kind"] in KINDS, f"{where}.kind", f"one of {', '.join(KINDS)}", data["kind"])
+    _expect(data["normaliser"] in NORMALISERS, f"{where}.normaliser", f"one of {', '.join(NORMALISERS)}", data["normaliser"])
+    prompts = data["prompts"]
+    known = isinstance(prompts, list) and all(prompt in PROMPTS for prompt in prompts)
+    _expect(known and bool(prompts) == (data["kind"] != "proposer"), f"{where}.prompts", f"some of {', '.join(PROMPTS)}", prompts)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_https(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("https://")
 
 
 def _expect(condition: bool, where: str, wanted: str, got: Any = ...) -> None:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from sam2.modeling.sam2_base import SAM2Base
 
 from ..errors import CheckpointError
-from . import catalog, store
+from . import catalog, hashes, store
 from .catalog import CatalogEntry
-from .checkpoint import file_sha256, read_checkpoint
+from .checkpoint import read_checkpoint
 from .detect import detect
-from .families import sam2
+from .families.normalisers import CHANNEL_STATISTICS
 
-FAMILIES = {"sam2": sam2}
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .protocols import Proposer, SliceModel
+
+USES = {
+    "propagation": "carries masks through a volume",
+    "slice": "segments single slices; its masks can become keyframes",
+    "proposer": "proposes masks without prompts, which can become keyframes",
+}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network and what is needed to feed it.
+    """A network that propagates, and what is needed to feed it.
 
     Attributes:
         network: in evaluation mode, float32, without gradients, on the CPU, built for `native_size`.
-        id: id of the catalog entry, or the file's name if the file is in no catalog.
+        id: id of the model, or the file's name if the file is no model's.
         title: what the user reads.
         sha256: of the file.
         path: the file that was read.
@@ -44,48 +56,130 @@ class Model:
     std: tuple[float, float, float]
 
 
-def load_model(id_or_path: str | Path | None = None) -> Model:
-    """Load a network by its name in the catalog or from a file; without either, the one that ships with the package.
+@dataclass(frozen=True)
+class Found:
+    """A model file that was read and recognised.
 
-    A string that is an id of the catalog means that network; anything else is a file of any layout that `detect` knows.
+    Attributes:
+        path: of the file.
+        sha256: of the file.
+        weights: by name.
+        entry: how to build and feed the network; of the catalog or the user's own, with the input size of these weights.
+        is_published: whether it is the very file of `entry`, rather than other weights of the same layout.
+        why: what it was recognised by.
+    """
+
+    path: Path
+    sha256: str
+    weights: dict[str, Tensor]
+    entry: CatalogEntry
+    is_published: bool
+    why: str
+
+    @property
+    def id(self) -> str:
+        return self.entry.id if self.is_published else self.path.name
+
+    @property
+    def title(self) -> str:
+        return self.entry.title if self.is_published else f"{self.path.name} ({self.entry.title} layout)"
+
+
+def load_model(id_or_path: str | Path | None = None, family: str | None = None) -> Model:
+    """Load a network that propagates by its name or from a file; without either, the one that ships with the package.
+
+    A string that is the id of a model means that model; anything else is a file of any layout that `detect` knows, and
+    `family` says which where that cannot be told.
 
     Raises:
-        CheckpointError: the file is not on this machine, damaged, unsafe, or of a network that is not supported.
+        CheckpointError: the file is not on this machine, damaged, unsafe, or of a network that is not supported or does not
+            propagate.
     """
+    found = find(id_or_path, family)
+    _expect_kind(found, "propagation")
+    mean, std = CHANNEL_STATISTICS[found.entry.normaliser]
+    entry = found.entry
+    return Model(build(found), found.id, found.title, found.sha256, found.path, entry.native_size, entry.sizes, mean, std)
+
+
+def load_slice_model(id_or_path: str | Path, family: str | None = None) -> SliceModel:
+    """Load a network that segments single slices, as `load_model`; networks that propagate do that, too.
+
+    Raises:
+        CheckpointError: as `load_model`.
+    """
+    found = find(id_or_path, family)
+    _expect_kind(found, "slice", "propagation")
+    return _family(found.entry).slice_model(build(found), found.entry.native_size, found.entry.normaliser)
+
+
+def load_proposer(id_or_path: str | Path, family: str | None = None) -> Proposer:
+    """Load a network that proposes masks without prompts, as `load_model`.
+
+    Raises:
+        CheckpointError: as `load_model`.
+    """
+    found = find(id_or_path, family)
+    _expect_kind(found, "proposer")
+    return _family(found.entry).proposer(build(found), found.entry.native_size, found.entry.normaliser)
+
+
+def find(id_or_path: str | Path | None, family: str | None = None) -> Found:
+    """Read the file of a model by its name or path; see `load_model`."""
     chosen = catalog.default_id() if id_or_path is None else id_or_path
-    ids = [entry.id for entry in catalog.entries()]
-    if isinstance(chosen, str) and chosen in ids:
-        return _load_entry(catalog.entry(chosen))
+    entry = _known(chosen) if isinstance(chosen, str) else None
+    if entry:
+        path = store.locate(entry)
+        weights = read_checkpoint(path).weights
+        return Found(path, hashes.check(entry, path), weights, entry, True, f"It is installed as {entry.id}.")
     path = Path(chosen).expanduser()
     if not path.exists():
-        raise CheckpointError(f"{chosen}: there is no such model file, and no model of that name. Models are {', '.join(ids)}.")
-    return _load_file(path)
+        ids = ", ".join(entry.id for entry in store.entries())
+        raise CheckpointError(f"{chosen}: there is no such model file, and no model of that name. Models are {ids}.")
+    return read(path, family)
 
 
-def _load_entry(entry: CatalogEntry) -> Model:
-    path = store.locate(entry)
-    state = read_checkpoint(path)
-    sha256 = file_sha256(path)
-    if sha256 != entry.sha256:
-        download = f"Download {entry.url} again, or give the file by its path to use it as it is."
-        raise CheckpointError(
-            f"{path}: is not the file published as {entry.id} (SHA-256 {sha256}, expected {entry.sha256}). "
-            f"{'Install SAMSegmenter again.' if entry.shipped else download}"
-        )
-    return _model(path, state, sha256, entry, entry.id, entry.title)
-
-
-def _load_file(path: Path) -> Model:
-    state = read_checkpoint(path)
-    sha256 = file_sha256(path)
-    published = next((entry for entry in catalog.entries() if entry.sha256 == sha256), None)
+def read(path: Path, family: str | None = None) -> Found:
+    """Read a file and tell what it is, by its hash or else by its weights; see `detect.detect`."""
+    checkpoint = read_checkpoint(path)
+    sha256 = hashes.file_sha256(path)
+    published = next((entry for entry in catalog.entries() if hashes.expected(entry) == sha256), None)
     if published:
-        return _model(path, state, sha256, published, published.id, published.title)
-    like = catalog.entry(detect(state, str(path)).like)
-    return _model(path, state, sha256, like, path.name, f"{path.name} ({like.title} layout)")
+        return Found(path, sha256, checkpoint.weights, published, True, "Its SHA-256 is that of the published file.")
+    seen = detect(checkpoint.weights, str(path), family, checkpoint.container, checkpoint.beside)
+    like = catalog.entry(seen.like)
+    if seen.native_size != like.native_size:
+        like = replace(like, native_size=seen.native_size, sizes=(seen.native_size,))
+    return Found(path, sha256, checkpoint.weights, like, False, seen.why)
 
 
-def _model(path: Path, state: dict, sha256: str, layout: CatalogEntry, id: str, title: str) -> Model:
-    family = FAMILIES[layout.family]
-    network = family.build(layout.config, layout.native_size, state, str(path))
-    return Model(network, id, title, sha256, path, layout.native_size, layout.sizes, family.MEAN, family.STD)
+def build(found: Found) -> nn.Module:
+    """The network with the weights of the file.
+
+    Raises:
+        CheckpointError: weights are missing, unexpected or of another shape; names the first few.
+    """
+    family: Any = _family(found.entry)
+    return family.build(found.entry.config, found.entry.native_size, family.clean(found.weights), str(found.path))
+
+
+def _known(id: str) -> CatalogEntry | None:
+    # The user's own models are looked up only if need be: damaged records of them shall not keep the others from working.
+    for entries in (catalog.entries, store.entries):
+        found = next((entry for entry in entries() if entry.id == id), None)
+        if found:
+            return found
+    return None
+
+
+def _family(entry: CatalogEntry) -> ModuleType:
+    # Only the family that is used: some need packages that take long to import.
+    return import_module(f".families.{entry.family}", __package__)
+
+
+def _expect_kind(found: Found, *kinds: str) -> None:
+    if found.entry.kind not in kinds:
+        raise CheckpointError(
+            f"{found.path}: {found.title} {USES[found.entry.kind]}. Here a model is wanted that {USES[kinds[0]].partition(';')[0]}; "
+            "'samsegmenter models list' shows them."
+        )

@@ -1,43 +1,147 @@
-"""Where model files lie: inside this package, or in the user's own folder."""
+"""The models of this machine: those of the catalog and the user's own, and where their files are."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from platformdirs import user_data_dir
-
-from ..errors import CheckpointError
+from ..errors import CheckpointError, InputError, OutputError
+from . import catalog, hashes, records
 from .catalog import CatalogEntry
+from .folders import FOLDER_VARIABLE, folders
+from .locks import turn
 
 SHIPPED = Path(__file__).parent.parent / "Resources" / "Models"
-FOLDER_VARIABLE = "SAMSEGMENTER_MODELS"
+OWN = "own.json"
 
 
-def models_folder() -> Path:
-    """The user's folder of model files, which may not exist yet; the variable SAMSEGMENTER_MODELS names another one."""
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models"
+def entries() -> tuple[CatalogEntry, ...]:
+    """Every model that can be chosen by name: the catalog, then the user's own.
+
+    Raises:
+        InputError: the record of the user's own models is damaged.
+    """
+    return catalog.entries() + tuple(_own_entries())
 
 
-def find(entry: CatalogEntry) -> Path | None:
-    """The file of `entry` on this machine, or None."""
-    path = (SHIPPED if entry.shipped else models_folder()) / entry.file
-    return path if path.is_file() else None
+def entry(id: str) -> CatalogEntry:
+    """The model called `id`.
+
+    Raises:
+        InputError: listing the known ids.
+    """
+    known = {each.id: each for each in entries()}
+    if id not in known:
+        raise InputError(f"There is no model {id!r}; known are {', '.join(known)}.")
+    return known[id]
+
+
+def status(entry: CatalogEntry) -> Path | None:
+    """The file of `entry` on this machine, or None if it is not installed."""
+    places = (SHIPPED,) if entry.shipped else folders()
+    return next((folder / entry.file for folder in places if (folder / entry.file).is_file()), None)
 
 
 def locate(entry: CatalogEntry) -> Path:
     """The file of `entry` on this machine.
 
     Raises:
-        CheckpointError: it is not there; says where it can be had and where to put it.
+        CheckpointError: it is not there; says how to get it.
     """
-    path = find(entry)
+    path = status(entry)
     if path:
         return path
     if entry.shipped:
         raise CheckpointError(f"{SHIPPED / entry.file}: this file of the installation is missing. Install SAMSegmenter again.")
+    if entry.url is None:
+        raise CheckpointError(
+            f"{entry.id}: the model file is not on this machine. {entry.obtain} Then run 'samsegmenter models import FILE', "
+            "or give the path of the file in place of the model's name."
+        )
     raise CheckpointError(
-        f"{entry.id}: the model file is not on this machine. Download {entry.url} and put it in {models_folder()} "
-        f"as {entry.file}, or give the path of the downloaded file in place of the model's name."
+        f"{entry.id}: the model file is not on this machine. Run 'samsegmenter models get {entry.id}'. Without a network, download "
+        f"{entry.url} elsewhere and put it as {entry.file} in {folders()[0]} or in another folder that {FOLDER_VARIABLE} names, or give "
+        "the path of the downloaded file in place of the model's name."
     )
+
+
+def remove(entry: CatalogEntry) -> list[Path]:
+    """Delete the file of `entry`, what is left of its download, and what was recorded of it; returns what was deleted.
+
+    Raises:
+        InputError: it ships with the package, or is not installed.
+        OutputError: a file cannot be deleted.
+    """
+    if entry.shipped:
+        raise InputError(f"{entry.id}: ships with SAMSegmenter and stays.")
+    found = [path for folder in folders() for path in (folder / entry.file, *transient(folder / entry.file)) if path.is_file()]
+    if not found and entry.id not in records.read(OWN):
+        raise InputError(f"{entry.id}: is not installed; there is nothing to remove.")
+    for path in found:
+        _delete(path)
+    for name in (hashes.RECORDS, OWN):
+        if entry.id in records.read(name):
+            records.note(name, entry.id, None)
+    return found
+
+
+def transient(path: Path) -> tuple[Path, Path]:
+    """The files beside `path` while it is being downloaded: what has arrived, and what is known of where it came from."""
+    return path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
+
+
+def keep_own(id: str, file: str, like: CatalogEntry) -> CatalogEntry:
+    """Make the file called `file` in the folder of models a model of the user's own that is chosen as `id`.
+
+    `like` is the model whose layout, input size and normaliser it has.
+
+    Raises:
+        OutputError: no folder of models can be written to.
+    """
+    kept = {"file": file, "like": like.id, "native_size": like.native_size}
+    records.note(OWN, id, kept)
+    return _own_entry(id, kept)
+
+
+def _own_entries() -> Iterator[CatalogEntry]:
+    taken = {each.id for each in catalog.entries()}
+    for id, kept in sorted(records.read(OWN).items()):
+        if id not in taken:
+            yield _own_entry(id, kept)
+
+
+def _own_entry(id: str, kept: Any) -> CatalogEntry:
+    try:
+        file, like, size = kept["file"], catalog.entry(kept["like"]), kept["native_size"]
+        if Path(file).name != file:
+            raise InputError(f"{file!r} is not a file name without a folder")
+    except (InputError, KeyError, TypeError) as error:
+        raise InputError(f"{OWN}: the record of {id!r} is damaged ({error}). Delete that record, or the file.") from error
+    return replace(
+        like,
+        id=id,
+        title=f"{id} ({like.title} layout)",
+        good_for=f"Your own weights in the layout of {like.title}.",
+        file=file,
+        shipped=False,
+        url=None,
+        obtain="It was imported here and its file is gone.",
+        bytes=None,
+        sha256=None,
+        licence="not known",
+        licence_url=None,
+        commercial_use=False,
+        native_size=size,
+        sizes=like.sizes if size == like.native_size else (size,),
+        citation=f"Layout: {like.citation}",
+    )
+
+
+def _delete(path: Path) -> None:
+    try:
+        with turn(path):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: could not be deleted ({error.strerror}).") from error

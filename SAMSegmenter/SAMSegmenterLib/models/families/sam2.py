@@ -1,8 +1,13 @@
-"""SAM 2.0 and 2.1: networks of the unmodified `sam2` package, laid out by its own YAML files or by one beside this file."""
+"""SAM 2.0 and 2.1, MedSAM2, Medical-SAM-2 and Biomedical-SAM-2: networks of the unmodified `sam2` package.
+
+Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024; Ma et al., "MedSAM2", 2025 (arXiv 2504.03600), which is
+SAM 2.1 tiny at 512 pixels; Yan et al., "Biomedical SAM 2", 2024 (arXiv 2408.03286), which is SAM 2.0 small without ImageNet's
+mean and deviation. All Apache-2.0. They are laid out by the package's YAML files or by one beside this file. Propagation is
+compared with the package's `SAM2VideoPredictor`, the slice model with its `SAM2ImagePredictor`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import sam2
@@ -10,11 +15,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor, nn
 
-from ...errors import CheckpointError
+from .fitting import State, fitted, without_prefix
+from .normalisers import IMAGENET_MEAN, IMAGENET_STD, Normaliser, published
+from .promptable import Candidates, Promptable
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+CERTAIN = 32.0  # upstream's bound of the logits of a mask to be corrected
 
 # The package's YAML files describe training; these are what upstream's build_sam2_video_predictor adds for tracking.
 TRACKING = {
@@ -39,7 +47,7 @@ def network_config(config: str, image_size: int) -> DictConfig:
     return OmegaConf.merge(TRACKING, settings, {"image_size": image_size})
 
 
-def build(config: str, image_size: int, state: Mapping[str, torch.Tensor], source: str) -> SAM2Base:
+def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
     """The network with the weights `state`: float32, on the CPU, for inference, without gradients.
 
     `source` is what messages call the weights.
@@ -47,29 +55,84 @@ def build(config: str, image_size: int, state: Mapping[str, torch.Tensor], sourc
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
     """
-    network = instantiate(network_config(config, image_size))
-    _check_fit(network.state_dict(), state, source)
-    network.load_state_dict(state)
-    return network.float().eval().requires_grad_(False)
+    return fitted(instantiate(network_config(config, image_size)), state, source)
 
 
-def _check_fit(wanted: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], source: str) -> None:
-    misshapen = [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in state and state[name].shape != wanted[name].shape
-    ]
-    faults = {
-        "missing": [name for name in wanted if name not in state],
-        "unexpected": [name for name in state if name not in wanted],
-        "of another shape": misshapen,
-    }
-    found = [f"{len(names)} {fault} ({_first(names)})" for fault, names in faults.items() if names]
-    if found:
-        raise CheckpointError(
-            f"{source}: the weights do not fit the network: {'; '.join(found)}. The file is incomplete or of a modified network."
+def clean(state: State) -> dict[str, Tensor]:
+    """The weights of a published file under the network's names."""
+    return without_prefix(state)
+
+
+def slice_model(network: SAM2Base, image_size: int, normaliser: str = "sam2") -> Promptable:
+    """A `SliceModel` that answers as upstream's `SAM2ImagePredictor`."""
+    return Sam2Slices(network, published(normaliser, image_size))
+
+
+class ImageParts(nn.Module):
+    """The parts of a SAM 2 network that need no memory, under the same names."""
+
+    def __init__(self, whole: SAM2Base) -> None:
+        super().__init__()
+        self.image_encoder = whole.image_encoder
+        self.sam_prompt_encoder = whole.sam_prompt_encoder
+        self.sam_mask_decoder = whole.sam_mask_decoder
+        self.no_mem_embed = whole.no_mem_embed
+
+
+class Sam2Slices(Promptable):
+    """A `SliceModel` of a `SAM2Base` or of `ImageParts`."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        normaliser: Normaliser,
+        prompts: frozenset[str] = frozenset({"point", "box", "mask"}),
+        candidates: Candidates = "ambiguous",
+    ) -> None:
+        super().__init__(network, normaliser, prompts, candidates)
+        with torch.inference_mode():
+            self._position = network.sam_prompt_encoder.get_dense_pe()
+
+    def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        network, decoder = self.network, self.network.sam_mask_decoder
+        fine, middle, coarse = network.image_encoder(image)["backbone_fpn"]
+        coarse = coarse + network.no_mem_embed.view(1, -1, 1, 1)
+        return (coarse, decoder.conv_s0(fine), decoder.conv_s1(middle)) if decoder.use_high_res_features else (coarse,)
+
+    def _decode(
+        self,
+        features: tuple[Tensor, ...],
+        clicks: tuple[Tensor, Tensor] | None,
+        corners: Tensor | None,
+        prior: Tensor | None,
+        several: bool,
+    ) -> tuple[Tensor, Tensor]:
+        coarse, *finer = features
+        sparse, dense = self._prompted(clicks, corners, prior)
+        low, scores, _, _ = self.network.sam_mask_decoder(
+            image_embeddings=coarse,
+            image_pe=self._position.to(self.device),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=several,
+            repeat_image=False,
+            high_res_features=finer or None,
         )
+        return low, scores
+
+    def _prompted(
+        self, clicks: tuple[Tensor, Tensor] | None, corners: Tensor | None, prior: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Embedded prompts, sparse and dense; a box is a pair of points."""
+        prior = None if prior is None else prior.clamp(-CERTAIN, CERTAIN)
+        return self.network.sam_prompt_encoder(points=_as_points(clicks, corners), boxes=None, masks=prior)
 
 
-def _first(names: list[str], count: int = 3) -> str:
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+def _as_points(clicks: tuple[Tensor, Tensor] | None, corners: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """Clicks and the corners of a box, which come first and are of kinds 2 and 3."""
+    if corners is None:
+        return clicks
+    kinds = torch.tensor([[2, 3]], dtype=torch.int32, device=corners.device)
+    if clicks is None:
+        return corners, kinds
+    return torch.cat([corners, clicks[0]], 1), torch.cat([kinds, clicks[1]], 1)

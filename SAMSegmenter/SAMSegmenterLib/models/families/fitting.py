@@ -1,0 +1,54 @@
+"""Putting the weights of a file into the network that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from ...errors import CheckpointError
+
+State = Mapping[str, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def fitted(network: Network, state: State, source: str) -> Network:
+    """`network` with the weights `state`: float32, for inference, without gradients.
+
+    `source` is what messages call the weights.
+
+    Raises:
+        CheckpointError: weights are missing, unexpected or of another shape; names the first few.
+    """
+    check_fit(network.state_dict(), state, source)
+    network.load_state_dict(state)
+    return network.float().eval().requires_grad_(False)
+
+
+def check_fit(wanted: State, state: State, source: str) -> None:
+    """Raise `CheckpointError` unless `state` has the names and shapes of `wanted`."""
+    misshapen = [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    faults = {
+        "missing": [name for name in wanted if name not in state],
+        "unexpected": [name for name in state if name not in wanted],
+        "of another shape": misshapen,
+    }
+    found = [f"{len(names)} {fault} ({_first(names)})" for fault, names in faults.items() if names]
+    if found:
+        raise CheckpointError(
+            f"{source}: the weights do not fit the network: {'; '.join(found)}. The file is incomplete or of a modified network."
+        )
+
+
+def without_prefix(state: State, prefix: str = "module.") -> dict[str, Tensor]:
+    """`state` with `prefix` taken off the names that have it; training on several GPUs puts "module." there."""
+    return {name.removeprefix(prefix): value for name, value in state.items()}
+
+
+def _first(names: list[str], count: int = 3) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

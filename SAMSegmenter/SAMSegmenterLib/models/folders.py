@@ -1,0 +1,43 @@
+"""Where model files lie on this machine, beside those that ship with the package."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_data_dir
+
+from ..errors import OutputError
+
+FOLDER_VARIABLE = "SAMSEGMENTER_MODELS"
+
+
+def folders() -> tuple[Path, ...]:
+    """The folders that are searched for model files, in this order; any of them may be missing or read-only.
+
+    They are named in the variable SAMSEGMENTER_MODELS, separated as in PATH: a user's own first, then for instance a
+    department's share or a DVD. Without the variable it is one folder in the user's data.
+    """
+    named = [part.strip() for part in os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep)]
+    chosen = tuple(Path(part).expanduser() for part in named if part)
+    return chosen or (Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models",)
+
+
+def receiving_folder() -> Path:
+    """The first of `folders` that can be written to, made if it is missing.
+
+    Raises:
+        OutputError: none can be; says why for each.
+    """
+    refusals = []
+    for folder in folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell, on Windows and on shares
+                return folder
+        except OSError as error:
+            refusals.append(f"{folder} ({error.strerror})")
+    raise OutputError(
+        f"No folder of models can be written to: {', '.join(refusals)}. Name one in the variable {FOLDER_VARIABLE}, or make room there."
+    )

@@ -1,0 +1,102 @@
+"""What networks that see one slice at a time offer, whatever their family.
+
+All arrays are of the slice: `pixels` uint8 ``(rows, columns)`` or ``(rows, columns, 3)``, positions ``(x, y)`` with pixel
+centres at integers. Each network scales and places them as it was trained with; see `families.normalisers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What a network knows of a slice before any prompt.
+
+    Attributes:
+        features: tensors in an order of the family's own.
+        shape: rows and columns of the slice.
+    """
+
+    features: tuple[Tensor, ...]
+    shape: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.features)
+
+
+@dataclass(frozen=True, eq=False)
+class SliceMasks:
+    """The masks that prompts may mean, one or several.
+
+    Attributes:
+        logits: ``(n, rows, columns)`` float32; positive inside.
+        scores: ``(n,)`` float32, the intersection over union that the network expects of each.
+        low: ``(n, h, w)`` float32, the logits as the network gives them; one of them can be a later `mask_logits`.
+    """
+
+    logits: np.ndarray
+    scores: np.ndarray
+    low: np.ndarray
+
+    @property
+    def best(self) -> int:
+        """Which of them the network thinks best of."""
+        return int(self.scores.argmax())
+
+
+class SliceModel(Protocol):
+    """Segments a slice from prompts on it.
+
+    Attributes:
+        size: side of its square input in pixels.
+        prompts: those that it takes, of "point", "box" and "mask".
+    """
+
+    size: int
+    prompts: frozenset[str]
+
+    def embed(self, pixels: np.ndarray) -> Embedding:
+        """Look at a slice: the slow part, done once for all prompts on it."""
+
+    def masks(
+        self,
+        embedding: Embedding,
+        points: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        box: np.ndarray | None = None,
+        mask_logits: np.ndarray | None = None,
+    ) -> SliceMasks:
+        """Segment what the prompts ask for: the fast part.
+
+        Args:
+            embedding: of the slice.
+            points: ``(n, 2)`` slice pixels.
+            labels: ``(n,)`` 1 inside, 0 outside.
+            box: ``(4,)`` slice pixels: left, top, right, bottom.
+            mask_logits: ``(h, w)`` of a mask to be corrected: one of `SliceMasks.low`, or from `mask_logits`.
+
+        Raises:
+            InputError: no prompts, or such as this model does not take.
+        """
+
+    def mask_logits(self, mask: np.ndarray) -> np.ndarray:
+        """A mask, bool ``(rows, columns)``, in the form that `masks` takes it in."""
+
+
+class Proposer(Protocol):
+    """Finds what it was trained for, without prompts.
+
+    Attributes:
+        size: side of its square input in pixels.
+    """
+
+    size: int
+
+    def propose(self, pixels: np.ndarray) -> np.ndarray:
+        """Logits ``(rows, columns)`` float32 of a slice; positive inside."""

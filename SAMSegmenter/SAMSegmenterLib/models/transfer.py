@@ -1,0 +1,234 @@
+"""Fetching one large file over a network that is slow, breaks off or lies."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from ..errors import Cancelled, CheckpointError, OutputError
+
+Progress = Callable[["int", "int | None"], None]
+Cancel = Callable[[], bool]
+
+CONNECT_SECONDS, SILENT_SECONDS = 10.0, 10.0
+ATTEMPTS = 4  # in a row without a byte more than before
+FIRST_PAUSE_SECONDS = 1.0
+CHUNK_BYTES = 1 << 18
+SPARE_BYTES = 16 << 20  # left free on the disk
+LARGEST_BYTES = 16 << 30
+WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
+
+
+class DownloadError(CheckpointError):
+    """A model file that could not be fetched; says from where, why, and what to do."""
+
+
+class _Broken(Exception):
+    """What arrived is incomplete or cannot be continued; another attempt may do better."""
+
+
+PASSING = _Broken, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A file on its way to this machine; it goes on where an earlier attempt ended if the host still has the same version.
+
+    Proxies are those of the environment or the system.
+
+    Attributes:
+        url: where it comes from.
+        part: what has arrived; kept if the transfer fails or is cancelled.
+        notes: a small file that remembers what `part` is a part of.
+        size: of the whole file in bytes, if it is known.
+        progress: called with the bytes that have arrived and their number in the end, None if nobody knows.
+        cancel: asked often; true ends the transfer.
+    """
+
+    url: str
+    part: Path
+    notes: Path
+    size: int | None
+    progress: Progress
+    cancel: Cancel
+
+    def run(self) -> None:
+        """Fetch the file; attempts that fail are repeated, with growing pauses.
+
+        Raises:
+            Cancelled: `cancel` returned true.
+            DownloadError: the host cannot be reached, refuses, keeps breaking off, or sends something else.
+            OutputError: the disk is too full.
+            OSError: `part` cannot be written.
+        """
+        most, failures = self._arrived, 0
+        with requests.Session() as session:
+            while True:
+                try:
+                    return self._attempt(session)
+                except requests.exceptions.SSLError as error:
+                    raise DownloadError(f"{self.url}: {_untrusted(error)}") from error
+                except PASSING as error:
+                    failures = 0 if self._arrived > most else failures + 1
+                    most = max(most, self._arrived)
+                    self._pause_after(error, failures)
+                except requests.RequestException as error:
+                    raise DownloadError(f"{self.url}: could not be downloaded ({_reason(error)}).") from error
+
+    def discard(self) -> None:
+        """Forget what has arrived."""
+        self.part.unlink(missing_ok=True)
+        self.notes.unlink(missing_ok=True)
+
+    def _attempt(self, session: requests.Session) -> None:
+        self._stop_if_cancelled()
+        version = self._version_of_part()
+        have = self._arrived if version else 0
+        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-", "If-Range": version} if have else {})}
+        with session.get(self.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENT_SECONDS)) as response:
+            check_secure(self.url, response.url)
+            if response.status_code == 416 and _content_range(response) == (None, have):
+                return  # nothing is missing
+            start, total = self._accepted(response, have, version)
+            self._check_size(response, total)
+            total = total or self.size
+            self._check_space(total, start)
+            if not start:
+                self.discard()
+                self.notes.write_text(json.dumps({"url": self.url, "version": _version(response)}), encoding="utf-8")
+            self._receive(response, start, total)
+
+    def _accepted(self, response: requests.Response, have: int, version: str | None) -> tuple[int, int | None]:
+        """Where the body that the host sends starts in the file, and the file's size if the host tells it.
+
+        Raises:
+            _Broken: it cannot go on after the first `have` bytes of `version`, or not now.
+            DownloadError: it refuses, or sends a page.
+        """
+        status = response.status_code
+        if status in WORTH_ANOTHER_TRY:
+            raise _Broken(f"the host answers {status} {response.reason}")
+        if status in (206, 416):
+            start, total = _content_range(response)
+            if status == 206 and start == have and _version(response) in (version, None):
+                return start, total
+            self.discard()
+            raise _Broken("the host has another version of the file, or cannot go on where it broke off")
+        if status != 200:
+            raise DownloadError(f"{self.url}: {_refusal(status, response.reason)}")
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            raise DownloadError(
+                f"{self.url}: sends a web page instead of the file; a proxy or a login may be in between. Open it in a browser."
+            )
+        length = response.headers.get("Content-Length", "")
+        return 0, int(length) if length.isdecimal() else None
+
+    def _check_size(self, response: requests.Response, total: int | None) -> None:
+        if total is None and self.size is None and response.headers.get("Transfer-Encoding") != "chunked":
+            raise DownloadError(f"{self.url}: the host does not say how large the file is; nobody could tell whether all of it arrived.")
+        if total is not None and self.size is not None and total != self.size:
+            self.discard()
+            raise DownloadError(
+                f"{self.url}: offers {total} bytes, but the published file has {self.size}. It was replaced, or is not the file."
+            )
+
+    def _check_space(self, total: int | None, have: int) -> None:
+        free = shutil.disk_usage(self.part.parent).free
+        if total is not None and free < total - have + SPARE_BYTES:
+            raise OutputError(
+                f"{self.part.parent}: the disk is too full: {(total - have) / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free. "
+                "Make room, or name a folder on another disk in the variable SAMSEGMENTER_MODELS."
+            )
+
+    def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
+        done, most = start, total or LARGEST_BYTES
+        self.progress(done, total)
+        with self.part.open("ab", buffering=0) as file:  # so that its size is what has arrived
+            for chunk in response.iter_content(CHUNK_BYTES):
+                done += len(chunk)
+                if done > most:
+                    raise DownloadError(f"{self.url}: sends more than the {most} bytes of the file. It is not the published file.")
+                file.write(chunk)
+                self.progress(done, total)
+                self._stop_if_cancelled()
+        if not done or (total and done < total):
+            raise _Broken(f"the host broke off after {done} of {total or 'unknown'} bytes")
+
+    def _version_of_part(self) -> str | None:
+        """Which version of the file has arrived in part; None if that is not known, so that it cannot be continued."""
+        try:
+            noted = json.loads(self.notes.read_text(encoding="utf-8"))
+            return noted["version"] if noted["url"] == self.url and self.part.is_file() else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _pause_after(self, error: Exception, failures: int) -> None:
+        if failures >= ATTEMPTS:
+            advice = f"Check the network and the proxy. {self._kept}"
+            raise DownloadError(f"{self.url}: gave up after {ATTEMPTS} attempts ({_reason(error)}). {advice}") from error
+        end = time.monotonic() + FIRST_PAUSE_SECONDS * 2 ** max(failures - 1, 0)
+        while (left := end - time.monotonic()) > 0:
+            self._stop_if_cancelled()
+            time.sleep(min(0.1, left))
+
+    def _stop_if_cancelled(self) -> None:
+        if self.cancel():
+            raise Cancelled(f"The download was stopped. {self._kept}")
+
+    @property
+    def _arrived(self) -> int:
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    @property
+    def _kept(self) -> str:
+        if not self._arrived:
+            return "Nothing had arrived."
+        return f"The {self._arrived / 1e6:.1f} MB that have arrived are kept; the next attempt goes on from there."
+
+
+def check_secure(asked: str, answered: str) -> None:
+    """Raise `DownloadError` if an encrypted address led to one that anybody on the way can change."""
+    if asked.startswith("https:") and not answered.startswith("https:"):
+        raise DownloadError(f"{asked}: leads to {answered}, which is not encrypted; nothing was downloaded.")
+
+
+def _version(response: requests.Response) -> str | None:
+    """What tells versions of a file apart, in the host's words; None if it has none that are exact."""
+    etag = response.headers.get("ETag", "")
+    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
+    """Start and size from a header such as ``bytes 200-999/1000`` or ``bytes */1000``."""
+    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
+    span, _, total = rest.partition("/")
+    start = span.partition("-")[0]
+    read = [int(text) if unit == "bytes" and text.isdecimal() else None for text in (start, total)]
+    return read[0], read[1]
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+
+
+def _untrusted(error: Exception) -> str:
+    return (
+        f"the host's certificate is not trusted ({_reason(error)}). If your network inspects traffic, name its certificates in the "
+        "variable REQUESTS_CA_BUNDLE, or download the file with a browser and run 'samsegmenter models import FILE'."
+    )
+
+
+def _refusal(status: int, reason: str) -> str:
+    if status in (401, 403, 407):
+        what = "the host or a proxy refuses it, or wants a login"
+    elif status in (404, 410):
+        what = "the file is not there any more"
+    else:
+        what = "the host does not give the file"
+    return f"{what} ({status} {reason}). Download it with a browser and run 'samsegmenter models import FILE'."

@@ -1,0 +1,82 @@
+"""Files as each family's training writes them are recognised, built and run."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+
+import layouts
+from layouts import contained, filled, shapes_only
+from SAMSegmenterLib.errors import CheckpointError
+from SAMSegmenterLib.models import catalog, loading
+from SAMSegmenterLib.models.detect import detect
+
+SMALL = "configs/sam2/sam2_hiera_s.yaml"
+
+# By catalog id: the file's name as published, the family whose training writes it, and what it holds.
+FILES = {
+    "sam-vit-b": ("sam_vit_b_01ec64.pth", "sam", layouts.sam_shapes("vit_b")),
+    "sam-vit-l": ("sam_vit_l_0b3195.pth", "sam", layouts.sam_shapes("vit_l")),
+    "sam-vit-h": ("sam_vit_h_4b8939.pth", "sam", layouts.sam_shapes("vit_h")),
+    "medsam-vit-b": ("medsam_vit_b.pth", "sam", layouts.sam_shapes("vit_b")),
+    "sam-med2d": ("sam-med2d_b.pth", "sam_med2d", layouts.sam_med2d_shapes()),
+    "mobile-sam": ("mobile_sam.pt", "mobile_sam", layouts.mobile_sam_shapes()),
+    "med-sa": ("best.pth", "med_sa", layouts.med_sa_shapes()),
+    "db-sam": ("best.pth", "db_sam", layouts.db_sam_shapes()),
+    "sam2.1-hiera-tiny": ("sam2.1_hiera_tiny.pt", "sam2", layouts.sam2_shapes(layouts.SAM2_1_TINY)),
+    "sam2-hiera-tiny": ("sam2_hiera_tiny.pt", "sam2", layouts.sam2_shapes(layouts.SAM2_TINY)),
+    "medsam2-latest": ("MedSAM2_latest.pt", "sam2", layouts.sam2_shapes(layouts.SAM2_1_TINY)),
+    "biomedical-sam-2": ("best.pth", "biomedical_sam2", layouts.sam2_shapes(SMALL)),
+    "biosam2-hiera-tiny": ("best.pth", "biosam2", layouts.biosam2_shapes()),
+    "edgetam": ("edgetam.pt", "edgetam", layouts.edgetam_shapes()),
+    "sam2-unet": ("SAM2-UNet-Polyp.pth", "sam2_unet", layouts.sam2_unet_shapes()),
+}
+
+
+def saved(path, family, state):
+    torch.save(contained(family, state), path)
+    return path
+
+
+@pytest.mark.parametrize(("id", "file"), FILES.items(), ids=FILES)
+def test_each_layout_is_recognised_and_fits_its_network(id, file):
+    name, family, shapes = file
+    content = contained(family, {key: torch.empty(shape, device="meta") for key, shape in shapes.items()})
+    container = next((key for key in ("model", "state_dict", "net") if isinstance(content.get(key), dict)), "")
+    weights = content[container] if container else content
+    entry = catalog.entry(detect(weights, name, container=container, beside=content.keys() - {container}).like)
+    assert entry == catalog.entry(id)
+    builder = import_module(f"SAMSegmenterLib.models.families.{entry.family}")
+    with shapes_only():
+        network = builder.build(entry.config, entry.native_size, builder.clean(weights), name)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    if entry.kind == "slice":
+        assert builder.slice_model(network, entry.native_size, entry.normaliser).prompts == set(entry.prompts)
+
+
+@pytest.mark.parametrize("id", ["mobile-sam", "edgetam"])
+def test_a_file_becomes_a_slice_model_that_runs(id, tmp_path):
+    name, family, shapes = FILES[id]
+    model = loading.load_slice_model(saved(tmp_path / name, family, filled(shapes)))
+    seen = model.embed(np.random.default_rng(0).integers(0, 256, (90, 130), dtype=np.uint8))
+    found = model.masks(seen, box=np.array([20.0, 15.0, 100.0, 80.0]))
+    assert found.logits.shape == (1, 90, 130)
+    assert np.isfinite(found.logits).all()
+    assert model.prompts == set(catalog.entry(id).prompts)
+
+
+def test_a_file_of_training_on_several_gpus_is_the_same(tmp_path):
+    name, family, shapes = FILES["mobile-sam"]
+    state = {"module." + key: value for key, value in filled(shapes).items()}
+    found = loading.read(saved(tmp_path / name, family, state))
+    assert found.entry.id == "mobile-sam"
+    assert not loading.build(found).training
+
+
+def test_a_partial_file_names_what_is_missing(tmp_path):
+    name, family, shapes = FILES["mobile-sam"]
+    state = layouts.without(filled(shapes), "mask_decoder.iou_token.weight")
+    with pytest.raises(CheckpointError, match=rf"{name}: .*1 missing \(mask_decoder\.iou_token\.weight\)"):
+        loading.load_slice_model(saved(tmp_path / name, family, state))
