@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from . import __version__
 from .cli_common import (
@@ -34,6 +33,7 @@ from .cli_common import (
     write_text,
 )
 from .cli_evaluate import evaluate
+from .cli_models import models
 from .cli_train import train_default
 from .errors import InputError, SAMSegmenterError
 from .files import replacing
@@ -125,6 +125,9 @@ def propagate(
     window: Annotated[Optional[str], typer.Option("--window", metavar="LEVEL,WIDTH", help="Grey levels; automatic if not given.")] = None,
     series: SeriesOption = None,
     overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
+    keyframes_by: Annotated[
+        Optional[str], typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model of single slices makes masks of the prompts.")
+    ] = None,
 ) -> None:
     """Segment a volume from what is marked on some of its slices."""
     slices, fixed = _range(range_), _window(window)
@@ -138,7 +141,7 @@ def propagate(
     start = time.perf_counter()
     image = read_volume(volume, series)
     marked = _read_prompts(prompts, image)
-    run = _prepare(image, marked, model, mode, device, fixed)
+    run = _prepare(image, marked, model, mode, device, fixed, keyframes_by)
     run.seconds["load"] = time.perf_counter() - start
     _propagate(run, slices)
     if not _started(run):
@@ -183,26 +186,6 @@ def demo(
 
 
 @app.command()
-def models() -> None:
-    """List the models that can be chosen by name, and where their files are."""
-    from .models import catalog, store
-
-    table = Table("id", "model", "input", "licence", "file")
-    for entry in catalog.entries():
-        path = store.find(entry)
-        there = "shipped" if entry.shipped and path else str(path) if path else f"not here; {entry.url}"
-        table.add_row(entry.id, entry.title, f"{entry.native_size} px", entry.licence, there)
-    console = Console()
-    if console.is_terminal:
-        console.print(table)
-        console.print(f"Put downloaded files into {store.models_folder()}, or give their path with --model.")
-    else:
-        for entry in catalog.entries():
-            path = store.find(entry)
-            print(entry.id, entry.native_size, entry.licence, path or entry.url, sep="\t")
-
-
-@app.command()
 def info(
     volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An image file or a DICOM folder.")],
     series: SeriesOption = None,
@@ -227,6 +210,7 @@ def info(
 
 app.command()(evaluate)
 app.command("train-default")(train_default)
+app.add_typer(models, name="models")
 
 
 def _window_in_words(image: Volume) -> str:
@@ -252,11 +236,14 @@ def _read_prompts(path: Path, image: Volume) -> PromptSet:
     return read_prompts(path, FrameStack(image, read_axis(path)), read_labelmap)
 
 
-def _prepare(image: Volume, marked: PromptSet, model: str | None, mode: Mode, device: Device, window: Window | None) -> Run:
-    from .models.loading import load_model
+def _prepare(
+    image: Volume, marked: PromptSet, model: str | None, mode: Mode, device: Device, window: Window | None, keyframes_by: str | None = None
+) -> Run:
+    from .models.loading import load_model, load_slice_model
     from .runs import Run
 
-    return Run.of(image, marked, load_model(model), mode.value, device.value, window)
+    maker = load_slice_model(keyframes_by) if keyframes_by else None
+    return Run.of(image, marked, load_model(model), mode.value, device.value, window, maker)
 
 
 def _propagate(run: Run, slices: tuple[int, int] | None) -> None:

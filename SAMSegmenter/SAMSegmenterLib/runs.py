@@ -11,9 +11,11 @@ import numpy as np
 
 from .frames import FrameStack, Window, automatic_window
 from .models.loading import Model
+from .models.protocols import SliceModel
 from .prompts import PromptSet, intensities_near
 from .propagation.options import MODES
 from .session import Session
+from .slicewise import Embeddings, KeyframeMaker
 from .usage import peak_memory_mb
 from .volume import Volume
 
@@ -40,11 +42,25 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, volume: Volume, prompts: PromptSet, model: Model, mode: str, device: str, window: Window | None) -> Run:
-        """Prepare a run; the window suits what the prompts point at, unless one is given."""
+    def of(
+        cls,
+        volume: Volume,
+        prompts: PromptSet,
+        model: Model,
+        mode: str,
+        device: str,
+        window: Window | None,
+        keyframes_by: SliceModel | None = None,
+    ) -> Run:
+        """Prepare a run; the window suits what the prompts point at, unless one is given.
+
+        `keyframes_by` makes masks of the prompts for `model` to carry on; `model` does so itself if it is not given.
+        """
         stack = FrameStack(volume, prompts.axis, window)
         if window is None and not volume.is_rgb:
             stack = FrameStack(volume, prompts.axis, automatic_window(volume, intensities_near(prompts, stack)))
+        if keyframes_by:
+            prompts = KeyframeMaker(Embeddings(keyframes_by, stack))(prompts)
         return cls(Session(stack, model, MODES[mode](), device, prompts), mode)
 
     def propagate(self, slices: tuple[int, int] | None, progress: Progress, cancel: Callable[[], bool]) -> None:

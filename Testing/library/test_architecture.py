@@ -22,7 +22,7 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmenta
 LAYERS = [
     {"__init__", "errors", "files", "usage", "volume", "frames", "prompts", "prompts_io", "marks", "marking", "worker"},
     {"models", "propagation", "phantom"},
-    {"composition", "session", "session_io"},
+    {"composition", "session", "session_io", "slicewise"},
     {"runs", "interaction"},
     {"imageio", "overlay"},
     {"evaluation", "training"},
@@ -49,6 +49,8 @@ HOMES = {
     "requests": {"models"},
     "filelock": {"models"},
     "torch": {"evaluation", "models", "propagation", "training"},
+    "segment_anything": {"models"},
+    "timm": {"models"},
     "sam2": {"evaluation", "models", "propagation", "training"},
     "safetensors": {"models", "session_io", "training"},
 }

@@ -1,0 +1,181 @@
+"""Models that see one slice at a time: their masks become keyframes, or every slice is asked the same question.
+
+A keyframe made here is a painted mask, so that whichever model propagates takes it as it is.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .errors import InputError
+from .frames import FrameStack
+from .models.protocols import Embedding, Proposer, SliceMasks, SliceModel
+from .prompts import Keyframe, MaskPrompt, PromptSet, check_keyframe
+from .propagation.seeding import question
+
+CACHE_BYTES = 256 * 2**20
+KINDS = ("point", "box", "mask")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A mask on a slice.
+
+    Attributes:
+        slice: the slice's index.
+        mask: bool ``(rows, columns)``; empty where the model finds nothing.
+        score: the intersection over union that the model expects of it.
+    """
+
+    slice: int
+    mask: np.ndarray
+    score: float
+
+
+class Embeddings:
+    """What a model has seen of the slices of a stack, each looked at once.
+
+    Args:
+        model: any slice model.
+        stack: the slices.
+        limit: bytes of embeddings kept; those used least recently are dropped.
+    """
+
+    def __init__(self, model: SliceModel, stack: FrameStack, limit: int = CACHE_BYTES) -> None:
+        self.model, self.stack, self.limit = model, stack, limit
+        self._kept: OrderedDict[int, Embedding] = OrderedDict()
+
+    def of(self, index: int) -> Embedding:
+        """The embedding of a slice; computed where it is not kept."""
+        if index not in self._kept:
+            self._kept[index] = self.model.embed(self.stack.frame(index))
+        self._kept.move_to_end(index)
+        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self.limit:
+            self._kept.popitem(last=False)
+        return self._kept[index]
+
+
+def keyframe_from(keyframe: Keyframe, embeddings: Embeddings) -> Keyframe:
+    """`keyframe` with the mask that the slice model makes of its prompts; a painted one as it is.
+
+    Raises:
+        InputError: the prompts do not fit the slice or the model, or the model finds nothing.
+    """
+    if keyframe.mask:
+        return keyframe
+    found = _best(keyframe.slice, ask(keyframe, embeddings))
+    if not found.mask.any():
+        raise InputError(f"the model finds nothing on slice {keyframe.slice} for these prompts; mark it more clearly.")
+    return replace(keyframe, mask=MaskPrompt(found.mask), prior=None)
+
+
+class KeyframeMaker:
+    """Has a slice model make the keyframes of prompts, each of them once.
+
+    Args:
+        embeddings: of the model and the stack that the prompts lie on.
+    """
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
+        self._made: list[tuple[Keyframe, Keyframe]] = []
+
+    def __call__(self, prompts: PromptSet) -> PromptSet:
+        """`prompts` with a mask on every prompted slice.
+
+        Raises:
+            InputError: as `keyframe_from`.
+        """
+        segments = [replace(segment, keyframes=tuple(map(self._keyframe, segment.keyframes))) for segment in prompts.segments]
+        return replace(prompts, segments=tuple(segments))
+
+    def _keyframe(self, asked: Keyframe) -> Keyframe:
+        known = next((made for before, made in self._made if before == asked), None)
+        if known is None:
+            known = keyframe_from(asked, self._embeddings)
+            self._made.append((asked, known))
+        return known
+
+
+def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple[int, int] | None = None) -> Iterator[tuple[int, Found]]:
+    """Segment slice by slice, without propagation: each slice is asked what the segment's nearest keyframe asks.
+
+    Args:
+        slices: first and last slice, inclusive; all if not given.
+
+    Yields:
+        The segment's number, from 0, and its mask on the next slice.
+
+    Raises:
+        InputError: as `same_prompt_on_every_slice`.
+    """
+    first, last = slices or (0, len(embeddings.stack) - 1)
+    for index in range(first, last + 1):  # slice by slice, so that segments share what was seen of it
+        for number, segment in enumerate(prompts.segments):
+            nearest = min(segment.keyframes, key=lambda keyframe: abs(keyframe.slice - index))
+            for found in same_prompt_on_every_slice(nearest, embeddings, (index, index)):
+                yield number, found
+
+
+def same_prompt_on_every_slice(
+    keyframe: Keyframe, embeddings: Embeddings, slices: tuple[int, int] | None = None
+) -> Iterator[Found]:
+    """Ask each slice what the keyframe asks on its own, without any memory of the other slices.
+
+    Args:
+        keyframe: points, a box or a line; the same on every slice.
+        embeddings: of the model and the stack.
+        slices: first and last slice, inclusive; all if not given.
+
+    Raises:
+        InputError: the prompts do not fit the slices or the model, or are a painted mask, which belongs to one slice.
+    """
+    first, last = slices or (0, len(embeddings.stack) - 1)
+    embeddings.stack.check_slice(first)
+    embeddings.stack.check_slice(last)
+    if keyframe.mask or keyframe.prior:
+        raise InputError("a mask belongs to its own slice; give a box or points to be used on every slice.")
+    for index in range(first, last + 1):
+        yield _best(index, ask(replace(keyframe, slice=index), embeddings))
+
+
+def ask(keyframe: Keyframe, embeddings: Embeddings, previous: SliceMasks | None = None) -> SliceMasks:
+    """What the model makes of a keyframe's prompts; `previous` is its last answer, for prompts that correct it.
+
+    Prompts of a kind that the model was not trained with are left out, as long as others remain.
+
+    Raises:
+        InputError: the prompts do not fit the slice or the model.
+    """
+    check_keyframe(keyframe, embeddings.stack)
+    model, asked = embeddings.model, question(keyframe)
+    corners = (asked.labels == 2) | (asked.labels == 3)
+    prior = asked.prior if asked.prior is None else model.mask_logits(asked.prior)
+    given = {
+        "point": asked.xy[~corners] if (~corners).any() else None,
+        "box": asked.xy[corners].reshape(4) if corners.any() else None,
+        "mask": prior if previous is None else previous.low[previous.best],
+    }
+    usable = {kind for kind in KINDS if given[kind] is not None and kind in model.prompts}
+    points, box, mask = (given[kind] if kind in usable or not usable else None for kind in KINDS)
+    return model.masks(embeddings.of(keyframe.slice), points, asked.labels[~corners], box, mask)
+
+
+def proposed_keyframe(index: int, stack: FrameStack, proposer: Proposer) -> Keyframe:
+    """A keyframe of what a promptless model finds on slice `index`.
+
+    Raises:
+        InputError: it finds nothing there, or there is no such slice.
+    """
+    mask = proposer.propose(stack.frame(index)) > 0
+    if not mask.any():
+        raise InputError(f"the model finds nothing on slice {index}; try another slice, or mark it yourself.")
+    return Keyframe(index, mask=MaskPrompt(mask))
+
+
+def _best(index: int, answer: SliceMasks) -> Found:
+    return Found(index, answer.logits[answer.best] > 0, float(answer.scores[answer.best]))

@@ -1,0 +1,175 @@
+"""Slice models make keyframes that a propagation model carries on, or segment slice by slice."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from phantoms import ball
+from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.models.families import sam2
+from SAMSegmenterLib.models.protocols import Embedding, SliceMasks
+from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point
+from SAMSegmenterLib.propagation.fusion import dice
+from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.slicewise import Embeddings, ask, keyframe_from, proposed_keyframe, same_prompt_on_every_slice
+
+MIDDLE, SIDE = 16, 64
+BOX = Box(21, 21, 43, 43)
+
+
+@pytest.fixture(scope="module")
+def volume_and_truth():
+    return ball(2 * MIDDLE, SIDE)
+
+
+@pytest.fixture
+def stack(volume_and_truth):
+    return FrameStack(volume_and_truth[0], window=Window(-160, 240))
+
+
+@pytest.fixture
+def truth(volume_and_truth):
+    return volume_and_truth[1]
+
+
+@pytest.fixture
+def pico_sees(shipped_model, stack):
+    """The shipped network, slice by slice."""
+    return Embeddings(sam2.slice_model(shipped_model.network, shipped_model.native_size), stack)
+
+
+class Noting:
+    """A slice model that notes what it is asked, and answers with the left half, or with nothing."""
+
+    size = 64
+
+    def __init__(self, prompts=("point", "box", "mask"), finds=True):
+        self.prompts, self.finds = frozenset(prompts), finds
+        self.embedded, self.asked = [], []
+
+    def embed(self, pixels):
+        self.embedded.append(pixels)
+        return Embedding((), pixels.shape)
+
+    def masks(self, embedding, points=None, labels=None, box=None, mask_logits=None):
+        self.asked.append({"points": points, "labels": labels, "box": box, "mask_logits": mask_logits})
+        logits = np.full((2, *embedding.shape), -1, np.float32)
+        logits[1, :, : SIDE // 2] = 1 if self.finds else -1
+        return SliceMasks(logits, np.array([0.2, 0.7], np.float32), logits[:, ::4, ::4])
+
+    def mask_logits(self, mask):
+        return np.where(mask, 10, -10)
+
+    def propose(self, pixels):
+        return np.full(pixels.shape, 1.0 if self.finds else -1.0, np.float32)
+
+
+def test_a_slice_models_mask_becomes_a_painted_keyframe(pico_sees, truth):
+    made = keyframe_from(Keyframe(MIDDLE, box=BOX), pico_sees)
+    assert made.slice == MIDDLE
+    assert made.box == BOX, "what the user marked stays beside the mask"
+    assert dice(made.mask.mask, truth[MIDDLE]) > 0.9
+
+
+def test_a_propagation_model_carries_the_keyframe_on(shipped_model, pico_sees, stack, truth):
+    session = Session(stack, shipped_model)
+    made = keyframe_from(Keyframe(MIDDLE, box=BOX), pico_sees)
+    session.set_keyframe("ball", made)
+    for _ in session.propagate():
+        pass
+    assert np.array_equal(session.slice_mask("ball", MIDDLE).mask, made.mask.mask)
+    assert dice(session.segment_volume("ball"), truth) > 0.85
+
+
+def test_the_same_box_on_every_slice_needs_no_memory(pico_sees, truth):
+    found = list(same_prompt_on_every_slice(Keyframe(0, box=BOX), pico_sees, (MIDDLE - 3, MIDDLE + 3)))
+    assert [each.slice for each in found] == list(range(MIDDLE - 3, MIDDLE + 4))
+    assert all(dice(each.mask, truth[each.slice]) > 0.85 for each in found)
+    alone = keyframe_from(Keyframe(MIDDLE + 2, box=BOX), pico_sees)
+    assert np.array_equal(found[5].mask, alone.mask.mask), "a slice's answer does not depend on the others"
+
+
+def test_every_slice_is_the_default(stack):
+    found = list(same_prompt_on_every_slice(Keyframe(3, box=BOX), Embeddings(Noting(), stack)))
+    assert [each.slice for each in found] == list(range(len(stack)))
+    assert found[0].score == pytest.approx(0.7)
+    assert found[0].mask.sum() == SIDE * SIDE // 2
+
+
+def test_a_slice_is_looked_at_once_for_all_prompts(stack):
+    model = Noting()
+    embeddings = Embeddings(model, stack)
+    for point in (Point(10, 10), Point(20, 20), Point(30, 30)):
+        keyframe_from(Keyframe(MIDDLE, points=(point,)), embeddings)
+    assert len(model.asked) == 3
+    assert len(model.embedded) == 1
+
+
+def test_slices_used_least_recently_are_forgotten_first(stack, pico_sees):
+    room_for_two = Embeddings(pico_sees.model, stack, limit=int(2.5 * pico_sees.of(0).nbytes))
+    first, second = room_for_two.of(0), room_for_two.of(1)
+    assert room_for_two.of(0) is first
+    room_for_two.of(2)
+    assert room_for_two.of(0) is first
+    assert room_for_two.of(1) is not second
+
+
+def test_prompts_reach_the_model_as_points_and_a_box(stack):
+    model = Noting()
+    keyframe_from(Keyframe(MIDDLE, points=(Point(30, 31), Point(5, 6, positive=False)), box=BOX), Embeddings(model, stack))
+    (asked,) = model.asked
+    assert asked["points"].tolist() == [[30, 31], [5, 6]]
+    assert asked["labels"].tolist() == [1, 0]
+    assert asked["box"].tolist() == [21, 21, 43, 43]
+    assert asked["mask_logits"] is None
+
+
+def test_prompts_that_a_model_does_not_know_are_left_out_beside_those_it_knows(stack):
+    model = Noting(prompts=["box"])
+    keyframe_from(Keyframe(MIDDLE, line=Line(20, 32, 44, 32)), Embeddings(model, stack))
+    assert model.asked[0]["points"] is None
+    assert model.asked[0]["box"].tolist() == [20, 23, 44, 41]
+
+
+def test_a_correction_is_asked_with_the_mask_that_it_corrects(stack):
+    model, prior = Noting(), np.zeros((SIDE, SIDE), bool)
+    prior[20:30, 20:30] = True
+    keyframe_from(Keyframe(MIDDLE, points=(Point(25, 35),), prior=MaskPrompt(prior)), Embeddings(model, stack))
+    assert np.array_equal(model.asked[0]["mask_logits"] > 0, prior)
+
+
+def test_clicks_can_correct_the_models_own_answer(stack):
+    model = Noting()
+    embeddings, click = Embeddings(model, stack), Keyframe(MIDDLE, points=(Point(10, 10),))
+    answer = ask(click, embeddings)
+    ask(replace(click, points=(*click.points, Point(50, 10, positive=False))), embeddings, answer)
+    assert np.array_equal(model.asked[1]["mask_logits"], answer.low[1]), "the mask that it thought best of"
+
+
+def test_a_painted_keyframe_stays_as_it_is(stack):
+    model, mask = Noting(), np.eye(SIDE, dtype=bool)
+    keyframe = Keyframe(MIDDLE, mask=MaskPrompt(mask))
+    assert keyframe_from(keyframe, Embeddings(model, stack)) is keyframe
+    assert not model.embedded
+
+
+def test_a_proposal_becomes_a_keyframe(stack):
+    made = proposed_keyframe(MIDDLE, stack, Noting())
+    assert made.slice == MIDDLE
+    assert made.mask.mask.all()
+
+
+def test_what_cannot_be_used_is_refused(stack):
+    silent = Embeddings(Noting(finds=False), stack)
+    with pytest.raises(InputError, match="finds nothing on slice 16"):
+        keyframe_from(Keyframe(MIDDLE, box=BOX), silent)
+    with pytest.raises(InputError, match="finds nothing on slice 16"):
+        proposed_keyframe(MIDDLE, stack, Noting(finds=False))
+    with pytest.raises(InputError, match="no slice 99"):
+        list(same_prompt_on_every_slice(Keyframe(0, box=BOX), silent, (0, 99)))
+    with pytest.raises(InputError, match="belongs to its own slice"):
+        list(same_prompt_on_every_slice(Keyframe(0, mask=MaskPrompt(np.eye(SIDE))), silent))
+    with pytest.raises(InputError, match="no prompts"):
+        ask(Keyframe(MIDDLE), silent)
