@@ -1,0 +1,187 @@
+"""The section of the set-up panel that lists the networks, downloads them on request, and takes them from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import InputError
+from ..models import catalog
+from ..models.catalog import CatalogEntry
+from ..worker import Cancelled, Task, Worker, shared_worker
+from .widgets import TaskRow, button, errors_shown, fill, nothing, row, section, table, text_label
+
+VISIBLE_ROWS = 6
+HERE = "\N{CHECK MARK}"
+
+
+class ModelsSection:
+    """All networks with licence, size, and whether they are installed; details of the chosen one below."""
+
+    def __init__(self) -> None:
+        self.widget, layout = section(_("Networks"))
+        headers = [_("Network"), _("Licence"), _("Size"), HERE]
+        tip = _("Networks that can be chosen by name. {here} are on this computer; one is included, the others are optional.")
+        self.table = table(headers, tip.format(here=HERE), VISIBLE_ROWS)
+        self.table.connect("itemSelectionChanged()", self._show_details)
+        self.details = text_label()
+        self.download_button = button(
+            _("Download\N{HORIZONTAL ELLIPSIS}"),
+            _("Shows the chosen network's licence and address, asks, and downloads it."),
+            self.download,
+        )
+        self.file_button = button(
+            _("From file\N{HORIZONTAL ELLIPSIS}"),
+            _("Copy a model file into the folder of networks: one that was downloaded elsewhere, or your own. Needs no network."),
+            self.import_file,
+        )
+        self.task_row = TaskRow()
+        self._networks: list[_Network] = []
+        self._worker = Worker()  # a download shall not hold up segmenting
+        for widget in (self.table, self.details, row(self.download_button, self.file_button), self.task_row.widget):
+            layout.addWidget(widget)
+
+    def update(self) -> None:
+        """Look again at what is installed."""
+        chosen = max(self.table.currentRow(), 0)
+        with errors_shown():
+            self._networks = _networks()
+        fill(self.table, [each.row for each in self._networks], [f"{each.entry.title}: {each.entry.good_for}" for each in self._networks])
+        self.table.selectRow(min(chosen, len(self._networks) - 1))
+        self._show_details()
+
+    def close(self) -> None:
+        self.task_row.close()
+        self._worker.close()
+
+    @property
+    def chosen(self) -> _Network | None:
+        place = self.table.currentRow()
+        return self._networks[place] if 0 <= place < len(self._networks) else None
+
+    # ------------------------------------------------------------------ actions
+
+    def download(self) -> None:
+        """Download the chosen network, if the user accepts its licence."""
+        from ..models.download import address
+
+        entry = self.chosen.entry
+        question = _("Download {title} ({size}) from\n{url}\n\n{terms}\n\nIs that accepted?").format(
+            title=entry.title, size=self.chosen.size or _("size not known"), url=address(entry), terms=_terms(entry)
+        )
+        if slicer.util.confirmOkCancelDisplay(question, windowTitle="SAMSegmenter"):
+            job = _Download(entry)
+            self._follow(self._worker.submit(job), lambda: self.task_row.show(job.done, job.total))
+
+    def import_file(self) -> None:
+        """Take a model file that the user chooses."""
+        kinds = _("Model files") + " (*.pt *.pth *.ckpt *.safetensors)"
+        path = qt.QFileDialog.getOpenFileName(None, _("Model file"), "", kinds)
+        if path:
+            family = self.chosen.entry.id
+            self._follow(shared_worker().submit(lambda cancelled: _import(Path(path), family)))
+
+    def _follow(self, task: Task, look: Callable[[], None] = nothing) -> None:
+        self.task_row.follow(task, self._ended, look=look)
+        self._enable()
+
+    def _ended(self, task: Task) -> None:
+        self.update()
+
+    # ------------------------------------------------------------------ showing
+
+    def _show_details(self) -> None:
+        chosen = self.chosen
+        if chosen:
+            cite = _("Cite: {citation}").format(citation=chosen.entry.citation)
+            self.details.text = "<br>".join([chosen.entry.good_for, _terms(chosen.entry, linked=True), cite, chosen.place])
+        self._enable()
+
+    def _enable(self) -> None:
+        idle = _store() is not None and not self.task_row.is_running
+        self.file_button.setEnabled(idle)
+        self.download_button.setEnabled(bool(idle and self.chosen and self.chosen.entry.url and not self.chosen.path))
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network that can be chosen, and its file if that is on this computer."""
+
+    entry: CatalogEntry
+    path: Path | None
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        here = self.path or self.entry.shipped
+        return self.entry.title, self.entry.licence.partition(";")[0], self.size, HERE if here else ""
+
+    @property
+    def place(self) -> str:
+        """Where the file is, or where it can be had."""
+        if self.entry.shipped:
+            return _("Included in this extension.")
+        return str(self.path or self.entry.url or self.entry.obtain)
+
+    @property
+    def size(self) -> str:
+        """Of the file, in words; empty if nobody knows."""
+        size = self.path.stat().st_size if self.path else self.entry.bytes
+        return f"{size / 1e6:.0f} MB" if size else ""
+
+
+class _Download:
+    """A job for a worker; `done` and `total` bytes can be read while it runs."""
+
+    def __init__(self, entry: CatalogEntry) -> None:
+        self._entry, self.done, self.total = entry, 0, entry.bytes
+
+    def __call__(self, cancelled: Cancelled) -> Iterator[Path]:
+        from ..models.download import fetch
+
+        yield fetch(self._entry, self._note, cancelled, accept_licence=True)
+
+    def _note(self, done: int, total: int | None) -> None:
+        self.done, self.total = done, total
+
+
+def _import(path: Path, family: str) -> Iterator[CatalogEntry]:
+    """A job for a worker; `family` decides where several networks would fit."""
+    from ..models.detect import Ambiguous
+    from ..models.importing import import_file
+
+    try:
+        yield import_file(path)
+    except Ambiguous as error:
+        if family not in error.candidates:
+            names = ", ".join(catalog.entry(id).title for id in error.candidates)
+            text = _("{path}: may be one of {names}. Choose the right one in the list, then import the file again.")
+            raise InputError(text.format(path=path, names=names)) from error
+        yield import_file(path, family)
+
+
+def _store() -> Any:
+    """The module that knows the files of networks; None before the packages that it needs are installed."""
+    try:
+        from ..models import store
+    except ModuleNotFoundError:
+        return None
+    return store
+
+
+def _networks() -> list[_Network]:
+    store = _store()
+    if store is None:  # then no other than the included one can be used yet
+        return [_Network(entry, None) for entry in catalog.entries()]
+    return [_Network(entry, store.status(entry)) for entry in store.entries()]
+
+
+def _terms(entry: CatalogEntry, linked: bool = False) -> str:
+    licence = f'<a href="{entry.licence_url}">{entry.licence}</a>' if linked and entry.licence_url else entry.licence
+    use = _("Commercial use is allowed.") if entry.commercial_use else _("Commercial use is not allowed.")
+    return _("Licence: {licence}. {use}").format(licence=licence, use=use)

@@ -1,0 +1,73 @@
+"""The section of the set-up panel that shows and installs Python packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from . import installer, requirements
+from .requirements import Finding
+from .widgets import button, fill, row, section, table, text_label
+
+
+class PackagesSection:
+    """What is installed, and two ways to install the rest.
+
+    Args:
+        changed: called after something was installed.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.widget, layout = section(_("Python packages"))
+        self._changed = changed
+        self.summary = text_label()
+        self.table = table([_("Package"), _("Needed"), _("Found")], _("What the effect needs beside Slicer."), len(requirements.NEEDED))
+        self.install_button = button(
+            _("Install what is missing\N{HORIZONTAL ELLIPSIS}"),
+            _("Shows what would be installed and where it comes from, and asks. Needs a network."),
+            lambda: self._install(installer.install_missing),
+        )
+        self.folder_button = button(
+            _("From folder\N{HORIZONTAL ELLIPSIS}"),
+            _("Install from a folder of wheels that was filled on another computer. Needs no network."),
+            self._install_from_folder,
+        )
+        for widget in (self.summary, self.table, row(self.install_button, self.folder_button)):
+            layout.addWidget(widget)
+
+    def update(self) -> None:
+        """Look again at what is installed."""
+        findings = requirements.find()
+        fill(self.table, [_row(finding) for finding in findings], [_tip(finding) for finding in findings])
+        complete = all(finding.is_enough for finding in findings)
+        missing = _("Some packages are missing. They are installed once; you are asked before anything happens.")
+        self.summary.text = _("Everything is installed.") if complete else missing
+        self.install_button.setEnabled(not complete)
+        self.folder_button.setEnabled(not complete)
+
+    def _install_from_folder(self) -> None:
+        chosen = qt.QFileDialog.getExistingDirectory(None, _("Folder of wheels"))
+        if chosen:
+            self._install(lambda: installer.install_from(Path(chosen)))
+
+    def _install(self, install: Callable[[], bool]) -> None:
+        try:
+            install()
+        finally:  # a failed attempt may have installed some
+            self.update()
+            self._changed()
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    found = finding.version or _("missing")
+    least = f"\N{GREATER-THAN OR EQUAL TO} {finding.requirement.least}"
+    return finding.requirement.name, least, found if finding.is_enough else f"{found} \N{WARNING SIGN}"
+
+
+def _tip(finding: Finding) -> str:
+    if finding.is_enough:
+        return _("Installed and recent enough.")
+    return _("Not installed.") if finding.version is None else _("Too old.")

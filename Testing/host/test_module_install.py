@@ -1,0 +1,200 @@
+"""Installing packages from the module's panel: shown, confirmed once, and told how it went."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from types import ModuleType
+
+import pytest
+
+from SAMSegmenterLib.setup import requirements
+
+pytest_plugins = ["module_fixtures"]
+
+NAMES = [each.name for each in requirements.NEEDED]
+
+
+class Computer:
+    """What is installed on it, as far as the panel can tell; and what was done to it, in order."""
+
+    def __init__(self, host):
+        self.host, self.versions, self.done = host, dict.fromkeys(NAMES, "99.0"), []
+        host.packaging.installer = self.pip
+
+    def lacks(self, *names):
+        for name in names:
+            self.versions[name] = None
+
+    def pip(self, arguments):
+        self.done.append((list(arguments), os.environ.get("SAM2_BUILD_CUDA")))
+        for argument in arguments:
+            name, found, least = argument.partition(">=")
+            if found:
+                self.versions[name] = least
+
+    def install_torch(self, **wishes):
+        self.done.append(wishes)
+        self.versions |= {"torch": "2.6.0", "torchvision": "0.21.0"}
+
+
+@pytest.fixture
+def a_computer(slicer_host, the_panel, monkeypatch):
+    computer = Computer(slicer_host)
+    monkeypatch.setattr(requirements, "_version", lambda requirement: computer.versions[requirement.name])
+    return computer
+
+
+@pytest.fixture
+def pytorch_extension(a_computer, monkeypatch):
+    """Installed as Slicer's extension PyTorch."""
+    module = ModuleType("PyTorchUtils")
+    module.PyTorchUtilsLogic = type("PyTorchUtilsLogic", (), {"installTorch": lambda self, **wishes: a_computer.install_torch(**wishes)})
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
+
+
+@pytest.fixture
+def slicer_5_10(monkeypatch):
+    """Has no `slicer.packaging`."""
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+
+
+def press_install(panel):
+    panel.packages.update()
+    panel.packages.install_button.click()
+
+
+# ---------------------------------------------------------------- from the network
+
+
+def test_everything_is_listed_in_one_question(slicer_host, the_panel, a_computer, pytorch_extension):
+    a_computer.lacks(*NAMES)
+    press_install(the_panel)
+    (question,) = slicer_host.user.texts("question")
+    for requirement in requirements.NEEDED:
+        assert requirement.specifier in question
+    assert "pytorch.org" in question
+    assert "Python Package Index" in question
+
+
+def test_torch_comes_first_and_sam2_is_built_against_it(slicer_host, the_panel, a_computer, pytorch_extension, monkeypatch):
+    monkeypatch.delenv("SAM2_BUILD_CUDA", raising=False)
+    a_computer.lacks("torch", "torchvision", "sam2", "hydra-core")
+    press_install(the_panel)
+    torch, others, sam2 = a_computer.done
+    assert torch == {"askConfirmation": False, "torchVersionRequirement": ">=2.5.1", "torchvisionVersionRequirement": ">=0.20.1"}
+    assert others == (["hydra-core>=1.3"], None)
+    assert sam2 == (["--no-build-isolation", "sam2>=1.1"], "0")
+    assert "SAM2_BUILD_CUDA" not in os.environ
+    assert the_panel.packages.summary.text == "Everything is installed."
+    assert not slicer_host.user.texts("error")
+
+
+def test_the_same_in_a_slicer_without_its_own_packaging(slicer_host, the_panel, a_computer, slicer_5_10):
+    a_computer.lacks("hydra-core", "safetensors")
+    press_install(the_panel)
+    assert a_computer.done == [(["hydra-core>=1.3", "safetensors>=0.4"], None)]
+    assert "Everything that is needed is installed" in slicer_host.user.texts("info")[-1]
+
+
+def test_a_package_that_is_too_old_is_replaced(slicer_host, the_panel, a_computer):
+    a_computer.versions["safetensors"] = "0.3.9"
+    press_install(the_panel)
+    assert a_computer.done == [(["safetensors>=0.4"], None)]
+
+
+def test_nothing_happens_if_the_user_declines(slicer_host, the_panel, a_computer, pytorch_extension):
+    a_computer.lacks("torch", "sam2")
+    slicer_host.user.will_answer("question", False)
+    press_install(the_panel)
+    assert a_computer.done == []
+    assert the_panel.packages.install_button.enabled
+    assert not slicer_host.user.texts("error")
+
+
+def test_without_the_pytorch_extension_the_user_is_sent_to_it(slicer_host, the_panel, a_computer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    a_computer.lacks("torch", "sam2")
+    press_install(the_panel)
+    assert "Extensions Manager" in slicer_host.user.texts("error")[0]
+    assert a_computer.done == []
+    assert not slicer_host.user.texts("question")
+
+
+def test_a_failure_says_why_and_shows_what_was_reached(slicer_host, the_panel, a_computer):
+    def pip(arguments):
+        if "--no-build-isolation" in arguments:
+            raise subprocess.CalledProcessError(1, "pip install")
+        a_computer.pip(arguments)
+
+    slicer_host.packaging.installer = pip
+    a_computer.lacks("hydra-core", "sam2")
+    press_install(the_panel)
+    (error,) = slicer_host.user.texts("error")
+    assert "pip install" in error
+    assert "Python console" in error
+    shown = {the_panel.packages.table.item(n, 0).text(): the_panel.packages.table.item(n, 2).text() for n in range(len(NAMES))}
+    assert shown["hydra-core"] == "1.3"
+    assert shown["sam2"].startswith("missing")
+
+
+def test_what_pip_left_out_is_told(slicer_host, the_panel, a_computer):
+    slicer_host.packaging.installer = lambda arguments: None
+    a_computer.lacks("hydra-core")
+    press_install(the_panel)
+    assert "Still missing: hydra-core>=1.3" in slicer_host.user.texts("error")[0]
+
+
+def test_a_restart_is_asked_for_if_something_loaded_was_replaced(slicer_host, the_panel, a_computer, monkeypatch):
+    def pip(arguments):
+        a_computer.pip(arguments)
+        monkeypatch.setattr(metadata.Distribution, "version", "99.0")  # of every package, numpy among them
+
+    slicer_host.packaging.installer = pip
+    a_computer.lacks("hydra-core")
+    press_install(the_panel)
+    assert "Restart Slicer now" in slicer_host.user.texts("info")[-1]
+
+
+# ---------------------------------------------------------------- from a folder
+
+
+def fill_folder(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def test_packages_are_installed_from_a_folder_without_a_network(slicer_host, the_panel, a_computer, tmp_path):
+    a_computer.lacks("sam2", "platformdirs")
+    fill_folder(tmp_path, "sam2-1.1.0-py3-none-any.whl", "platformdirs-4.3.6-py3-none-any.whl", "tqdm-4.66.1-py3-none-any.whl")
+    the_panel.packages.update()
+    slicer_host.user.will_answer("folder", str(tmp_path))
+    the_panel.packages.folder_button.click()
+    assert "sam2 1.1.0" in slicer_host.user.texts("question")[0]
+    arguments = ["--no-build-isolation", "--no-index", "--find-links", str(tmp_path), "sam2>=1.1", "platformdirs>=4"]
+    assert a_computer.done == [(arguments, "0")]
+    assert the_panel.packages.summary.text == "Everything is installed."
+
+
+def test_a_folder_that_lacks_wheels_is_refused_and_explained(slicer_host, the_panel, a_computer, tmp_path):
+    a_computer.lacks("sam2", "platformdirs")
+    fill_folder(tmp_path, "sam2-1.1.0-py3-none-any.whl", "platformdirs-3.0-py3-none-any.whl")
+    the_panel.packages.update()
+    slicer_host.user.will_answer("folder", str(tmp_path))
+    the_panel.packages.folder_button.click()
+    (error,) = slicer_host.user.texts("error")
+    assert "lacks wheels of: platformdirs>=4" in error
+    assert "platformdirs-3.0-py3-none-any.whl" in error
+    assert "pip wheel" in error
+    assert a_computer.done == []
+
+
+def test_choosing_no_folder_does_nothing(slicer_host, the_panel, a_computer):
+    a_computer.lacks("sam2")
+    the_panel.packages.update()
+    the_panel.packages.folder_button.click()
+    assert a_computer.done == []
+    assert not slicer_host.exceptions

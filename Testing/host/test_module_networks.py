@@ -1,0 +1,117 @@
+"""The networks in the module's panel: listed, downloaded once their licence is accepted, taken from files."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+
+import pytest
+
+from module_steps import wait_until
+from SAMSegmenterLib.models import store
+
+pytest_plugins = ["module_fixtures"]
+
+
+@pytest.fixture
+def no_models(tmp_path, monkeypatch):
+    """The folder of models, empty."""
+    monkeypatch.setenv("SAMSEGMENTER_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def a_mirror(tmp_path, monkeypatch):
+    """A folder whose files are served in place of the published ones."""
+    served = tmp_path / "served"
+    served.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("SAMSEGMENTER_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    yield served
+    server.shutdown()
+    server.server_close()
+
+
+def choose(section, id):
+    section.table.selectRow(next(n for n, each in enumerate(section._networks) if each.entry.id == id))
+
+
+def test_networks_are_listed_with_licence_and_size(the_panel, no_models):
+    section = the_panel.models
+    section.update()
+    rows = [[section.table.item(n, column).text() for column in range(4)] for n in range(section.table.rowCount)]
+    assert rows[0] == ["SAMSegmenter pico", "Apache-2.0", "7 MB", "\N{CHECK MARK}"]
+    assert ["SAM 2.1 Hiera tiny", "Apache-2.0", "156 MB", ""] in rows
+    choose(section, "medsam2-latest")
+    assert "Commercial use is not allowed" in section.details.text
+    assert "Cite: Ma et al." in section.details.text
+
+
+def test_a_network_is_downloaded_once_its_licence_is_accepted(slicer_host, the_panel, no_models, a_mirror):
+    (a_mirror / "medsam_vit_b.pth").write_bytes(b"weights" * 100_000)
+    section = the_panel.models
+    section.update()
+    choose(section, "medsam-vit-b")
+    section.download_button.click()
+    question = slicer_host.user.texts("question")[0]
+    assert "CC-BY-4.0" in question
+    assert "127.0.0.1" in question
+    wait_until(slicer_host, lambda: not section.task_row.is_running)
+    assert not slicer_host.user.texts("error")
+    assert (no_models / "medsam_vit_b.pth").stat().st_size == 700_000
+    assert section.chosen.path == no_models / "medsam_vit_b.pth"
+    assert not section.download_button.enabled
+
+
+def test_nothing_is_downloaded_if_the_licence_is_declined(slicer_host, the_panel, no_models, a_mirror):
+    section = the_panel.models
+    section.update()
+    choose(section, "medsam-vit-b")
+    slicer_host.user.will_answer("question", False)
+    section.download_button.click()
+    assert not section.task_row.is_running
+    assert not no_models.exists()
+
+
+def test_a_download_that_fails_is_told(slicer_host, the_panel, no_models, a_mirror):
+    section = the_panel.models
+    section.update()
+    choose(section, "medsam-vit-b")
+    section.download_button.click()
+    wait_until(slicer_host, lambda: not section.task_row.is_running)
+    assert "medsam_vit_b.pth" in slicer_host.user.texts("error")[0]
+    assert section.download_button.enabled
+
+
+def test_a_network_is_taken_from_a_file(slicer_host, the_panel, no_models, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(store.SHIPPED / "samsegmenter_pico.safetensors")
+    first = next(name for name, value in weights.items() if value.is_floating_point())
+    save_file({**weights, first: weights[first] + 0.001}, tmp_path / "mine.safetensors")
+    section = the_panel.models
+    section.update()
+    slicer_host.user.will_answer("file", str(tmp_path / "mine.safetensors"))
+    section.file_button.click()
+    wait_until(slicer_host, lambda: not section.task_row.is_running)
+    assert not slicer_host.user.texts("error")
+    assert "mine" in [each.entry.id for each in section._networks]
+    assert (no_models / "mine.safetensors").exists()
+
+
+def test_a_file_that_is_no_network_is_refused(slicer_host, the_panel, no_models, tmp_path):
+    (tmp_path / "page.pt").write_text("<html>not found</html>")
+    slicer_host.user.will_answer("file", str(tmp_path / "page.pt"))
+    the_panel.models.file_button.click()
+    wait_until(slicer_host, lambda: not the_panel.models.task_row.is_running)
+    assert "is a web page" in slicer_host.user.texts("error")[0]
+
+
+def test_a_damaged_record_of_networks_is_told_and_the_panel_goes_on(slicer_host, the_panel, no_models):
+    no_models.mkdir()
+    (no_models / "own.json").write_text("{")
+    the_panel.update()
+    assert "own.json" in slicer_host.user.texts("error")[0]
