@@ -5,7 +5,6 @@ This file is wiring: what Slicer calls, handed on to the controller, the panel a
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from .effect.networks import Fetcher, choices
 from .effect.panel import KEYS, TOOLS, Panel
 from .effect.pointer import Pointer
 from .errors import InputError
+from .setup import requirements
 
 POLL_MS = 30
-NEEDED = ("torch", "sam2")
 ICON = Path(__file__).parent / "Resources" / "Icons" / "SegmentEditorEffect.png"
 
 
@@ -40,6 +39,8 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.fetcher = Fetcher(self.controller.editing)
         self.panel: Panel | None = None
         self._timer: Any = None
+        self._selection: tuple = ()
+        self._installed, self._was_empty = False, True
         self._shortcuts: list[Any] = []
         self._closing: list[int] = []
 
@@ -66,7 +67,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def setupOptionsFrame(self) -> None:
         self.panel = Panel(self.scriptedEffect.addOptionsWidget, self._act)
-        self._timer = qt.QTimer()
+        self._timer = qt.QTimer(self.scriptedEffect.optionsFrame())
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
 
@@ -76,11 +77,12 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     # ------------------------------------------------------------------ coming and going
 
     def activate(self) -> None:
+        self.setMRMLDefaults()  # a scene that was closed has taken them with it
         self.pointer.enter()
         self._observe_scene()
         self._make_shortcuts()
         self._list_models()
-        if self._is_installed():
+        if not self._missing():
             self._attempt(self.controller.enter)
         self._timer.start()
         self.updateGUIFromMRML()
@@ -96,6 +98,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def cleanup(self) -> None:
         self.deactivate()
         self.controller.leave()
+        self.fetcher.close()
+        # What belongs to Qt must not be left to Python's collector, which may come by on the worker's thread.
+        self.panel = self._timer = None
 
     def layoutChanged(self) -> None:
         if self.scriptedEffect.active():
@@ -133,7 +138,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if self.panel is None or not self.scriptedEffect.parameterSetNode():
             return
         controller, panel, empty = self.controller, self.panel, self.controller.editing.empty_state()
-        missing = [name for name in NEEDED if find_spec(name) is None]
+        missing = self._missing()
         panel.setup_button.setVisible(bool(missing))
         panel.body.setVisible(not missing)
         if missing:
@@ -147,6 +152,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self._show_progress()
         if empty:
             panel.tell(empty, False)
+        elif self._was_empty:
+            panel.tell(_("Mark the segment in a slice view: a box around it works best."), False)
+        self._was_empty = bool(empty)
 
     def updateMRMLFromGUI(self) -> None:
         """Nothing to do: every control writes its own parameter when it is used."""
@@ -177,6 +185,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "tool": lambda kind: self.scriptedEffect.setParameter("Tool", kind),
             "setting": self.scriptedEffect.setParameter,
             "model": lambda id: self.fetcher.choose("Model", id),
+            "keyframe_model": lambda id: self.fetcher.choose("KeyframeModel", id),
             "polarity": lambda: self.scriptedEffect.setParameter("Positive", int(not controller.settings.positive)),
             "undo": controller.undo,
             "redo": lambda: controller.undo(again=True),
@@ -195,6 +204,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "previous": lambda: controller.jump_to_check(-1),
             "setup": lambda: slicer.util.selectModule("SAMSegmenter"),
         }
+        self._tell("", False)
         self._attempt(lambda: actions[name](*values))
         self.pointer.redraw()
         self.updateGUIFromMRML()
@@ -217,6 +227,11 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self.pointer.picked = None
 
     def _poll(self) -> None:
+        if self.controller.selection() != self._selection:  # Slicer tells an effect nothing of this
+            self._selection = self.controller.selection()
+            self.controller.check()
+            self.pointer.redraw()
+            self.updateGUIFromMRML()
         if self.controller.workbench.follow_time():
             self.pointer.redraw()
         if self.fetcher.poll():
@@ -226,8 +241,8 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self.updateGUIFromMRML()
 
     def _list_models(self) -> None:
-        if self._is_installed():
-            self.panel.show_models(choices("propagation"))
+        if not self._missing():
+            self.panel.show_models(choices("propagation"), choices("slice"))
 
     def _changed(self) -> None:
         """The volume or the geometry is another one: everything that was found belongs to the old one."""
@@ -238,10 +253,13 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
                 self.updateGUIFromMRML()
 
     def _is_ready(self) -> bool:
-        return bool(self.controller.editing.segmentation_node) and self._is_installed()
+        return bool(self.controller.editing.segmentation_node) and not self._missing()
 
-    def _is_installed(self) -> bool:
-        return all(find_spec(name) for name in NEEDED)
+    def _missing(self) -> list[str]:
+        """Names of packages that have to be installed first; looked for until there are none."""
+        missing = [] if self._installed else [requirement.name for requirement in requirements.missing()]
+        self._installed = not missing
+        return missing
 
     def _observe_scene(self) -> None:
         leave = lambda caller, event: self.controller.leave()  # noqa: E731 (an observer)

@@ -87,11 +87,20 @@ class Interaction:
         stack: the slices; its voxels must not change while the interaction lives.
         open_session: makes the session, on the worker's thread, when it is first needed.
         worker: whose thread the session is used on.
+        open_maker: makes, there too, what turns the user's prompts into those that the session gets; they are passed on if not given.
     """
 
-    def __init__(self, stack: FrameStack, open_session: Callable[[FrameStack], Session], worker: Worker) -> None:
-        self.stack, self._open, self._worker = stack, open_session, worker
+    def __init__(
+        self,
+        stack: FrameStack,
+        open_session: Callable[[FrameStack], Session],
+        worker: Worker,
+        open_maker: Callable[[FrameStack], Callable[[PromptSet], PromptSet]] | None = None,
+    ) -> None:
+        self.stack, self._open, self._worker, self._open_maker = stack, open_session, worker, open_maker
         self._session: Session | None = None
+        self._make: Callable[[PromptSet], PromptSet] | None = None
+        self._asked: PromptSet | None = None
         self._running: list[_Running] = []
         self._preparing: Task | None = None
 
@@ -139,8 +148,11 @@ class Interaction:
     def _ready(self, prompts: PromptSet) -> Session:
         if self._session is None:
             self._session = self._open(self.stack)
-        if self._session.prompts != prompts:
-            self._session.prompts = prompts
+        if self._make is None and self._open_maker:
+            self._make = self._open_maker(self.stack)
+        if self._asked != prompts:
+            self._session.prompts = self._make(prompts) if self._make else prompts
+            self._asked = prompts
         return self._session
 
     def _preview(self, segment: str, index: int, prompts: PromptSet) -> Iterator[News]:

@@ -39,7 +39,7 @@ class Applier:
         effect, preview = self._editing.effect, self._workbench.preview
         effect.saveStateForUndo()
         told = []
-        for segment in preview.segments:
+        for segment in self._segments():
             key = self._editing.segmentation_node.GetID(), segment
             mask = mask_like(preview.mask(segment), self._workbench.stack.volume.ijk_to_ras, effect.defaultModifierLabelmap())
             written = write_segment(effect, segment, mask, self._contributed.get(key))
@@ -51,14 +51,15 @@ class Applier:
     def _apply_through_time(self) -> None:
         """Write every time's mask into the segmentation of that time, which the sequence then keeps."""
         effect, preview, canvas = self._editing.effect, self._workbench.preview, self._workbench.canvas
-        items = sorted({index for segment in preview.segments for index in preview.slices(segment)})
+        segments = self._segments()
+        items = sorted({index for segment in segments for index in preview.slices(segment)})
         question = _("The masks of {count} time points will be written. This cannot be undone. Go on?").format(count=len(items))
         if not slicer.util.confirmOkCancelDisplay(question):
             return
         canvas.times.keep(self._editing.segmentation_node)
         rejected = 0
         for item in canvas.times.visit(items):
-            for segment in preview.segments:
+            for segment in segments:
                 mask = np.zeros(effect.defaultModifierLabelmap().GetDimensions()[::-1], bool)
                 found = preview.slice(segment, item)
                 canvas.frame_of(mask, item)[:] = False if found is None else found
@@ -67,6 +68,10 @@ class Applier:
         preview.show(False)
         text = _("{count} time points written.").format(count=len(items))
         self._editing.tell(text + _rejection(rejected), rejected > 0)
+
+    def _segments(self) -> list[str]:
+        """What is shown of segments that still exist."""
+        return [segment for segment in self._workbench.preview.segments if self._editing.has_segment(segment)]
 
     def _report(self, segment: str, written: Written) -> str:
         name = self._editing.segmentation_node.GetSegmentation().GetSegment(segment).GetName()

@@ -72,7 +72,8 @@ def origin_of(effect: Any, settings: Settings, plane: Plane) -> tuple:
     else:
         source = volume.GetID(), image.GetMTime()
     windows = {"auto": None, "display": display_window(volume), "manual": (settings.level, settings.width)}
-    return (*source, image.GetExtent(), settings.window, windows[settings.window])
+    segmentation = effect.parameterSetNode().GetSegmentationNode()
+    return (*source, segmentation and segmentation.GetID(), image.GetExtent(), settings.window, windows[settings.window])
 
 
 def is_time(plane: Plane) -> bool:

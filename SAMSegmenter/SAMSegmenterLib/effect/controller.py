@@ -76,6 +76,12 @@ class Controller:
         preview = self.workbench.preview
         return bool(preview and preview.segments and preview.visible)
 
+    def selection(self) -> tuple:
+        """What is being edited; changes whenever the user has chosen something else in the editor."""
+        node, volume = self.editing.segmentation_node, self.editing.volume_node
+        count = node.GetSegmentation().GetNumberOfSegments() if node else 0
+        return node and node.GetID(), volume and volume.GetID(), self.segment, count
+
     def review(self) -> list[tuple[int, float]]:
         """The selected segment's slices most worth checking, worst first, with their trust."""
         return self.workbench.review.get(self.segment, [])
@@ -237,7 +243,8 @@ class Controller:
         chosen, wanted = self.settings, self.editing.marked_segment()
         stack = self.workbench.open()
         prompts = self.workbench.prompts
-        segments = [each.name for each in prompts.segments] if chosen.all_segments else [wanted]
+        every = [each.name for each in prompts.segments if self.editing.has_segment(each.name)]
+        segments = every if chosen.all_segments else [wanted]
         marked = [keyframe.slice for each in prompts.segments if each.name in segments for keyframe in each.keyframes]
         if not marked:
             raise InputError(_("Mark the segment on a slice first: with a point inside it or a box around it."))
@@ -273,9 +280,9 @@ class Controller:
         self.workbench.close()
 
     def check(self) -> None:
-        """Drop what was found if the source that it was found in has changed."""
-        if self.workbench.canvas and self.workbench.is_stale():
-            self.leave()
+        """Drop what was found in a source or for segments that are not there any more."""
+        if not self.workbench.close_if_stale():
+            self.workbench.drop_removed_segments()
 
     def show(self, visible: bool) -> None:
         if self.workbench.preview:

@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import Cancelled
-from ..worker import Task, shared_worker
+from ..worker import Task, Worker
 from .editing import Editing
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Fetcher:
 
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
+        self._worker = Worker()  # of its own, so that previews go on meanwhile
         self._task: Task | None = None
         self._wanted = self._parameter = ""
         self.arrived: tuple[int, int | None] = (0, None)
@@ -75,12 +76,16 @@ class Fetcher:
         if not slicer.util.confirmOkCancelDisplay(question):
             return
         self._wanted, self._parameter, self.arrived = id, parameter, (0, entry.bytes)
-        self._task = shared_worker().submit(lambda cancelled: [download.fetch(entry, self._note, cancelled, accept_licence=True)])
+        self._task = self._worker.submit(lambda cancelled: [download.fetch(entry, self._note, cancelled, accept_licence=True)])
         self._editing.tell(_("Downloading {title}...").format(title=entry.title), False)
 
     def cancel(self) -> None:
         if self._task:
             self._task.cancel()
+
+    def close(self) -> None:
+        self.cancel()
+        self._worker.close()
 
     def poll(self) -> bool:
         """Whether something has changed: a download goes on, or is over."""

@@ -164,6 +164,10 @@ class Panel:
 
     def _advanced(self) -> Any:
         part, layout = _folded(_("Advanced"))
+        self.keyframe_model = _combo(_("The network that makes masks of the prompts on a slice, for the other one to carry on."))
+        keyframe_model = self.keyframe_model
+        keyframe_model.connect("currentIndexChanged(int)", lambda index: self._act("keyframe_model", keyframe_model.itemData(index)))
+        layout.addRow(_("Keyframes by:"), self.keyframe_model)
         self.live_preview = self._check(layout, _("Preview while marking"), "LivePreview", _("Segment the slice after every prompt."))
         self.axis = self._choice(layout, _("Axis:"), "Axis", _("The axis along which slices follow each other."), {
             "auto": _("of the view first marked in"), "k": "K", "j": "J", "i": "I",
@@ -196,8 +200,9 @@ class Panel:
     def show_settings(self, chosen: Settings, slices: int) -> None:
         """Show what the parameter node says, without telling it so again."""
         combos = {
-            self.model: chosen.model, self.direction: chosen.direction, self.range: chosen.range, self.axis: chosen.axis,
-            self.video_axis: chosen.video_axis, self.window: chosen.window, self.mode: chosen.mode, self.device: chosen.device,
+            self.model: chosen.model, self.keyframe_model: chosen.keyframe_model, self.direction: chosen.direction,
+            self.range: chosen.range, self.axis: chosen.axis, self.video_axis: chosen.video_axis, self.window: chosen.window,
+            self.mode: chosen.mode, self.device: chosen.device,
         }  # fmt: skip
         for combo, value in combos.items():
             _silently(combo, lambda combo=combo, value=value: combo.setCurrentIndex(max(0, combo.findData(value))))
@@ -217,16 +222,11 @@ class Panel:
         for spin in (self.level, self.width):
             spin.setEnabled(chosen.window == "manual")
 
-    def show_models(self, models: list[Choice]) -> None:
+    def show_models(self, models: list[Choice], slice_models: list[Choice]) -> None:
         """Offer these networks."""
-
-        def fill() -> None:
-            self.model.clear()
-            for number, choice in enumerate(models):
-                self.model.addItem(choice.text, choice.id)
-                self.model.setItemData(number, choice.tip, qt.Qt.ToolTipRole)
-
-        _silently(self.model, fill)
+        same = Choice("", _("the same network"), _("The network that propagates also understands the prompts."))
+        for combo, offered in ((self.model, models), (self.keyframe_model, [same, *slice_models])):
+            _silently(combo, lambda combo=combo, offered=offered: _offer(combo, offered))
 
     def show_state(self, running: bool, can_apply: bool, can_undo: bool, can_redo: bool, usable: bool) -> None:
         """Enable what can be done now."""
@@ -330,6 +330,13 @@ def _fill(table: Any, entries: list[tuple[int, str]]) -> None:
         item.setData(qt.Qt.UserRole, index)
         table.addItem(item)
     table.setCurrentRow(chosen)
+
+
+def _offer(combo: Any, choices: list[Choice]) -> None:
+    combo.clear()
+    for number, choice in enumerate(choices):
+        combo.addItem(choice.text, choice.id)
+        combo.setItemData(number, choice.tip, qt.Qt.ToolTipRole)
 
 
 def _silently(widget: Any, change: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ DEFAULTS: dict[str, Any] = {
     "Tool": "point",
     "Positive": 1,
     "Model": "",
+    "KeyframeModel": "",
     "Mode": "auto",
     "Device": "auto",
     "Axis": "auto",
@@ -36,6 +37,7 @@ class Settings:
         tool: kind of the next mark, see `marks.KINDS`.
         positive: whether it will lie inside the segment.
         model: id in the catalog or path of a file; empty for the one that ships.
+        keyframe_model: id of the slice model that makes keyframes of prompts; empty if the model itself does.
         mode: "auto", "strict" or "fast", see `propagation.options.MODES`.
         device: "auto", "cpu", "cuda" or "mps".
         axis: "auto" for the view of the first mark, or "i", "j" or "k".
@@ -51,6 +53,7 @@ class Settings:
     tool: str
     positive: bool
     model: str
+    keyframe_model: str
     mode: str
     device: str
     axis: str
@@ -73,29 +76,36 @@ def set_defaults(effect: Any) -> None:
 
 
 def read(effect: Any) -> Settings:
-    """The settings of a scripted effect; a damaged number counts as the one it begins with."""
+    """The settings of a scripted effect; what is missing or damaged counts as what it begins with.
+
+    A scene that is closed takes the values with it, and Slicer does not set the defaults again.
+    """
+
+    def text(name: str) -> str:
+        return effect.parameter(name) if effect.parameterDefined(name) else str(DEFAULTS[name])
+
+    def number(name: str) -> float:
+        try:
+            return float(text(name))  # as text: a double parameter keeps six digits only
+        except ValueError:
+            return float(DEFAULTS[name])
+
     return Settings(
-        tool=effect.parameter("Tool"),
-        positive=effect.integerParameter("Positive") != 0,
-        model=effect.parameter("Model"),
-        mode=effect.parameter("Mode"),
-        device=effect.parameter("Device"),
-        axis=effect.parameter("Axis"),
-        window=effect.parameter("Window"),
-        level=_number(effect, "WindowLevel"),
-        width=_number(effect, "WindowWidth"),
-        direction=effect.parameter("Direction"),
-        range=effect.parameter("Range"),
-        first=effect.integerParameter("FirstSlice"),
-        last=effect.integerParameter("LastSlice"),
-        all_segments=effect.integerParameter("AllSegments") != 0,
-        live_preview=effect.integerParameter("LivePreview") != 0,
-        video_axis=effect.parameter("VideoAxis"),
+        tool=text("Tool"),
+        positive=number("Positive") != 0,
+        model=text("Model"),
+        keyframe_model=text("KeyframeModel"),
+        mode=text("Mode"),
+        device=text("Device"),
+        axis=text("Axis"),
+        window=text("Window"),
+        level=number("WindowLevel"),
+        width=number("WindowWidth"),
+        direction=text("Direction"),
+        range=text("Range"),
+        first=int(number("FirstSlice")),
+        last=int(number("LastSlice")),
+        all_segments=number("AllSegments") != 0,
+        live_preview=number("LivePreview") != 0,
+        video_axis=text("VideoAxis"),
     )
-
-
-def _number(effect: Any, name: str) -> float:
-    try:
-        return float(effect.parameter(name))  # as text: a double parameter keeps six digits only
-    except ValueError:
-        return float(DEFAULTS[name])

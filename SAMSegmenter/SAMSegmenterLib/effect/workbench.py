@@ -28,6 +28,7 @@ from .settings import Settings
 if TYPE_CHECKING:
     from ..composition import SliceMask
     from ..session import Session
+    from ..slicewise import KeyframeMaker
 
 POLL_SECONDS = 0.015  # for showing what the worker has found; the rest waits, so that the window never does
 PROPAGATED = ("forward", "backward", "both")
@@ -101,12 +102,20 @@ class Workbench:
     def is_stale(self) -> bool:
         """Whether the source, its place or the settings have changed since the frames were made."""
         chosen = self._editing.settings
-        if not self.canvas or not self._editing.segmentation_node or self._used != (chosen.model, chosen.mode, chosen.device):
+        if not self.canvas or not self._editing.segmentation_node or self._used != _network(chosen):
             return True
         try:
             return origin_of(self._editing.effect, chosen, self.canvas.plane) != self.canvas.origin
         except InputError:
             return True
+
+    def close_if_stale(self) -> bool:
+        """Stop everything if what it was computed from is not there any more; whether that is so."""
+        if not self.canvas or not self.is_stale():
+            return False
+        self.close()
+        self._editing.tell(_("The volume, the segmentation or a setting has changed; what was found before is not shown any more."), True)
+        return True
 
     def warm_up(self) -> None:
         """Have the worker load the network, so that the first preview need not wait for it."""
@@ -115,8 +124,9 @@ class Workbench:
 
     def _begin_session(self) -> None:
         chosen = self._editing.settings
-        self._interaction = Interaction(self.stack, lambda stack: _session(stack, chosen), shared_worker())
-        self._used = chosen.model, chosen.mode, chosen.device
+        maker = (lambda stack: _maker(stack, chosen)) if chosen.keyframe_model else None
+        self._interaction = Interaction(self.stack, lambda stack: _session(stack, chosen), shared_worker(), maker)
+        self._used = _network(chosen)
 
     # ------------------------------------------------------------------ asking
 
@@ -133,6 +143,12 @@ class Workbench:
         self.preview.flush()
         if still:
             self.ask_preview(segment, shown if shown in still else still[0])
+
+    def drop_removed_segments(self) -> None:
+        """Show nothing any more of segments that do not exist any more."""
+        for segment in self.preview.segments if self.preview else ():
+            if not self._editing.has_segment(segment):
+                self.forget(segment)
 
     def propagate(self, segments: list[str], slices: tuple[int, int]) -> None:
         self._before, self.progress = {}, None
@@ -183,9 +199,7 @@ class Workbench:
             self._waiting += self._interaction.poll()
         if not self._waiting:
             return False
-        if self.is_stale():
-            self.close()
-            self._editing.tell(_("The volume or the segmentation has changed; what was running was stopped."), True)
+        if self.close_if_stale():
             return True
         end = time.perf_counter() + POLL_SECONDS
         while self._waiting and time.perf_counter() < end:
@@ -236,6 +250,8 @@ class Workbench:
             self._before = None
             if ended.cancelled and ended.error is None:
                 self._editing.tell(_("Stopped; what was found so far is kept. Propagate again to go on."), False)
+        elif ended.error is None and not ended.cancelled:
+            self._editing.tell(_("Preview of this slice. Correct it by more prompts, or press Propagate."), False)
         if ended.error is None:
             return
         if isinstance(ended.error, SAMSegmenterError):
@@ -246,6 +262,11 @@ class Workbench:
             self._editing.tell(text.format(error=f"{type(ended.error).__name__}: {ended.error}"), True)
         if not isinstance(ended.error, InputError):
             self._begin_session()  # nobody knows what state the old one is in
+
+
+def _network(chosen: Settings) -> tuple[str, ...]:
+    """The settings that a session depends on."""
+    return chosen.model, chosen.keyframe_model, chosen.mode, chosen.device
 
 
 @lru_cache(maxsize=2)
@@ -262,3 +283,17 @@ def _session(stack: FrameStack, chosen: Settings) -> Session:
     from ..session import Session
 
     return Session(stack, _model(chosen.model, chosen.device), MODES[chosen.mode](), chosen.device)
+
+
+def _maker(stack: FrameStack, chosen: Settings) -> KeyframeMaker:
+    """What makes keyframes with a slice model, on the worker's thread."""
+    from ..slicewise import Embeddings, KeyframeMaker
+
+    return KeyframeMaker(Embeddings(_slice_model(chosen.keyframe_model), stack))
+
+
+@lru_cache(maxsize=1)
+def _slice_model(chosen: str) -> Any:
+    from ..models.loading import load_slice_model
+
+    return load_slice_model(chosen)
