@@ -146,6 +146,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             panel.tell(asked.format(names=", ".join(missing)), False)
             return
         panel.show_settings(controller.settings, len(controller.stack) if controller.stack else 0)
+        panel.show_region(self.scriptedEffect.nodeReference("ROI"))
         running, marks = controller.busy == "propagate" or self.fetcher.busy, controller.marks
         panel.show_state(running, controller.has_preview, marks.can_undo, marks.can_redo, not empty)
         panel.show_slices(controller.keyframes(), controller.review())

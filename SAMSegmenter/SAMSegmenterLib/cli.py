@@ -128,6 +128,9 @@ def propagate(
     keyframes_by: Annotated[
         Optional[str], typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model of single slices makes masks of the prompts.")
     ] = None,
+    each_slice: Annotated[
+        bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")
+    ] = False,
 ) -> None:
     """Segment a volume from what is marked on some of its slices."""
     slices, fixed = _range(range_), _window(window)
@@ -135,12 +138,17 @@ def propagate(
 
     if overlap and not output.name.endswith(".seg.nrrd"):
         raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
+    if each_slice and not (keyframes_by and slices):
+        raise typer.BadParameter("--each-slice needs a model as --keyframes-by, and a --range, since nothing else tells where to end.")
     check_output(output)
     if stats:
         check_folder(stats)
     start = time.perf_counter()
     image = read_volume(volume, series)
     marked = _read_prompts(prompts, image)
+    if each_slice:
+        _segment_each_slice(image, marked, keyframes_by, slices, fixed, output)
+        return
     run = _prepare(image, marked, model, mode, device, fixed, keyframes_by)
     run.seconds["load"] = time.perf_counter() - start
     _propagate(run, slices)
@@ -244,6 +252,21 @@ def _prepare(
 
     maker = load_slice_model(keyframes_by) if keyframes_by else None
     return Run.of(image, marked, load_model(model), mode.value, device.value, window, maker)
+
+
+def _segment_each_slice(
+    image: Volume, marked: PromptSet, model: str, slices: tuple[int, int], window: Window | None, output: Path
+) -> None:
+    from .imageio import SegmentInfo, write_segmentation
+    from .models.loading import load_slice_model
+    from .runs import label_each_slice
+
+    with _progress() as progress, interruptible() as stop:
+        labels = label_each_slice(image, marked, load_slice_model(model), slices, window, progress, stop.is_set)
+        write_segmentation(output, labels, image, [SegmentInfo(segment.name, segment.color) for segment in marked.segments])
+    if stop.is_set():
+        print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def _propagate(run: Run, slices: tuple[int, int] | None) -> None:

@@ -15,12 +15,45 @@ from .models.protocols import SliceModel
 from .prompts import PromptSet, intensities_near
 from .propagation.options import MODES
 from .session import Session
-from .slicewise import Embeddings, KeyframeMaker
+from .slicewise import Embeddings, KeyframeMaker, segment_each_slice
 from .usage import peak_memory_mb
 from .volume import Volume
 
 STATS_VERSION = 1
 Progress = Callable[[int, int], None]
+
+
+def windowed(volume: Volume, prompts: PromptSet, window: Window | None) -> FrameStack:
+    """The slices that prompts lie on, in a window that suits what they point at, unless one is given."""
+    stack = FrameStack(volume, prompts.axis, window)
+    if window is None and not volume.is_rgb:
+        stack = FrameStack(volume, prompts.axis, automatic_window(volume, intensities_near(prompts, stack)))
+    return stack
+
+
+def label_each_slice(
+    volume: Volume,
+    prompts: PromptSet,
+    model: SliceModel,
+    slices: tuple[int, int],
+    window: Window | None,
+    progress: Progress,
+    cancel: Callable[[], bool],
+) -> np.ndarray:
+    """Segment slice by slice, without propagation; see `slicewise.segment_each_slice`.
+
+    Returns:
+        uint16 ``(k, j, i)``: 1, 2, ... in the order of the segments, a later one over an earlier one; whole up to where `cancel` was
+        answered with True.
+    """
+    stack = windowed(volume, prompts, window)
+    labels, total = np.zeros(volume.voxels.shape[:3], np.uint16), slices[1] - slices[0] + 1
+    for number, found in segment_each_slice(prompts, Embeddings(model, stack), slices):
+        stack.place(labels, found.slice)[found.mask] = number + 1
+        progress(found.slice - slices[0] + 1, total)
+        if cancel():
+            break
+    return labels
 
 
 @dataclass
@@ -56,9 +89,7 @@ class Run:
 
         `keyframes_by` makes masks of the prompts for `model` to carry on; `model` does so itself if it is not given.
         """
-        stack = FrameStack(volume, prompts.axis, window)
-        if window is None and not volume.is_rgb:
-            stack = FrameStack(volume, prompts.axis, automatic_window(volume, intensities_near(prompts, stack)))
+        stack = windowed(volume, prompts, window)
         if keyframes_by:
             prompts = KeyframeMaker(Embeddings(keyframes_by, stack))(prompts)
         return cls(Session(stack, model, MODES[mode](), device, prompts), mode)

@@ -10,10 +10,19 @@ from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack, Window
 from SAMSegmenterLib.models.families import sam2
 from SAMSegmenterLib.models.protocols import Embedding, SliceMasks
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point
+from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Segment
 from SAMSegmenterLib.propagation.fusion import dice
+from SAMSegmenterLib.runs import label_each_slice
 from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.slicewise import Embeddings, ask, keyframe_from, proposed_keyframe, same_prompt_on_every_slice
+from SAMSegmenterLib.slicewise import (
+    Embeddings,
+    KeyframeMaker,
+    ask,
+    keyframe_from,
+    proposed_keyframe,
+    same_prompt_on_every_slice,
+    segment_each_slice,
+)
 
 MIDDLE, SIDE = 16, 64
 BOX = Box(21, 21, 43, 43)
@@ -159,6 +168,42 @@ def test_a_proposal_becomes_a_keyframe(stack):
     made = proposed_keyframe(MIDDLE, stack, Noting())
     assert made.slice == MIDDLE
     assert made.mask.mask.all()
+
+
+def test_every_keyframe_of_a_prompt_set_is_made_once(stack):
+    model = Noting()
+    make = KeyframeMaker(Embeddings(model, stack))
+    prompts = PromptSet((Segment("ball", (Keyframe(3, box=BOX), Keyframe(MIDDLE, box=BOX))),))
+    made = make(prompts)
+    assert [keyframe.slice for keyframe in made.segments[0].keyframes] == [3, MIDDLE]
+    assert all(keyframe.mask is not None for keyframe in made.segments[0].keyframes)
+    assert make(prompts) == made
+    assert len(model.asked) == 2
+
+
+def test_each_slice_is_asked_what_the_nearest_keyframe_asks(stack):
+    model = Noting()
+    small = Box(25, 25, 30, 30)
+    prompts = PromptSet((Segment("ball", (Keyframe(4, box=BOX), Keyframe(8, box=small))),))
+    found = list(segment_each_slice(prompts, Embeddings(model, stack), (4, 9)))
+    assert [each.slice for _, each in found] == [4, 5, 6, 7, 8, 9]
+    assert [asked["box"][0] for asked in model.asked] == [21, 21, 21, 25, 25, 25]
+
+
+def test_labels_of_each_slice_stop_where_they_are_cancelled(stack, volume_and_truth):
+    prompts = PromptSet((Segment("a", (Keyframe(4, box=BOX),)), Segment("b", (Keyframe(5, box=BOX),))))
+    told, stop = [], []
+
+    def progress(done, total):
+        told.append((done, total))
+        if done == 3:
+            stop.append(True)
+
+    labels = label_each_slice(volume_and_truth[0], prompts, Noting(), (4, 9), stack.window, progress, lambda: bool(stop))
+    assert told[-1] == (3, 6)
+    assert np.flatnonzero(labels.any((1, 2))).tolist() == [4, 5, 6]
+    assert labels.dtype == np.uint16
+    assert labels[4, 0, 0] == 2, "the later segment lies over the earlier one"
 
 
 def test_what_cannot_be_used_is_refused(stack):

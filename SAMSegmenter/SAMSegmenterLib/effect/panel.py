@@ -28,6 +28,7 @@ KEYS = {
     "previous": "Shift+N",
     "remove": "Del",
 }
+MOST_SLICES = 99999  # as long as nobody knows how many there are
 WARNING = "color: #c05020;"
 
 
@@ -208,7 +209,7 @@ class Panel:
             _silently(combo, lambda combo=combo, value=value: combo.setCurrentIndex(max(0, combo.findData(value))))
         numbers = {self.first: chosen.first, self.last: chosen.last, self.level: chosen.level, self.width: chosen.width}
         for spin in (self.first, self.last):
-            _silently(spin, lambda spin=spin: spin.setMaximum(max(slices - 1, 0)))
+            _silently(spin, lambda spin=spin: spin.setMaximum(slices - 1 if slices else MOST_SLICES))
         for spin, value in numbers.items():
             _silently(spin, lambda spin=spin, value=value: spin.setValue(value))
         for check, value in ((self.all_segments, chosen.all_segments), (self.live_preview, chosen.live_preview)):
@@ -221,6 +222,10 @@ class Panel:
         self.roi.setEnabled(chosen.range == "roi")
         for spin in (self.level, self.width):
             spin.setEnabled(chosen.window == "manual")
+
+    def show_region(self, node: Any) -> None:
+        """Show the region of interest that the parameter node refers to."""
+        _silently(self.roi, lambda: self.roi.setCurrentNode(node))
 
     def show_models(self, models: list[Choice], slice_models: list[Choice]) -> None:
         """Offer these networks."""
@@ -282,6 +287,7 @@ class Panel:
 
     def _number(self, layout: Any, title: str, parameter: str) -> Any:
         spin = qt.QDoubleSpinBox()
+        spin.setDecimals(6)  # SUV and ADC maps lie between 0 and 1
         spin.setRange(-1e6, 1e6)
         spin.setToolTip(_("In the volume's own units, such as Hounsfield units."))
         spin.connect("valueChanged(double)", lambda value: self._act("setting", parameter, repr(float(value))))
