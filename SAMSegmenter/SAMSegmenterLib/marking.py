@@ -33,7 +33,8 @@ def prompt_set(marks: Iterable[Mark], stack: FrameStack) -> PromptSet:
 
 def slices_of(mark: Mark, stack: FrameStack) -> list[int]:
     """The slices of `stack` that a mark says something about."""
-    return sorted({found.slice for found in _keyframes(mark, stack)})
+    indices, _xy = _located(mark, stack)
+    return sorted({int(index) for index in indices if 0 <= index < len(stack)})
 
 
 def mask_mark(segment: str, stack: FrameStack, index: int, mask: np.ndarray, kind: str = "mask") -> Mark:
@@ -43,12 +44,19 @@ def mask_mark(segment: str, stack: FrameStack, index: int, mask: np.ndarray, kin
 
 
 def _keyframes(mark: Mark, stack: FrameStack) -> list[Keyframe]:
+    indices, xy = _located(mark, stack)
+    if mark.kind == "scribble":
+        return [Keyframe(index, scribbles=(Scribble(path, mark.positive),)) for index, path in _pieces(indices, xy, stack)]
+    return [_BUILDERS[mark.kind](int(indices[0]), xy, mark, stack)]
+
+
+def _located(mark: Mark, stack: FrameStack) -> tuple[np.ndarray, np.ndarray]:
+    """The slices ``(n,)`` of a mark's positions, all the same but for a scribble's, and their pixels ``(n, 2)``."""
     places, xy = stack.from_ras(mark.positions)
     if stack.is_time:
         places = _times(mark, places)
-    indices = np.rint(places).astype(int)
     if mark.kind == "scribble":
-        return [Keyframe(index, scribbles=(Scribble(path, mark.positive),)) for index, path in _pieces(indices, xy, stack)]
+        return np.rint(places).astype(int), xy
     index = int(np.rint(places.mean()))
     if mark.kind != "point" and np.abs(places - index).max() > OFF_SLICE:
         raise InputError(
@@ -57,7 +65,7 @@ def _keyframes(mark: Mark, stack: FrameStack) -> list[Keyframe]:
         )
     if not 0 <= index < len(stack):
         raise InputError(f"this {mark.kind} lies outside the volume {stack.volume.name}. Place it inside.")
-    return [_BUILDERS[mark.kind](index, xy, mark, stack)]
+    return np.full(len(places), index), xy
 
 
 def _times(mark: Mark, places: np.ndarray) -> np.ndarray:
@@ -130,6 +138,8 @@ def _bounds(xy: np.ndarray, stack: FrameStack) -> Box:
 
 def _resampled(mask: np.ndarray, xy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A mask whose first pixel, next in the row and next in the column lie at `xy` of the slice, on the slice's own pixels."""
+    if mask.shape == shape and np.allclose(xy, [(0, 0), (1, 0), (0, 1)], atol=1e-4):
+        return mask
     steps = np.stack([xy[1] - xy[0], xy[2] - xy[0]], 1)
     y, x = np.mgrid[: shape[0], : shape[1]]
     columns, rows = np.linalg.solve(steps, np.stack([x.ravel(), y.ravel()]) - xy[0][:, None])

@@ -16,7 +16,7 @@ def film(effect_host, scene):
     """A disc that moves and grows over six times: the sequence's browser, and the truth ``(time, k, j, i)``."""
     import slicer
 
-    k, j, i = np.mgrid[:6, :48, :48]
+    _k, j, i = np.mgrid[:6, :48, :48]
     truth = np.stack([(i - 16 - 2 * time) ** 2 + (j - 24) ** 2 < (8 + time / 2) ** 2 for time in range(TIMES)])
     noise = np.random.default_rng(0)
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "film")
@@ -97,7 +97,7 @@ def test_marks_and_preview_follow_the_time_that_is_shown(work, film):
 
 
 def test_a_correction_at_another_time_becomes_a_keyframe_there(work, film):
-    browser, truth = film
+    browser, _truth = film
     work.draw_box(SLICE)
     work.propagate()
     show(work, browser, 3)

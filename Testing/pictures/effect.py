@@ -22,6 +22,7 @@ from SAMSegmenterLib.imageio import read_labelmap, read_volume
 VIEWS, SIZE = ("Red", "Yellow", "Green"), (460, 460)
 COLORS = {"liver": (0.87, 0.45, 0.36), "spleen": (0.6, 0.45, 0.75)}
 PATIENCE_SECONDS = 120
+MODULE = Path(__file__).parents[2] / "SAMSegmenter" / "SAMSegmenter.py"
 
 
 class Workflow:
@@ -116,11 +117,9 @@ def main(volume: str, labels: str, names: str, output: str, segment: str = "live
     folder.mkdir(parents=True, exist_ok=True)
     known = {name: int(value) for value, name in json.loads(Path(names).read_text(encoding="utf-8")).items()}
     host = slicerhost.start()
-    import SAMSegmenterLib
-    from SAMSegmenterLib.SegmentEditorEffect import SegmentEditorEffect
-
-    SAMSegmenterLib.SegmentEditorEffect = SegmentEditorEffect
-    host.load_effect(str(Path(SAMSegmenterLib.__path__[0]) / "SegmentEditorEffect.py"))
+    module = host.load_module(MODULE)
+    host.finish_startup()
+    host.picture(module.widgetRepresentation(), ()).save(folder / "module.png", optimize=True)
     user = Workflow(host, Path(volume), Path(labels), known, segment)
     first, second = user.slice_at(0.8), user.slice_at(0.45)
     user.show(first)
@@ -137,6 +136,8 @@ def main(volume: str, labels: str, names: str, output: str, segment: str = "live
     user.act("apply")
     user.picture(folder / "effect_applied.png")
     print(user.effect.panel.message.text)
+    user.editor.setActiveEffectByName("")
+    module.cleanup()
     slicerhost.stop()
 
 
