@@ -83,7 +83,9 @@ class Workbench:
         plane = marks.plane if suits(marks.plane, chosen) else plane_for(view, source_image(self._editing.effect), chosen)
         if not self.canvas or self.canvas.plane != plane or self.is_stale():
             self.close()
-            self.canvas = make_canvas(self._editing.effect, chosen, plane, marks.all or ((mark,) if mark else ()))
+            canvas = make_canvas(self._editing.effect, chosen, plane, marks.all or ((mark,) if mark else ()))
+            prompt_set(marks.all, canvas.stack)  # refused where they do not lie in this plane
+            self.canvas = canvas
             self.preview = Preview(self._editing.segmentation_node, self.canvas.stack, self.canvas.times)
             self._begin_session()
         marks.plane = plane
