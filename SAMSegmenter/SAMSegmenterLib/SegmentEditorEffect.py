@@ -254,7 +254,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
                 self.updateGUIFromMRML()
 
     def _is_ready(self) -> bool:
-        return bool(self.controller.editing.segmentation_node) and not self._missing()
+        """Whether the mouse places prompts: not while something is missing, or it places control points of Markups."""
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        placing = interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
+        return bool(self.controller.editing.segmentation_node) and not placing and not self._missing()
 
     def _missing(self) -> list[str]:
         """Names of packages that have to be installed first; looked for until there are none."""

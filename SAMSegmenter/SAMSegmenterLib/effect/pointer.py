@@ -76,7 +76,7 @@ class Pointer:
         xy = interactor.GetEventPosition()
         if event == vtk.vtkCommand.LeftButtonPressEvent and not interactor.GetShiftKey() and not interactor.GetAltKey():
             return self._press(xy, widget, bool(interactor.GetControlKey()))
-        if self._drag is None:
+        if self._drag is None or widget is not self._view_widget:
             return False
         if event == vtk.vtkCommand.MouseMoveEvent:
             self._drag.move(xy)

@@ -94,7 +94,7 @@ class Preview:
         """Show nothing of a segment any more."""
         if segment in self._masks:
             self._node.GetSegmentation().RemoveSegment(segment)
-            slicer.mrmlScene.RemoveNode(self._models.pop(segment))
+            _take_out(self._models.pop(segment))
             del self._images[segment], self._known[segment], self._masks[segment]
             self._changed.discard(segment)
             self._behind.discard(segment)
@@ -111,8 +111,7 @@ class Preview:
     def remove(self) -> None:
         """Take everything out of the scene."""
         for node in filter(None, (self._node, *self._models.values())):
-            if slicer.mrmlScene.IsNodePresent(node):
-                slicer.mrmlScene.RemoveNode(node)
+            _take_out(node)
         self._images, self._masks, self._known, self._models, self._node = {}, {}, {}, {}, None
         self._changed.clear()
         self._behind.clear()
@@ -160,6 +159,13 @@ class Preview:
         parent = self._of.GetParentTransformNode()
         node.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
         return node
+
+
+def _take_out(node: slicer.vtkMRMLDisplayableNode) -> None:
+    """Remove a node with its display node, which the scene would keep."""
+    for each in (node.GetDisplayNode(), node):
+        if each and slicer.mrmlScene.IsNodePresent(each):
+            slicer.mrmlScene.RemoveNode(each)
 
 
 def edges(mask: np.ndarray) -> np.ndarray:

@@ -1,0 +1,266 @@
+"""The effect under a user's hands: what the tests of the effect do, in words."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+import slicerhost
+from SAMSegmenterLib.phantom import make_phantom
+from slicerhost.hands import SliceView, press_shortcut
+
+NAME, PATIENCE_S = "SAMSegmenter", 30
+BALL, DISC, BACKGROUND = 150, 300, 0
+SPACING_MM = (2.0, 2.0, 3.0)
+
+
+# ---------------------------------------------------------------- images
+
+
+def two_balls(shape_kji: tuple[int, int, int] = (24, 48, 48)) -> tuple[np.ndarray, np.ndarray]:
+    """Two balls of different brightness that do not touch, int16 ``(k, j, i)``, and their labels 1 and 2."""
+    depth, height, width = shape_kji
+    k, j, i = np.ogrid[:depth, :height, :width]
+    labels = np.zeros(shape_kji, np.uint8)
+    for label, (x, y, z, radius) in enumerate(((0.33, 0.4, 0.5, 0.19), (0.72, 0.65, 0.45, 0.15)), start=1):
+        squares = ((i - x * width) / width) ** 2 + ((j - y * height) / height) ** 2 + ((k - z * depth) / depth * 0.7) ** 2
+        labels[squares <= radius**2] = label
+    noise = np.random.default_rng(0).integers(-5, 6, shape_kji)
+    return (np.choose(labels, (BACKGROUND, BALL, DISC)) + noise).astype(np.int16), labels
+
+
+@lru_cache(maxsize=2)
+def torso(shape_ijk: tuple[int, int, int] = (48, 48, 24), spacing_mm: tuple[float, float, float] = (4.0, 4.0, 8.0)):
+    """The phantom with its labels (1 is the liver, 4 the spleen)."""
+    volume, labels, _names = make_phantom(shape_ijk=shape_ijk, spacing_mm=spacing_mm)
+    return volume, labels
+
+
+def lps(spacing_mm: tuple[float, float, float] = SPACING_MM, origin: tuple[float, float, float] = (40, 50, -30)) -> np.ndarray:
+    """From voxels to RAS as CT has it: to the patient's left, back and head."""
+    matrix = np.diag([-spacing_mm[0], -spacing_mm[1], spacing_mm[2], 1.0])
+    matrix[:3, 3] = origin
+    return matrix
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    return float(2 * (one & other).sum() / max(one.sum() + other.sum(), 1))
+
+
+# ---------------------------------------------------------------- the user
+
+
+@dataclass
+class Work:
+    """A user before an editor in which the effect is active.
+
+    Attributes:
+        host, editor: see `slicerhost`.
+        volume: the source volume's node.
+        truth: labels ``(k, j, i)`` of the volume; 1 is what "liver" shall become, 2 what "spleen" shall.
+        view: the slice view that the user works in.
+    """
+
+    host: slicerhost.host.Host
+    editor: Any
+    volume: Any
+    truth: np.ndarray
+    view: SliceView
+
+    @property
+    def effect(self) -> Any:
+        return self.editor.effectByName(NAME).self()
+
+    @property
+    def controller(self) -> Any:
+        return self.effect.controller
+
+    @property
+    def panel(self) -> Any:
+        return self.effect.panel
+
+    @property
+    def segmentation(self) -> Any:
+        return self.editor.segmentationNode()
+
+    @property
+    def message(self) -> str:
+        return self.panel.message.text
+
+    @property
+    def warned(self) -> bool:
+        """Whether the message is about something that went wrong."""
+        return bool(self.panel.message.styleSheet)
+
+    @property
+    def marks(self) -> tuple:
+        return self.controller.marks.all
+
+    def parameter(self, name: str) -> str:
+        return self.editor.mrmlSegmentEditorNode().GetAttribute(f"{NAME}.{name}")
+
+    # Controls
+
+    def press(self, name: str) -> None:
+        """A button of the panel, which has to be enabled."""
+        button = self.panel.actions[name]
+        assert button.enabled, f"{name} is disabled; the panel says: {self.message}"
+        button.click()
+
+    def take(self, tool: str) -> None:
+        self.panel.tools[tool].click()
+
+    def choose(self, combo: Any, value: str) -> None:
+        index = combo.findData(value)
+        assert index >= 0
+        combo.setCurrentIndex(index)
+
+    def key(self, key: str) -> bool:
+        return press_shortcut(key, self.effect.scriptedEffect.optionsFrame())
+
+    def select(self, segment: str) -> None:
+        self.editor.setCurrentSegmentID(segment)
+
+    def switch_away(self) -> None:
+        self.editor.setActiveEffectByName("")
+
+    def switch_back(self) -> None:
+        self.editor.setActiveEffectByName(NAME)
+
+    # Places
+
+    def ras(self, *ijk: float) -> np.ndarray:
+        """Where a voxel of the volume is in the world."""
+        matrix = slicer.util.arrayFromVTKMatrix(_ijk_to_ras(self.volume))
+        place = (matrix @ (*ijk, 1.0))[:3]
+        transform = self.volume.GetParentTransformNode()
+        if transform:
+            to_world = vtk.vtkGeneralTransform()
+            transform.GetTransformToWorld(to_world)
+            place = np.array(to_world.TransformPoint(*place))
+        return place
+
+    def middle(self, label: int = 1) -> tuple[int, int, int]:
+        """A voxel ``(i, j, k)`` about the centre of an object."""
+        k, j, i = (int(np.rint(each.mean())) for each in np.nonzero(self.truth == label))
+        return i, j, k
+
+    def corners(self, k: int, label: int = 1, margin: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Two opposite corners of an object's box on an axial slice, in the world."""
+        rows, columns = np.nonzero(self.truth[k] == label)
+        first = self.ras(columns.min() - margin, rows.min() - margin, k)
+        return first, self.ras(columns.max() + margin, rows.max() + margin, k)
+
+    # Hands
+
+    def go_to(self, k: int) -> None:
+        """Show an axial slice."""
+        self.view.go_to(self.ras(*self.middle()[:2], k))
+
+    def draw_box(self, k: int | None = None, label: int = 1) -> None:
+        """Around an object on an axial slice; the middle one if not given."""
+        k = self.middle(label)[2] if k is None else k
+        self.take("box")
+        self.go_to(k)
+        self.view.drag(*self.corners(k, label))
+
+    def click(self, *ijk: float, modifiers: tuple[str, ...] = ()) -> None:
+        """A point at a voxel, on its axial slice."""
+        self.take("point")
+        self.view.go_to(self.ras(*ijk))
+        self.view.click(self.ras(*ijk), modifiers)
+
+    # Time
+
+    def wait(self) -> None:
+        """Until nothing is running and everything is shown."""
+        self.wait_for(lambda: not self.controller.busy)
+        self.host.process_events()
+
+    def wait_for(self, happened: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + PATIENCE_S
+        while not happened():
+            assert time.monotonic() < give_up, f"nothing came in {PATIENCE_S} s; the panel says: {self.message}"
+            self.host.process_events()
+            time.sleep(0.002)
+
+    def propagate(self) -> None:
+        self.press("propagate")
+        self.wait()
+
+    def segment_by_box(self, k: int | None = None, label: int = 1) -> None:
+        """From a box to the whole segment, not applied yet."""
+        self.draw_box(k, label)
+        self.propagate()
+
+    # What is there
+
+    def segment(self, name: str = "liver") -> np.ndarray:
+        """A segment on the volume's voxels, bool ``(k, j, i)``."""
+        shape = slicer.util.arrayFromVolume(self.volume).shape[:3]
+        if not self.segmentation.GetSegmentation().GetSegment(name):
+            return np.zeros(shape, bool)
+        return slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, name, self.volume) > 0
+
+    def paint(self, mask: np.ndarray, name: str = "liver") -> None:
+        """Have a segment be this, as if painted by hand."""
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), self.segmentation, name, self.volume)
+
+    def preview(self, name: str = "liver") -> np.ndarray:
+        """What is shown but not applied yet, bool ``(k, j, i)`` on the stack's voxels."""
+        preview = self.controller.workbench.preview
+        shape = slicer_shape(self.volume)
+        return preview.mask(name).copy() if preview and name in preview.segments else np.zeros(shape, bool)
+
+    def preview_nodes(self) -> list[Any]:
+        nodes = [slicer.mrmlScene.GetNthNode(n) for n in range(slicer.mrmlScene.GetNumberOfNodes())]
+        return [each for each in nodes if "preview" in (each.GetName() or "")]
+
+    def segments(self) -> dict[str, bytes]:
+        """Every segment's voxels, to be compared."""
+        return {name: np.packbits(self.segment(name)).tobytes() for name in self.segmentation.GetSegmentation().GetSegmentIDs()}
+
+    def keyframes(self) -> list[int]:
+        return [index for index, _what in self.controller.keyframes()]
+
+    def listed(self, table: Any) -> list[str]:
+        return [table.item(row).text() for row in range(table.count)]
+
+
+def slicer_shape(volume: Any) -> tuple[int, ...]:
+    return tuple(volume.GetImageData().GetDimensions()[::-1])
+
+
+def _ijk_to_ras(volume: Any) -> Any:
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def fingerprint(volume: Any) -> str:
+    """Of a volume's voxels and place."""
+    digest = hashlib.sha256(np.ascontiguousarray(slicer.util.arrayFromVolume(volume)).tobytes())
+    digest.update(slicer.util.arrayFromVTKMatrix(_ijk_to_ras(volume)).tobytes())
+    return digest.hexdigest()
+
+
+def assert_works_again(work: Work) -> None:
+    """From a box to the applied segment, as if nothing had happened."""
+    work.press("clear")
+    work.segment_by_box()
+    work.press("apply")
+    np.testing.assert_array_equal(work.segment("liver"), work.truth == 1)
+
+
+def another_volume(work: Work) -> Any:
+    """The two balls, upside down in j."""
+    voxels, _truth = two_balls()
+    return work.host.make_volume(voxels[:, ::-1], lps(), "another")

@@ -1,0 +1,149 @@
+"""Runs: of which segments, over which slices, and how they are stopped."""
+
+import numpy as np
+import pytest
+import slicer
+
+pytest_plugins = ["effect_fixtures"]
+
+
+# ---------------------------------------------------------------- what is run
+
+
+def test_all_marked_segments_are_found_in_one_run(work, quick_network):
+    work.draw_box()
+    work.select("spleen")
+    work.draw_box(label=2)
+    work.wait()
+    quick_network.found.clear()
+    work.panel.all_segments.setChecked(True)
+    work.propagate()
+    np.testing.assert_array_equal(work.preview("liver"), work.truth == 1)
+    np.testing.assert_array_equal(work.preview("spleen"), work.truth == 2)
+    assert {segment for segment, _index in quick_network.found} == {"liver", "spleen"}
+
+
+def test_else_the_selected_one_alone(work, quick_network):
+    work.draw_box()
+    work.select("spleen")
+    work.draw_box(label=2)
+    work.wait()
+    quick_network.found.clear()
+    work.propagate()
+    assert {segment for segment, _index in quick_network.found} == {"spleen"}
+
+
+@pytest.mark.parametrize(("direction", "wanted"), [("forward", slice(12, None)), ("backward", slice(None, 13)), ("both", slice(None))])
+def test_a_run_goes_where_it_is_sent(work, direction, wanted):
+    work.choose(work.panel.direction, direction)
+    work.segment_by_box(12)
+    reached = np.zeros(len(work.truth), bool)
+    reached[wanted] = True
+    np.testing.assert_array_equal(work.preview(), (work.truth == 1) & reached[:, None, None])
+
+
+def test_a_run_stays_between_the_slices_given(work):
+    work.draw_box(12)
+    work.choose(work.panel.range, "slices")
+    work.panel.first.setValue(10)
+    work.panel.last.setValue(13)
+    work.propagate()
+    np.testing.assert_array_equal(np.flatnonzero(work.preview().any((1, 2))), [10, 11, 12, 13])
+
+
+def test_a_run_stays_between_the_keyframes(work):
+    work.draw_box(10)
+    work.draw_box(14)
+    work.choose(work.panel.range, "keyframes")
+    work.propagate()
+    np.testing.assert_array_equal(np.flatnonzero(work.preview().any((1, 2))), [10, 11, 12, 13, 14])
+
+
+def test_a_run_stays_in_the_region_of_interest(work):
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    roi.SetCenter(*work.ras(20, 20, 12))
+    roi.SetSize(60, 60, 4.2 * work.volume.GetSpacing()[2])
+    work.draw_box(12)
+    work.choose(work.panel.range, "roi")
+    work.panel.roi.setCurrentNode(roi)
+    work.propagate()
+    np.testing.assert_array_equal(np.flatnonzero(work.preview().any((1, 2))), [10, 11, 12, 13, 14])
+
+
+def test_a_region_without_a_node_is_asked_for(work):
+    work.draw_box(12)
+    work.wait()
+    work.choose(work.panel.range, "roi")
+    work.press("propagate")
+    assert "region of interest" in work.message
+    work.choose(work.panel.range, "volume")
+    work.propagate()
+    np.testing.assert_array_equal(work.preview(), work.truth == 1)
+
+
+def test_an_empty_range_is_refused(work):
+    work.draw_box(12)
+    work.wait()
+    work.choose(work.panel.range, "slices")
+    work.panel.first.setValue(14)
+    work.panel.last.setValue(5)
+    work.press("propagate")
+    assert work.warned
+    assert not work.controller.busy
+
+
+def test_propagate_without_a_mark_says_what_to_do(work):
+    work.press("propagate")
+    assert "Mark the segment on a slice first" in work.message
+
+
+# ---------------------------------------------------------------- stopping
+
+
+@pytest.fixture
+def running(work, quick_network):
+    """A run that has found some slices and waits."""
+    work.draw_box()
+    work.wait()
+    quick_network.pause_after(7)
+    work.press("propagate")
+    work.wait_for(lambda: quick_network.is_paused)
+    work.wait_for(lambda: (work.controller.progress.done if work.controller.progress else 0) == 7)
+    return work
+
+
+def test_slices_appear_while_a_run_goes_on(running):
+    assert running.preview().any((1, 2)).sum() > 1
+    assert not running.panel.progress.isHidden()
+    assert "slices/s" in running.panel.progress.text
+    assert not running.panel.actions["propagate"].enabled
+    assert not running.segment().any()
+
+
+def test_stop_and_keep_keeps_what_was_found(running, quick_network):
+    running.press("stop_keep")
+    quick_network.go_on()
+    running.wait()
+    kept = running.preview().any((1, 2)).sum()
+    assert 7 <= kept <= 9
+    assert "kept" in running.message
+    running.propagate()
+    np.testing.assert_array_equal(running.preview(), running.truth == 1)
+
+
+def test_stop_and_drop_leaves_everything_as_before(running, quick_network):
+    k = running.middle()[2]
+    running.press("stop_drop")
+    quick_network.go_on()
+    running.wait()
+    np.testing.assert_array_equal(np.flatnonzero(running.preview().any((1, 2))), [k])
+    assert "as before" in running.message
+    running.propagate()
+    np.testing.assert_array_equal(running.preview(), running.truth == 1)
+
+
+def test_escape_stops_a_run(running, quick_network):
+    assert running.key("Esc")
+    quick_network.go_on()
+    running.wait()
+    assert "kept" in running.message
