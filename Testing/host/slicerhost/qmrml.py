@@ -122,6 +122,7 @@ class qMRMLNodeComboBox(QComboBox):
             self.setCurrentIndex(self._nodes.index(node))
         else:
             self.setCurrentIndex(-1)
+        self._chosen()  # the index tells nobody while signals are blocked
 
     def setCurrentNodeID(self, node_id: str) -> None:
         self.setCurrentNode(self._scene.GetNodeByID(node_id))
