@@ -10,13 +10,17 @@ import numpy as np
 from .frames import FrameStack
 from .prompts import Keyframe, PromptSet, Segment
 from .propagation.fusion import dice, fuse
+from .propagation.refinement import Gap
+from .propagation.results import SliceResult
 from .propagation.track import Seed, Track
 
 PAINTED = 1e6  # logit of a voxel that the user painted: no network outvotes it
 LEAST_TRUST = 0.05  # so that a segment nobody trusts still beats none
 UNKNOWN = -1.0  # logit of a slice that nothing is known of
+SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
 
 PassKey = tuple[str, int, int]  # segment, slice of the keyframe, direction
+GapKey = tuple[str, int | None, int | None]  # segment, slices of the keyframes below and above
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,26 @@ class PassReport:
 
 
 @dataclass
+class Refined:
+    """Refined masks of a gap between keyframes, by slice.
+
+    Attributes:
+        gap: what they were made of.
+        state: of the gap then.
+        told: how many of them `Composition.refine` has told of.
+    """
+
+    gap: Gap
+    state: tuple[object, ...]
+    results: dict[int, SliceResult]
+    told: int = 0
+
+    def suits(self, gap: Gap) -> bool:
+        """Whether they are what would be made of `gap`, or more."""
+        return self.state == gap.state and self.gap.first <= gap.first and gap.last <= self.gap.last
+
+
+@dataclass
 class Composition:
     """What has been found so far, from which the masks of any present prompts can be made.
 
@@ -59,29 +83,43 @@ class Composition:
         stack: the slices.
         seeds: keyframes as the network understood them, with the prompts they were made of, by segment and slice.
         tracks: passes by segment, keyframe's slice and direction.
+        gaps: what was refined, by segment and the slices of the keyframes below and above.
     """
 
     stack: FrameStack
     seeds: dict[tuple[str, int], tuple[Keyframe, Seed]] = field(default_factory=dict)
     tracks: dict[PassKey, Track] = field(default_factory=dict)
+    gaps: dict[GapKey, Refined] = field(default_factory=dict)
+
+    def refine(self, segment: Segment) -> Iterator[int]:
+        """Refine what finished passes have found, unless that is done; yields each slice that has a new mask, once."""
+        for below, above in pairs(segment):
+            gap = self._gap(segment, below, above)
+            if gap is None:
+                continue
+            known = self.gaps.get((segment.name, below, above))
+            if known is None or not known.suits(gap):
+                known = self.gaps[segment.name, below, above] = Refined(gap, gap.state, gap.refined(self.stack))
+            for index in sorted(known.results)[known.told :]:
+                known.told += 1
+                yield index
 
     def slice_mask(self, segment: Segment, index: int) -> SliceMask:
         """A segment on a slice, as far as it is known."""
-        found = self._found(segment, index)
-        if segment.keyframe(index):
-            source = "prompted" if self._seed(segment, index) else ""
-        else:
-            source = {0: "", 1: "forward" if 1 in found else "backward", 2: "both"}[len(found)]
-        return SliceMask(segment.name, index, self.logits(segment, index) > 0, self.trust(segment, index), source)
+        mask, trust = self.logits(segment, index) > 0, self.trust(segment, index)
+        return SliceMask(segment.name, index, mask, trust, self._source(segment, index))
 
     def logits(self, segment: Segment, index: int) -> np.ndarray:
-        """Logits ``(rows, columns)`` of a segment on a slice: its keyframe's, its pass's, or two passes fused."""
+        """Logits ``(rows, columns)`` of a segment on a slice: its keyframe's, refined, its pass's, or two passes fused."""
         keyframe = segment.keyframe(index)
         if keyframe and keyframe.mask:
             return np.where(keyframe.mask.mask, np.float32(PAINTED), np.float32(-PAINTED))
         if keyframe:
             seed = self._seed(segment, index)
             return seed.result.logits(self.stack.shape) if seed else self._unknown()
+        refined = self._refined(segment, *neighbours(segment, index)).get(index)
+        if refined:
+            return refined.logits(self.stack.shape)
         found = {direction: track.result(index) for direction, track in self._found(segment, index).items()}
         logits = {direction: result.logits(self.stack.shape) for direction, result in found.items()}
         if len(found) == 2:
@@ -92,7 +130,7 @@ class Composition:
     def trust(self, segment: Segment, index: int) -> float:
         """0..1: full where painted, what the network expects where prompted, the better pass's elsewhere.
 
-        Where two passes meet, times how far they agree.
+        Where two passes meet, times how far they agree; 0 where none has found the segment, though it may be shown there, refined.
         """
         keyframe = segment.keyframe(index)
         if keyframe and keyframe.mask:
@@ -124,6 +162,8 @@ class Composition:
         found = {keyframe.slice for keyframe in segment.keyframes if self._seed(segment, keyframe.slice)}
         for _, track in self.live(segment):
             found |= set(track.slices())
+        for below, above in pairs(segment):
+            found |= self._refined(segment, below, above).keys()
         return sorted(found)
 
     def live(self, segment: Segment) -> Iterator[tuple[PassKey, Track]]:
@@ -150,11 +190,33 @@ class Composition:
         reached = start + direction * min(track.valid, wanted)
         return PassReport(name, start, direction, reached, reason)
 
+    def _source(self, segment: Segment, index: int) -> str:
+        """See `SliceMask.source`."""
+        if segment.keyframe(index):
+            return "prompted" if self._seed(segment, index) else ""
+        below, above = neighbours(segment, index)
+        if index in self._refined(segment, below, above):
+            return SOURCES[below is not None, above is not None]
+        found = self._found(segment, index)
+        return SOURCES[1 in found, -1 in found]
+
     def _found(self, segment: Segment, index: int) -> dict[int, Track]:
         """The passes from the nearest keyframes on either side that found the segment on a slice, by direction."""
         below, above = neighbours(segment, index)
         tracks = {1: self.tracks.get((segment.name, below, 1)), -1: self.tracks.get((segment.name, above, -1))}
         return {direction: track for direction, track in tracks.items() if track and track.result(index)}
+
+    def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
+        """Refined masks between two keyframes by slice; none if what they were made of has changed."""
+        known = self.gaps.get((segment.name, below, above))
+        gap = self._gap(segment, below, above) if known else None
+        return known.results if gap and known.suits(gap) else {}
+
+    def _gap(self, segment: Segment, below: int | None, above: int | None) -> Gap | None:
+        seeds = tuple(None if index is None else self._seed(segment, index) for index in (below, above))
+        passes = self.tracks.get((segment.name, below, 1)), self.tracks.get((segment.name, above, -1))
+        marked = [segment.keyframe(index) for index in (below, above) if index is not None]
+        return Gap.of(seeds, passes, all(each.mask or each.box or each.line or each.prior for each in marked))
 
     def _seed(self, segment: Segment, index: int) -> Seed | None:
         known = self.seeds.get((segment.name, index))
@@ -168,3 +230,9 @@ def neighbours(segment: Segment, index: int) -> tuple[int | None, int | None]:
     """The slices of a segment's nearest keyframes below and above a slice."""
     slices = [keyframe.slice for keyframe in segment.keyframes]
     return max((n for n in slices if n < index), default=None), min((n for n in slices if n > index), default=None)
+
+
+def pairs(segment: Segment) -> Iterator[tuple[int | None, int | None]]:
+    """The slices of a segment's keyframes next to each other, with None beyond the outermost."""
+    slices = [keyframe.slice for keyframe in segment.keyframes]
+    return zip([None, *slices], [*slices, None], strict=True)

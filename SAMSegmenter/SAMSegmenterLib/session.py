@@ -135,8 +135,8 @@ class Session:
         """Compute what the prompts ask for and is not computed yet, yielding each slice as it is ready.
 
         Masks come outwards from the keyframes, of all segments side by side. A slice between two keyframes comes twice: from
-        the first pass that reaches it, and fused when the second one does. Whoever stops iterating, or answers `cancel` with
-        True between two slices, keeps everything yielded so far; calling again goes on from there.
+        the first pass that reaches it, and fused when the second one does. All come once more in the end, refined. Whoever stops
+        iterating, or answers `cancel` with True between two slices, keeps everything yielded so far; calling again goes on from there.
 
         Args:
             segments: names; all that have prompts if not given.
@@ -165,6 +165,12 @@ class Session:
                     yield from (self.slice_mask(name, each.slice) for each in track.results[track.valid : -1])
                 if stopped():
                     return
+        if self.options.refine:
+            for segment in chosen:
+                for index in self.composition.refine(segment):
+                    yield self.slice_mask(segment.name, index)
+                    if stopped():
+                        return
 
     def remaining(self, slices: tuple[int, int] | None = None) -> int:
         """How many slices `propagate` has at most still to compute, over all segments and passes; for progress bars."""

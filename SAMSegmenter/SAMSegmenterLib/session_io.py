@@ -66,7 +66,7 @@ def save_session(session: Session, path: Path) -> None:
 def restore_session(path: Path, volume: Volume, model: Model, device: str = "auto") -> Session:
     """Take up a saved session on the same volume, with the same model.
 
-    Masks are there at once, without computing. Passes that had not ended start again at their keyframes if they are to go on.
+    Masks are there at once, without the network. Passes that had not ended start again at their keyframes if they are to go on.
 
     Raises:
         InputError: the file is missing, damaged, no session, or of another volume or model.
@@ -85,6 +85,9 @@ def restore_session(path: Path, volume: Volume, model: Model, device: str = "aut
             _take_up_seed(session, entry, arrays[f"seed{number}"])
         for number, entry in enumerate(document["passes"]):
             _take_up_track(session, entry, arrays.get(f"pass{number}", ()))
+        if session.options.refine:
+            for segment in prompts.segments:
+                list(session.composition.refine(segment))
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: the session is damaged ({type(error).__name__}: {error}).") from error
     return session

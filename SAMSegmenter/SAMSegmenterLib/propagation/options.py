@@ -22,6 +22,7 @@ class Options:
         precision: of matrix products; "auto" times what the device has.
         recent: slices that each slice attends to beside the keyframe, at most 6; fewer is faster.
         early_stop: end a pass where the object ends.
+        refine: improve what finished passes found by how the object looks on its keyframes, see `refinement`.
         cache_bytes: bound on cached image features.
         compact_cache: cache features in bfloat16 and results in 8 bits, at half and a quarter of the memory.
         upstream_points: place prompts as upstream's predictor does, up to half an input pixel off.
@@ -34,6 +35,7 @@ class Options:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     recent: int = 6
     early_stop: bool = True
+    refine: bool = True
     cache_bytes: int = 256 * 2**20
     compact_cache: bool = True
     upstream_points: bool = False
@@ -45,9 +47,9 @@ class Options:
 
     @classmethod
     def strict(cls) -> Options:
-        """As upstream's ``SAM2VideoPredictor`` computes it: whole slices, float32, no early stop."""
+        """As upstream's ``SAM2VideoPredictor`` computes it: whole slices, float32, no early stop, nothing refined."""
         return cls(
-            region=False, precision="float32", early_stop=False, compact_cache=False, upstream_points=True
+            region=False, precision="float32", early_stop=False, refine=False, compact_cache=False, upstream_points=True
         )
 
     @classmethod

@@ -1,0 +1,75 @@
+"""Labels carried from one slice to the next by patches that look alike, without any network.
+
+Non-local label propagation (Coupé et al., NeuroImage 2011) from each slice to its neighbour: every pixel takes the mean
+label of the pixels around its place on the slice before, weighted by how much the small patches around them resemble its own.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+REACH_MM, LEAST_REACH, MOST_REACH = 9.0, 2, 4  # how far borders are looked for from one slice to the next; in pixels
+DRIFT_MM = 4.0  # how far they usually move
+PATCH = 3  # pixels
+TOLERANCE = 0.7  # of the usual difference between the best matches
+LEAST_TOLERANCE = 0.02  # of the range of intensities
+FAINT = 0.02  # labels below this are dropped
+
+
+class Carrier:
+    """Carries labels over slices with pixels of `pixel_mm`.
+
+    Args:
+        first: the labels to begin with, ``(n, n)`` 0..1.
+        image: the slice that they are on, ``(n, n)``, the range of intensities being about 0..1.
+
+    Attributes:
+        labels: those of the slice reached, ``(n, n)`` 0..1.
+    """
+
+    def __init__(self, first: Tensor, image: Tensor, pixel_mm: float) -> None:
+        self.labels, self._image = first, image
+        self._reach = reach = min(max(round(REACH_MM / pixel_mm), LEAST_REACH), MOST_REACH)
+        steps = range(-reach, reach + 1)
+        self._moves = [(dy, dx) for dy in steps for dx in steps if dy * dy + dx * dx <= reach * reach + 1]
+        squares = torch.tensor([dy * dy + dx * dx for dy, dx in self._moves], dtype=torch.float32)
+        self._effort = (squares * (pixel_mm / DRIFT_MM) ** 2 / 2)[:, None, None]
+        self._tolerance = 0.0  # known after the first step
+
+    def step(self, image: Tensor) -> Tensor:
+        """Go on to the next slice, and return its labels."""
+        window = self._window()
+        labels = torch.zeros_like(self.labels)
+        if window:
+            labels[window] = self._carried(window, image)
+        self.labels, self._image = labels, image
+        return labels
+
+    def _window(self) -> tuple[slice, slice] | None:
+        """The part of the slice that the labels can reach; None if nothing is left of them."""
+        inside, found = self.labels > FAINT, []
+        for axis in (1, 0):
+            places = inside.any(axis).nonzero()[:, 0]
+            if not len(places):
+                return None
+            found.append(slice(max(0, int(places[0]) - self._reach), int(places[-1]) + 1 + self._reach))
+        return found[0], found[1]
+
+    def _carried(self, window: tuple[slice, slice], image: Tensor) -> Tensor:
+        difference = (self._moved(self._image, window) - image[window]) ** 2
+        difference = F.avg_pool2d(difference, PATCH, 1, PATCH // 2, count_include_pad=False)
+        if not self._tolerance:
+            usual = difference.amin(0)[self.labels[window] > FAINT].median().sqrt()
+            self._tolerance = max(LEAST_TOLERANCE, TOLERANCE * float(usual))
+        weights = torch.softmax(-difference / (2 * self._tolerance**2) - self._effort, 0)
+        return (weights * self._moved(self.labels, window)).sum(0)
+
+    def _moved(self, values: Tensor, window: tuple[slice, slice]) -> Tensor:
+        """``(m, h, w)``: what lies in the window after each of the moves."""
+        reach, (rows, columns) = self._reach, window
+        wide = F.pad(values[None, None], (reach,) * 4, mode="replicate")[0, 0]
+        shape = values[window].shape
+        corners = [(rows.start + reach + dy, columns.start + reach + dx) for dy, dx in self._moves]
+        return torch.stack([wide[top : top + shape[0], left : left + shape[1]] for top, left in corners])

@@ -1,0 +1,200 @@
+"""What passes found, refined by what the keyframes show of this very object.
+
+The network knows shapes and meanings, but sees little of a border. Four kinds of evidence make the mask of a slice: labels
+carried from the keyframes by patches (`patches`), a random walk through the image from them (`walker`), how usual the
+intensity is in the object, and the network's logits. Mean Dice on 69 organs and bones of two CT volumes (torso, 3 mm / abdomen,
+1 x 1 x 2 mm) with the network that ships:
+
+    prompt                    passes alone     refined
+    masks on three slices     .708 / .707      .838 / .843
+    a mask on one             .563 / .606      .684 / .722
+    a box                     .475 / .570      .509 / .581
+    a point                   .460 / .474      .448 / .469
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..frames import FrameStack
+from .canvas import Canvas
+from .fusion import fuse
+from .patches import Carrier
+from .results import STEP, SliceResult
+from .track import Seed, Track
+from .walker import walk
+
+ALIVE = 0.5  # labels carried beyond the outermost keyframe have ended where none is above this
+BLOCK = 32  # slices that are walked through at a time, which bounds the memory needed
+CERTAIN, NETWORK_CERTAIN = 4.0, 6.0  # largest logit of a kind of evidence
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of logits: labels carried, the network's, intensity, walk; and what is added to them."""
+
+    carried: float
+    network: float
+    intensity: float
+    walked: float
+    bias: float
+
+
+# Rounded from logistic regressions on 60 synthetic objects and on those 69 real ones, which gave about the same weights.
+BETWEEN = Weights(0.75, 0.25, 0.4, 0.45, 0.5)
+BEYOND = Weights(0.5, 0.2, 0.3, 0.6, 0.3)
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """Slices next to a keyframe, up to the next one or, beyond the outermost one, as far as its pass was to go.
+
+    Attributes:
+        seeds: the keyframe below and the one above; one of them is None beyond the outermost.
+        passes: the pass from each of them.
+        first, last: the slices.
+        sized: whether the prompts tell how large the object is; if not, labels are not carried farther than the passes went.
+    """
+
+    seeds: tuple[Seed | None, Seed | None]
+    passes: tuple[Track | None, Track | None]
+    first: int
+    last: int
+    sized: bool = True
+
+    @classmethod
+    def of(cls, seeds: tuple[Seed | None, Seed | None], passes: tuple[Track | None, Track | None], sized: bool = True) -> Gap | None:
+        """The gap between the keyframes `seeds`; None if passes through it are missing or not finished, or it has no slice."""
+        if not any(seeds) or any((seed is None) != (track is None) for seed, track in zip(seeds, passes, strict=True)):
+            return None
+        first = seeds[0].slice + 1 if seeds[0] else passes[1].last
+        last = seeds[1].slice - 1 if seeds[1] else passes[0].last
+        gap = cls(seeds, passes, first, last, sized)
+        return gap if first <= last and all(track.ended or gap._seen(track) == gap.count for track in passes if track) else None
+
+    @property
+    def count(self) -> int:
+        """How many slices there are."""
+        return self.last - self.first + 1
+
+    @property
+    def closed(self) -> bool:
+        """Whether it lies between two keyframes."""
+        return None not in self.seeds
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """What its refinement depends on, but for how far it was to go; equal as long as that has not changed."""
+        most = self.count if self.closed else math.inf
+        return *self.seeds, *self.passes, *(min(track.valid, most) for track in self.passes if track)
+
+    def found(self, index: int) -> tuple[SliceResult | None, SliceResult | None]:
+        """What the two passes found on a slice."""
+        one, other = (track.result(index) if track else None for track in self.passes)
+        return one, other
+
+    def goes_on(self, index: int, labels: Tensor) -> bool:
+        """Whether there is anything on a slice that carried `labels` have reached, or may be on those behind it."""
+        if self.closed or any(self.found(index)):
+            return True
+        seen = any(abs(index - track.seed.slice) <= len(track.results) for track in self.passes if track)
+        return bool(labels.max() >= ALIVE) and (self.sized or seen)
+
+    def refined(self, stack: FrameStack) -> dict[int, SliceResult]:
+        """Masks of the slices by index; fewer where labels and passes end before the gap does, none if nothing is marked."""
+        ends = [seed for seed in self.seeds if seed and seed.mask.any()]
+        if not ends:
+            return {}
+        results = [result for index in range(self.first, self.last + 1) for result in self.found(index) if result]
+        return _Refiner(self, stack, Canvas(stack, ends, results)).results()
+
+    def _seen(self, track: Track) -> int:
+        return min(len(track.results), self.count)
+
+
+class _Refiner:
+    """Refines one gap; `labels` are bytes of its slices by index, `fixed` the planes that are known next to them."""
+
+    def __init__(self, gap: Gap, stack: FrameStack, canvas: Canvas) -> None:
+        self._gap, self._stack, self._canvas = gap, stack, canvas
+        self._upwards = self._carried(gap.seeds[0], range(gap.first, gap.last + 1))
+        self._downwards = self._carried(gap.seeds[1], range(gap.last, gap.first - 1, -1))
+        self._reached = sorted(self._upwards.keys() | self._downwards.keys())
+        self._fixed = {seed.slice: canvas.mask(seed.mask) for seed in gap.seeds if seed}
+        for index in (each + side for each in self._reached[:: len(self._reached) - 1 or 1] for side in (-1, 1)):
+            if gap.first <= index <= gap.last and index not in self._reached:
+                self._fixed[index] = torch.zeros(canvas.size, canvas.size)  # carried labels have ended before it
+
+    def results(self) -> dict[int, SliceResult]:
+        stored = torch.empty(len(self._reached), self._canvas.size, self._canvas.size, dtype=torch.int8)
+        for start in range(0, len(stored), BLOCK):
+            logits = self._combined(self._reached[start : start + BLOCK])
+            stored[start : start + BLOCK] = (logits / STEP).round().clamp(-128, 127)
+        masks = zip(self._reached, stored.numpy(), strict=True)
+        return {index: SliceResult(index, self._canvas.view, each, score=0.0, quality=0.0) for index, each in masks}
+
+    def _carried(self, seed: Seed | None, slices: range) -> dict[int, Tensor]:
+        """Labels of slices as bytes, from a keyframe on; beyond the outermost one up to where they and the pass have ended."""
+        if seed is None:
+            return {}
+        canvas, labels = self._canvas, {}
+        carrier = Carrier(canvas.mask(seed.mask), canvas.image(seed.slice), canvas.spacing_mm[1])
+        for index in slices:
+            here = carrier.step(canvas.image(index))
+            if not self._gap.goes_on(index, here):
+                break
+            labels[index] = (here * 255).round().byte()
+        return labels
+
+    def _labels(self, index: int) -> Tensor:
+        """Labels 0..1 from both keyframes, weighted by nearness, or from the only one; or what is known."""
+        if index in self._fixed:
+            return self._fixed[index]
+        if not self._gap.closed:
+            return (self._upwards or self._downwards)[index] / 255
+        nearness = self._nearness(index)
+        return ((1 - nearness) * self._upwards[index] + nearness * self._downwards[index]) / 255
+
+    def _nearness(self, index: int) -> float:
+        below, above = (seed.slice for seed in self._gap.seeds)
+        return (index - below) / (above - below)
+
+    def _combined(self, block: Sequence[int]) -> Tensor:
+        """Logits of the slices of a block."""
+        weights = BETWEEN if self._gap.closed else BEYOND
+        around = [index for index in range(block[0] - 1, block[-1] + 2) if index in self._fixed or index in self._reached]
+        images = torch.stack([self._canvas.image(index) for index in around])
+        labels = torch.stack([self._labels(index) for index in around])
+        known = torch.ones(labels.shape, dtype=torch.bool)
+        inner = slice(around.index(block[0]), around.index(block[-1]) + 1)
+        known[inner, 1:-1, 1:-1] = False
+        labels[:, [0, -1]] = labels[:, :, [0, -1]] = 0.0  # the background begins at the canvas's border
+        logits = weights.walked * _logit(walk(images, labels, known, self._canvas.spacing_mm)[inner])
+        logits += weights.carried * _logit(labels[inner])
+        logits += weights.intensity * _smooth(self._canvas.evidence(images[inner]))
+        logits += weights.network * torch.stack([self._network(index) for index in block])
+        return logits + weights.bias
+
+    def _network(self, index: int) -> Tensor:
+        """Logits of the passes, fused where they meet; background where they have not found the object."""
+        found = self._gap.found(index)
+        logits = [result.logits(self._stack.shape) for result in found if result]
+        if not logits:
+            return torch.full((self._canvas.size, self._canvas.size), -NETWORK_CERTAIN)
+        both = len(logits) == 2
+        fused = fuse(*logits, self._nearness(index), (found[0].quality, found[1].quality)) if both else logits[0]
+        return self._canvas.cells(fused).clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN)
+
+
+def _logit(chances: Tensor) -> Tensor:
+    return chances.logit(1e-6).clamp(-CERTAIN, CERTAIN)
+
+
+def _smooth(values: Tensor) -> Tensor:
+    return F.avg_pool2d(values[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
