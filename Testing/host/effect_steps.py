@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -264,3 +267,9 @@ def another_volume(work: Work) -> Any:
     """The two balls, upside down in j."""
     voxels, _truth = two_balls()
     return work.host.make_volume(voxels[:, ::-1], lps(), "another")
+
+
+def in_another_process(program: str) -> subprocess.CompletedProcess:
+    """What a program prints that can import whatever this one can."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, env=environment)

@@ -1,13 +1,11 @@
 """What goes wrong while the effect works: the scene stays as it was, the user is told, and the next action works."""
 
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import slicer
 
-from effect_steps import NAME, another_volume, assert_works_again, fingerprint, lps, two_balls
+from effect_steps import NAME, another_volume, assert_works_again, fingerprint, in_another_process, lps, two_balls
 from SAMSegmenterLib.errors import SAMSegmenterError
 
 pytest_plugins = ["effect_fixtures"]
@@ -193,7 +191,7 @@ slicerhost.stop()
 
 
 def test_without_torch_the_effect_shows_and_offers_the_set_up():
-    run = subprocess.run([sys.executable, "-c", NO_TORCH], capture_output=True, text=True, timeout=120)
+    run = in_another_process(NO_TORCH)
     assert run.returncode == 0, run.stderr
     assert "torch" in run.stdout
     assert "must be installed first" in run.stdout

@@ -1,12 +1,10 @@
 """The panel: quick to make, narrow, explained, and never more than a picture of the parameter node."""
 
-import subprocess
-import sys
 
 import pytest
 import slicer
 
-from effect_steps import NAME
+from effect_steps import NAME, in_another_process
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -35,7 +33,7 @@ slicerhost.stop()
 
 
 def test_the_panel_is_made_quickly_and_without_torch(capsys):
-    run = subprocess.run([sys.executable, "-c", SET_UP], capture_output=True, text=True, timeout=120)
+    run = in_another_process(SET_UP)
     assert run.returncode == 0, run.stderr
     assert "torch imported: False" in run.stdout
     seconds = float(run.stdout.split("seconds ")[1].split()[0])
