@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-import slicerhost
-from slicerhost.hands import SliceView
 
+import slicerhost
 from SAMSegmenterLib.phantom import make_phantom
+from slicerhost.hands import SliceView
 
 TURN_SECONDS = 0.005
 PATIENCE_SECONDS = 300

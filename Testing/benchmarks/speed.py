@@ -120,7 +120,7 @@ def _timed(call: Callable, device: str) -> tuple[float, object]:
 def compare(device: str, full: bool) -> Iterator[Row]:
     """The comparisons, quick ones first; those that take upstream many minutes on a CPU only if `full`."""
     gpu = device == "cuda"
-    whole = Options(region=False, early_stop=False)
+    whole = Options(region=False, early_stop=False, refine=False)
     small = random_network("t", 512).to(device)
     for warm_up in (Options.strict(), whole):  # kernels and timings that the first run of a process pays for, on either side
         run_ours(as_model(small), rod(3, 0, 2)[0], keyframes(1, 1), warm_up, device)
@@ -146,7 +146,7 @@ def compare(device: str, full: bool) -> Iterator[Row]:
 
 
 def _large(device: str, gpu: bool) -> Iterator[Row]:
-    whole = Options(region=False, early_stop=False)
+    whole = Options(region=False, early_stop=False, refine=False)
     large = random_network("t", 1024).to(device)
     model = as_model(large, TINY_SIZES)
     short, _ = rod(8, 0, 7)
@@ -158,7 +158,7 @@ def _large(device: str, gpu: bool) -> Iterator[Row]:
     stack, inside = rod(96, 32, 63)
     painted = [Keyframe(48, mask=MaskPrompt(inside[48]))]
     theirs = run_upstream(large, stack, painted)[0]
-    ours = run_ours(model, stack, painted, Options(early_stop=False), device, slices=(30, 65))[0]
+    ours = run_ours(model, stack, painted, Options(early_stop=False, refine=False), device, slices=(30, 65))[0]
     note = "random weights cannot tell that an object ends: ours is given the range at which it would stop"
     yield Row("default mode against upstream at 1024 px, object on 32 of 96 slices", theirs, ours, 25, note)
     shipped = load_model()

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-import slicerhost
-from slicerhost.hands import SliceView
 
+import slicerhost
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
+from slicerhost.hands import SliceView
 
 VIEWS, SIZE = ("Red", "Yellow", "Green"), (460, 460)
 COLORS = {"liver": (0.87, 0.45, 0.36), "spleen": (0.6, 0.45, 0.75)}
