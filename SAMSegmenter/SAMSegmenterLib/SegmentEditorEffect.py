@@ -166,9 +166,8 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             done, total = self.fetcher.arrived
             self.panel.show_progress(done >> 20, (total or 0) >> 20, _("{done} MB").format(done=done >> 20))
         elif progress:
-            text = _("{done} slices, {rate} slices/s, {left} s left").format(
-                done=progress.done, rate=f"{progress.slices_per_second:.1f}", left=round(progress.seconds_left)
-            )
+            text = _("{done} slices, {rate} slices/s, {left} s left") if progress.done < progress.total else _("{done} slices, refining")
+            text = text.format(done=progress.done, rate=f"{progress.slices_per_second:.1f}", left=round(progress.seconds_left))
             self.panel.show_progress(progress.done, progress.total, text)
         else:
             self.panel.show_progress(0, 0, _("starting"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from .quality import Appearance
 from .region import SMALLEST_PIXELS, Extent, region_around, square
 from .results import SliceResult
 from .runner import Runner
+from .sharpening import sharpened
 from .track import Seed
 
 SCRIBBLE_POINTS = 5
@@ -64,6 +65,12 @@ def question(keyframe: Keyframe) -> Question:
     return Question(table[:, :2], table[:, 2].astype(np.int32), prior)
 
 
+def is_box_alone(keyframe: Keyframe) -> bool:
+    """Whether a box is all that is known; clicks beside it say more than intensities do."""
+    others = keyframe.points or keyframe.scribbles or keyframe.line or keyframe.mask or keyframe.prior
+    return keyframe.box is not None and not others
+
+
 def ellipse_box(line: Line) -> Box:
     """The bounding box of the ellipse whose long axis is `line`."""
     long, short = line.length / 2, SHORT_AXIS * line.length / 2
@@ -93,11 +100,25 @@ class Seeder:
     def seed(self, keyframe: Keyframe) -> Seed:
         """A mask on the keyframe's slice, as painted or as the network finds it, and a memory of it."""
         view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe)
+        if self._options.refine and is_box_alone(keyframe):
+            decoded = self._sharpened(keyframe, view, decoded)
         features = self._runner.features(keyframe.slice, view)
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
         result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
         return Seed(result, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)), decoded, memory)
+
+    def _sharpened(self, keyframe: Keyframe, view: View, decoded: Decoded) -> Decoded:
+        """What was found in a box, its border where the intensities change; as it is if nothing of it would be left."""
+        found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        values = self._stack.intensities(keyframe.slice)
+        grey = values.mean(-1) if values.ndim == 3 else values
+        mask = sharpened(found.logits(self._stack.shape), grey, keyframe.box)
+        if not mask.any():
+            return decoded
+        features = self._runner.features(keyframe.slice, view)
+        painted = self._runner.network(view.size).prompt_mask(features, _seen(mask, view))
+        return replace(painted, quality=decoded.quality)
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
         """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
