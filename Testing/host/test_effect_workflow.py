@@ -41,7 +41,7 @@ def torso_work(at_work):
 # ---------------------------------------------------------------- from a box to a segment and back
 
 
-@pytest.mark.parametrize(("patient", "least_dice"), [("phantom_work", 0.85), ("torso_work", 0.6)], ids=["phantom", "CT"])
+@pytest.mark.parametrize(("patient", "least_dice"), [("phantom_work", 0.8), ("torso_work", 0.5)], ids=["phantom", "CT"])
 def test_the_whole_way(request, tmp_path, patient, least_dice):
     work = request.getfixturevalue(patient)
     liver, (_i, _j, k) = work.truth == 1, work.middle()

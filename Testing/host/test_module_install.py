@@ -43,6 +43,7 @@ class Computer:
 @pytest.fixture
 def a_computer(slicer_host, the_panel, monkeypatch):
     computer = Computer(slicer_host)
+    monkeypatch.delenv("SAM2_BUILD_CUDA", raising=False)  # the project's own installation has set it
     monkeypatch.setattr(requirements, "_version", lambda requirement: computer.versions[requirement.name])
     return computer
 
