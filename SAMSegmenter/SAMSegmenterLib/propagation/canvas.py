@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,7 +40,9 @@ class Canvas:
     def __init__(self, stack: FrameStack, seeds: Sequence[Seed], results: Sequence[SliceResult]) -> None:
         self._stack = stack
         pixels = max(_side(Extent.of_mask(seed.mask)) for seed in seeds if seed.mask.any())
-        everything = np.any([seed.mask for seed in seeds] + [result.mask(stack.shape) for result in results], axis=0)
+        everything = np.zeros(stack.shape, bool)  # one mask at a time: those of hundreds of slices would fill the memory
+        for mask in itertools.chain((seed.mask for seed in seeds), (result.mask(stack.shape) for result in results)):
+            everything |= mask
         self.view = _around(Extent.of_mask(everything), pixels)
         self.coarseness = self.view.width // self.view.size
         self.size = self.view.size
