@@ -291,7 +291,7 @@ def test_run_writes_weights_that_load_and_can_be_resumed(tmp_path, monkeypatch):
     assert (tmp_path / WEIGHTS).stat().st_size < 12e6
     assert all(torch.isfinite(value).all() for value in model.network.state_dict().values())
     assert [entry["step"] for entry in told] == list(range(1, len(told) + 1))
-    resumed = Trainer(Recipe(**{**vars(SMALL), "minutes": 0.05}), tmp_path, CPU)
+    resumed = Trainer(Recipe(**{**vars(SMALL), "minutes": told[-1]["minutes"] + 0.05}), tmp_path, CPU)
     assert resumed.step == len(told)
     resumed.run()
     assert resumed.step > len(told)

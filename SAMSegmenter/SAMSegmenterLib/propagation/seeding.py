@@ -126,8 +126,7 @@ class Seeder:
         The first is the one that `seed` takes; the others are in no order. For evaluation.
         """
         asked, shape = question(keyframe), self._stack.shape
-        view, decoded = self._prompted(keyframe)
-        taken = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        taken = self.seed(keyframe).result
         found = [(taken.mask(shape), taken.quality)]
         for view in self._views(asked):
             features = self._runner.features(keyframe.slice, view)
