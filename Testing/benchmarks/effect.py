@@ -26,13 +26,9 @@ def main() -> None:
     host = slicerhost.start()
     import slicer
 
-    import SAMSegmenterLib
+    import SAMSegmenter
 
-    start = time.perf_counter()
-    from SAMSegmenterLib.SegmentEditorEffect import SegmentEditorEffect
-
-    SAMSegmenterLib.SegmentEditorEffect = SegmentEditorEffect
-    host.load_effect(str(Path(SAMSegmenterLib.__path__[0]) / "SegmentEditorEffect.py"))
+    SAMSegmenter.register_effect()
     if len(sys.argv) > 1:
         from SAMSegmenterLib.imageio import read_volume
 

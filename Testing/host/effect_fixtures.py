@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import slicer
 
-import SAMSegmenterLib
 from effect_steps import NAME, Work, fingerprint, lps, two_balls
 from quick_network import QuickNetwork, QuickSession
 from slicerhost.hands import SliceView
@@ -19,10 +18,9 @@ def load_effect(host: Any) -> None:
     """Register the effect as the module SAMSegmenter does at start-up, unless that has been done."""
     if any(each.name == NAME for each in slicer.qSlicerSegmentEditorEffectFactory.instance().registeredEffects()):
         return
-    from SAMSegmenterLib.SegmentEditorEffect import SegmentEditorEffect
+    import SAMSegmenter
 
-    SAMSegmenterLib.SegmentEditorEffect = SegmentEditorEffect
-    assert host.load_effect(f"{SAMSegmenterLib.__path__[0]}/SegmentEditorEffect.py")
+    SAMSegmenter.register_effect()
 
 
 @pytest.fixture(scope="session")

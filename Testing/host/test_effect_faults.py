@@ -170,10 +170,8 @@ import slicerhost
 host = slicerhost.start()
 import numpy as np
 import slicer
-import SAMSegmenterLib
-from SAMSegmenterLib.SegmentEditorEffect import SegmentEditorEffect
-SAMSegmenterLib.SegmentEditorEffect = SegmentEditorEffect
-assert host.load_effect(SAMSegmenterLib.__path__[0] + "/SegmentEditorEffect.py")
+import SAMSegmenter
+SAMSegmenter.register_effect()
 volume = host.make_volume(np.random.default_rng(0).integers(0, 99, (8, 16, 16)).astype(np.int16))
 editor = host.make_editor(volume, ("liver",))
 editor.setActiveEffectByName("SAMSegmenter")

@@ -15,10 +15,8 @@ import sys, time
 import slicerhost
 host = slicerhost.start()
 import numpy as np
-import SAMSegmenterLib
-from SAMSegmenterLib.SegmentEditorEffect import SegmentEditorEffect
-SAMSegmenterLib.SegmentEditorEffect = SegmentEditorEffect
-assert host.load_effect(SAMSegmenterLib.__path__[0] + "/SegmentEditorEffect.py")
+import SAMSegmenter
+SAMSegmenter.register_effect()
 volume = host.make_volume(np.zeros((4, 8, 8), np.int16))
 import slicer
 effect = slicer.qSlicerSegmentEditorEffectFactory.instance().registeredEffects()[-1].clone()

@@ -1,9 +1,13 @@
 """What several test files share."""
 
 import os
+import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from SAMSegmenterLib import cli
 
 DATA = Path(os.environ.get("SAMSEGMENTER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -21,3 +25,27 @@ def shipped_model():
     from SAMSegmenterLib.models.loading import load_model
 
     return load_model()
+
+
+@dataclass
+class Outcome:
+    """What a command left: its exit code, and what it wrote to either stream."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def samsegmenter(capfd):
+    """Run a command in this process, as the installed program does."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        return Outcome(ended.value.code, *capfd.readouterr())
+
+    yield run
+    signal.signal(signal.SIGINT, handler)

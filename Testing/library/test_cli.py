@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from safetensors.torch import load_file, save_file
 import SAMSegmenterLib
 from networks import random_network
 from phantoms import ball
-from SAMSegmenterLib import cli
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.models import catalog, store
 from SAMSegmenterLib.session import Session
@@ -30,30 +28,6 @@ LIBRARY = Path(SAMSegmenterLib.__file__).parents[1]
 SLICES, SIDE, MIDDLE = 20, 48, 10
 BOX = [15, 15, 33, 33]
 INVERSE = np.array([[-0.8, 0, 0, 12], [0, -0.8, 0, -7], [0, 0, 2.5, 100], [0, 0, 0, 1]])  # the scanner's usual directions, in RAS
-
-
-@dataclass
-class Outcome:
-    """What a command left: its exit code, and what it wrote to either stream."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def samsegmenter(capfd):
-    """Run a command in this process, as the installed program does."""
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        return Outcome(ended.value.code, *capfd.readouterr())
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="module")
@@ -748,3 +722,24 @@ def test_info_of_a_dicom_folder(samsegmenter, data):
     assert outcome.code == 0
     for words in ("512 x 512 x 20", "CT", "level 40, width 400"):
         assert words in outcome.out
+
+
+# ---------------------------------------------------------------- networks of single slices
+
+
+def test_a_network_of_single_slices_makes_the_keyframes(samsegmenter, scan, marked, tmp_path):
+    output = tmp_path / "out.nii.gz"
+    outcome = samsegmenter("propagate", scan, "--prompts", marked(segment()), "--output", output, "--keyframes-by", "samsegmenter-pico")
+    assert outcome.code == 0, outcome
+    assert sitk.GetArrayFromImage(sitk.ReadImage(str(output))).any((1, 2)).sum() > 3
+
+
+def test_each_slice_of_the_range_can_be_asked_the_same(samsegmenter, scan, marked, tmp_path):
+    output = tmp_path / "out.nii.gz"
+    asked = "propagate", scan, "--prompts", marked(segment()), "--output", output, "--each-slice"
+    outcome = samsegmenter(*asked, "--keyframes-by", "samsegmenter-pico", "--range", f"{MIDDLE - 1}:{MIDDLE + 1}")
+    assert outcome.code == 0, outcome
+    labelled = sitk.GetArrayFromImage(sitk.ReadImage(str(output))).any((1, 2))
+    assert np.flatnonzero(labelled).tolist() == [MIDDLE - 1, MIDDLE, MIDDLE + 1]
+    for too_little in ((), ("--keyframes-by", "samsegmenter-pico"), ("--range", "3:5")):
+        assert samsegmenter(*asked, *too_little).code == 2

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,30 +20,6 @@ from SAMSegmenterLib.models.detect import Ambiguous
 
 CONTENT = bytes(range(256)) * 400
 PICO = store.SHIPPED / "samsegmenter_pico.safetensors"
-
-
-@dataclass
-class Outcome:
-    """What a command left: its exit code, and what it wrote to either stream."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def samsegmenter(capfd):
-    """Run a command in this process, as the installed program does."""
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        return Outcome(ended.value.code, *capfd.readouterr())
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import SAMSegmenterLib
 from phantoms import ball
-from SAMSegmenterLib import cli
 from SAMSegmenterLib.evaluation import choice
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.volume import Volume
@@ -23,28 +21,14 @@ LIBRARY = Path(SAMSegmenterLib.__file__).parents[1]
 METHODS = "samsegmenter,copy"
 
 
-@dataclass
-class Outcome:
-    """What a command left: its exit code, and what it wrote to either stream."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def evaluate(capfd, cases, tmp_path):
-    """Evaluate the folder of cases in this process, as the installed program does."""
-    handler = signal.getsignal(signal.SIGINT)
+def evaluate(samsegmenter, cases, tmp_path):
+    """Evaluate the folder of cases."""
 
     def run(*options, folder=cases, output=tmp_path / "report", methods=METHODS):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["evaluate", str(folder), "--output", str(output), "--device", "cpu", "--methods", methods, *options])
-        return Outcome(ended.value.code, *capfd.readouterr())
+        return samsegmenter("evaluate", folder, "--output", output, "--device", "cpu", "--methods", methods, *options)
 
-    yield run
-    signal.signal(signal.SIGINT, handler)
+    return run
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ class Workbench:
         self.canvas: Canvas | None = None
         self.preview: Preview | None = None
         self._interaction: Interaction | None = None
+        self._used: tuple[str, ...] = ()
         self._waiting: deque = deque()
         self._sources: dict[Key, str] = {}
         self._before: dict[Key, np.ndarray | None] | None = None

@@ -35,6 +35,8 @@ class Promptable(ABC):
     ) -> None:
         self.network, self.normaliser, self.prompts, self.candidates = network, normaliser, prompts, candidates
         self.size = normaliser.size
+        with torch.inference_mode():
+            self._position = self._dense_position()
 
     @property
     def device(self) -> torch.device:
@@ -84,6 +86,10 @@ class Promptable(ABC):
             raise InputError(f"there are no prompts; this model takes a {wanted}.")
         if kinds - self.prompts:
             raise InputError(f"this model was not trained with a {' or '.join(sorted(kinds - self.prompts))}; give a {wanted} instead.")
+
+    @abstractmethod
+    def _dense_position(self) -> Tensor:
+        """The places of an input's features, embedded as the decoder takes them."""
 
     @abstractmethod
     def _encode(self, image: Tensor) -> tuple[Tensor, ...]:

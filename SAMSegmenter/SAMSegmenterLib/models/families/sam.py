@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from .decoding import decode
 from .fitting import State, fitted, without_prefix
-from .normalisers import SAM_MEAN, SAM_STD, Normaliser, published
-from .promptable import Candidates, Promptable
+from .normalisers import SAM_MEAN, SAM_STD, published
+from .promptable import Promptable
 
 # Channels, heads, blocks, and which of the blocks see the whole picture.
 LAYOUTS = {"vit_b": (768, 12, 12, (2, 5, 8, 11)), "vit_l": (1024, 16, 24, (5, 11, 17, 23)), "vit_h": (1280, 16, 32, (7, 15, 23, 31))}
@@ -82,16 +82,8 @@ class SamSlices(Promptable):
 
     network: Sam
 
-    def __init__(
-        self,
-        network: Sam,
-        normaliser: Normaliser,
-        prompts: frozenset[str] = frozenset({"point", "box", "mask"}),
-        candidates: Candidates = "ambiguous",
-    ) -> None:
-        super().__init__(network, normaliser, prompts, candidates)
-        with torch.inference_mode():
-            self._position = network.prompt_encoder.get_dense_pe().contiguous(memory_format=torch.channels_last)
+    def _dense_position(self) -> Tensor:
+        return self.network.prompt_encoder.get_dense_pe().contiguous(memory_format=torch.channels_last)
 
     def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
         return (self.network.image_encoder(image).contiguous(memory_format=torch.channels_last),)

@@ -18,8 +18,8 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from .fitting import State, fitted, without_prefix
-from .normalisers import IMAGENET_MEAN, IMAGENET_STD, Normaliser, published
-from .promptable import Candidates, Promptable
+from .normalisers import IMAGENET_MEAN, IMAGENET_STD, published
+from .promptable import Promptable
 
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 CERTAIN = 32.0  # upstream's bound of the logits of a mask to be corrected
@@ -82,16 +82,8 @@ class ImageParts(nn.Module):
 class Sam2Slices(Promptable):
     """A `SliceModel` of a `SAM2Base` or of `ImageParts`."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        normaliser: Normaliser,
-        prompts: frozenset[str] = frozenset({"point", "box", "mask"}),
-        candidates: Candidates = "ambiguous",
-    ) -> None:
-        super().__init__(network, normaliser, prompts, candidates)
-        with torch.inference_mode():
-            self._position = network.sam_prompt_encoder.get_dense_pe()
+    def _dense_position(self) -> Tensor:
+        return self.network.sam_prompt_encoder.get_dense_pe()
 
     def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
         network, decoder = self.network, self.network.sam_mask_decoder
