@@ -227,7 +227,7 @@ def test_trainee_answers_as_the_engine_does(shipped_model):
     points, labels = np.array([[40.0, 50.0], [60.0, 80.0]]), np.array([2, 3])
     decoded = used.prompt(first, points, labels)
     memory = used.remember([first], decoded, prompted=True)[0]
-    recall = Recall(((0, memory.features),), ((1, memory.pointer),))
+    recall = Recall(((0, memory.tokens),), ((1, memory.pointer),))
     expected = used.track([second], [recall], 64)
     with torch.no_grad():
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (shipped_model.mean, shipped_model.std))
@@ -280,7 +280,7 @@ def test_recipe_warms_up_and_ends_slowly():
     assert recipe.rate_at(100, 0) == pytest.approx(1e-3)
     assert recipe.rate_at(100, 1) == pytest.approx(2e-5)
     assert {Recipe(scratch=True).length_at(0.0, random.Random(n)) for n in range(50)} == {1}
-    assert {Recipe().length_at(0.5, random.Random(n)) for n in range(200)} == set(LENGTHS)
+    assert {Recipe().length_at(0.5, random.Random(n)) for n in range(200)} == {1, *LENGTHS}
 
 
 def test_run_writes_weights_that_load_and_can_be_resumed(tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ import math
 import random
 from dataclasses import dataclass
 
-LENGTHS = (1, 3, 6, 10, 16)  # slices of a sequence
-SHARES = (0.12, 0.18, 0.25, 0.25, 0.20)  # how often each, once the network can follow anything
+LENGTHS = (3, 6, 10, 16)  # slices of a sequence
+SHARES = (0.2, 0.3, 0.28, 0.22)  # how often each, once the network can follow anything
 RASTERS = (24, 128)  # pixels that a scanner has for a view: from small organs on thick pixels to large ones on fine pixels
 
 
@@ -19,7 +19,8 @@ class Recipe:
         minutes: how long, at the speed of this machine; the learning rate follows the clock.
         size: pixels of the input.
         frames: slices in a step, over all its sequences.
-        objects: followed in each sequence.
+        objects: followed in each sequence; twice as many are prompted on single slices.
+        stills: part of the steps that look at single slices: they teach to answer prompts, at many times the rate of sequences.
         rate: highest learning rate (AdamW); it rises over `rise` steps and falls to `last` of itself.
         decay: of weights.
         average: of weights over steps (exponential), which is what is kept.
@@ -32,6 +33,7 @@ class Recipe:
     size: int = 128
     frames: int = 16
     objects: int = 3
+    stills: float = 0.5
     rate: float = 6e-4
     rise: int = 100
     last: float = 0.02
@@ -48,13 +50,19 @@ class Recipe:
 
     def taught_at(self, progress: float) -> float:
         """Part of the memories that are made of true masks."""
-        start = 1.0 if self.scratch else 0.3
+        start = 1.0 if self.scratch else 0.1
         return max(0.05, start * (1 - progress / 0.4))
 
     def length_at(self, progress: float, chance: random.Random) -> int:
         """Slices of the sequences of a step."""
-        longest = min(len(LENGTHS), 1 + int(progress * 10)) if self.scratch else len(LENGTHS)
+        longest = min(len(LENGTHS), int(progress * 10)) if self.scratch else len(LENGTHS)
+        if longest == 0 or chance.random() < self.stills:
+            return 1
         return chance.choices(LENGTHS[:longest], SHARES[:longest])[0]
+
+    def objects_of(self, length: int) -> int:
+        """Objects of a sequence of that many slices."""
+        return self.objects * 2 if length == 1 else self.objects
 
     def raster(self, chance: random.Random) -> int:
         """Pixels that the scanner has for a view."""

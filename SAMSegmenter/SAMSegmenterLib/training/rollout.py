@@ -97,9 +97,11 @@ class Rollout:
     # ------------------------------------------------------------------ the first slice
 
     def _prompt(self) -> _Found:
-        """Prompt each object in one of three ways."""
+        """Prompt each object in one of three ways; none is painted where no slice follows that could remember it."""
         order = torch.randperm(len(self._masks), device=self._masks.device)
-        ways = (lambda part: self._answer(part, "click")), (lambda part: self._answer(part, "box")), self._paint
+        ways = [lambda part: self._answer(part, "click"), lambda part: self._answer(part, "box")]
+        if self._count > 1:
+            ways.append(self._paint)
         parts = [(part, way(part)) for part, way in zip(order.chunk(len(ways)), ways, strict=False)]  # fewer objects than ways, perhaps
         back = torch.cat([chosen for chosen, _ in parts]).argsort()
         masks, token, score = (torch.cat([getattr(found, name) for _, found in parts])[back] for name in ("masks", "token", "score"))

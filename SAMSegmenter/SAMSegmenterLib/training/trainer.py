@@ -112,7 +112,7 @@ class Trainer:
         slices = Slices(count, frames, self.device)
         real = self.labelmaps and chance.random() < self.recipe.labelmaps
         anatomy = self.labelmaps.scenes(count) if real else Scenes(count, slices.focus)
-        return look_through(slices, anatomy, self.recipe.objects, self.recipe.size, raster, self.recipe.size // 2)
+        return look_through(slices, anatomy, self.recipe.objects_of(frames), self.recipe.size, raster, self.recipe.size // 2)
 
     def _rate(self, progress: float) -> float:
         return self.recipe.rate_at(self.step, progress)
