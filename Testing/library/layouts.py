@@ -182,14 +182,25 @@ def biosam2_shapes() -> Shapes:
 
 
 def edgetam_shapes() -> Shapes:
+    """SAM 2.1 tiny's with another trunk, half the memory attention, a resampler, and nothing that encodes absence or pointers' age."""
     from timm import create_model
 
-    shapes = {name: shape for name, shape in sam2_shapes().items() if not name.startswith("image_encoder.trunk.")}
+    replaced = ["image_encoder.trunk.", "no_obj_embed_spatial", "obj_ptr_tpos_proj."]
+    replaced += [f"memory_attention.layers.{number}." for number in (2, 3)]
+    shapes = {name: shape for name, shape in sam2_shapes().items() if not name.startswith(tuple(replaced))}
     for level, width in enumerate((384, 192, 96, 48)):
         shapes[f"image_encoder.neck.convs.{level}.conv.weight"] = (256, width, 1, 1)
     trunk = create_model("repvit_m1", pretrained=False, features_only=True, out_indices=(0, 1, 2, 3))
     shapes |= {f"image_encoder.trunk.body.{name}": shape for name, shape in shapes_of(trunk).items()}
-    return shapes | {"spatial_perceiver.latents": (256, 64), "spatial_perceiver.latents_2d": (256, 64)}
+    shapes |= {"spatial_perceiver.latents": (256, 64), "spatial_perceiver.latents_2d": (256, 64), **_norm("spatial_perceiver.norm", 64)}
+    for layer in ("spatial_perceiver.layers.0.", "spatial_perceiver.layers.1."):
+        for name in ("attn.norm_latents", "attn.norm_x", "self_attn.norm", "ff.0", "self_ff.0"):
+            shapes |= _norm(layer + name, 64)
+        for attention in ("attn.", "self_attn."):
+            shapes |= {f"{layer}{attention}{name}.weight": (width, 64) for name, width in (("to_q", 64), ("to_kv", 128), ("to_out", 64))}
+        for thought in ("ff.", "self_ff."):
+            shapes |= {layer + thought + "1.weight": (256, 64), layer + thought + "3.weight": (64, 256)}
+    return shapes
 
 
 def sam2_unet_shapes(config: str = "configs/sam2/sam2_hiera_l.yaml") -> Shapes:

@@ -11,6 +11,8 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .rewrites import resampler_of
+
 QUERIES_AT_ONCE = 256  # keeps a block of attention weights within a CPU's cache
 
 
@@ -24,7 +26,7 @@ class MemoryAttention:
 
     def __init__(self, exact: SAM2Base, running: SAM2Base, grid: int, dtype: torch.dtype) -> None:
         layers = zip(exact.memory_attention.layers, running.memory_attention.layers, strict=True)
-        self._layers = [_Layer(original, module, grid, dtype) for original, module in layers]
+        self._layers = [_Layer(original, module, grid, dtype, resampler_of(exact)) for original, module in layers]
         self._norm = running.memory_attention.norm
 
     def begin(self, tokens: Tensor) -> Tensor:
@@ -57,7 +59,7 @@ class _Layer:
     The new weights are made from `exact` (float32) and kept in `dtype`; `module` is the same layer as it runs.
     """
 
-    def __init__(self, exact: nn.Module, module: nn.Module, grid: int, dtype: torch.dtype) -> None:
+    def __init__(self, exact: nn.Module, module: nn.Module, grid: int, dtype: torch.dtype, resampler: nn.Module | None) -> None:
         self.module = module
         own, cross = exact.self_attn, exact.cross_attn_image
         width = own.internal_dim
@@ -68,35 +70,53 @@ class _Layer:
         self.cross_query, self.cross_key = _rows(cross.q_proj, order, dtype, scale), _rows(cross.k_proj, order, dtype)
         output, value = cross.out_proj, cross.v_proj
         self.cross_output = (output.weight @ value.weight).to(dtype), (output.weight @ value.bias + output.bias).to(dtype)
-        turns = own.compute_cis(end_x=grid, end_y=grid).to(order.device)
-        self.cosine, self.sine = turns.real.to(dtype), turns.imag.to(dtype)
+        turns = _turns(own, grid)
+        self.turns, self.memory_turns = (_as_reals(each, order.device, dtype) for each in (turns, _memory_turns(own, resampler, turns)))
 
     def attend_to_itself(self, x: Tensor) -> Tensor:
         attention = self.module.self_attn
         normed = self.module.norm1(x)
-        query = self.rotate(F.linear(normed, *self.self_query))
-        key = self.rotate(F.linear(normed, *self.self_key))
+        query = _rotated(F.linear(normed, *self.self_query), self.turns)
+        key = _rotated(F.linear(normed, *self.self_key), self.turns)
         return x + attention.out_proj(_attention(query, key, attention.v_proj(normed)))
 
     def attend_to_memory(self, x: Tensor, memory: Tensor, keyed: Tensor, pointers: int) -> Tensor:
-        query = self.rotate(F.linear(self.module.norm2(x), *self.cross_query))
+        query = _rotated(F.linear(self.module.norm2(x), *self.cross_query), self.turns)
         key = F.linear(keyed, *self.cross_key)
         spatial = key.shape[1] - pointers  # pointers have no place in the image, so they are not turned
-        key[:, :spatial] = self.rotate(key[:, :spatial])
+        key[:, :spatial] = _rotated(key[:, :spatial], self.memory_turns)
         return x + F.linear(_attention(query, key, memory), *self.cross_output)
 
     def think(self, x: Tensor) -> Tensor:
         return x + self.module.linear2(F.relu(self.module.linear1(self.module.norm3(x))))
 
-    def rotate(self, x: Tensor) -> Tensor:
-        """Rotary encoding of ``(B, r * T, C)``, repeated for each of r memories."""
-        batch, count, width = x.shape
-        pairs = x.view(batch, -1, len(self.cosine), 2, width // 2)
-        real, imaginary = pairs.unbind(-2)
-        turned = torch.empty_like(pairs)
-        torch.mul(real, self.cosine, out=turned[..., 0, :]).addcmul_(imaginary, self.sine, value=-1)
-        torch.mul(real, self.sine, out=turned[..., 1, :]).addcmul_(imaginary, self.cosine)
-        return turned.view(batch, count, width)
+
+def _turns(attention: nn.Module, side: int) -> Tensor:
+    """Rotary encoding of the places of a grid of `side` x `side` tokens, row by row: complex ``(side * side, C/2)``."""
+    return attention.compute_cis(end_x=side, end_y=side)
+
+
+def _memory_turns(attention: nn.Module, resampler: nn.Module | None, turns: Tensor) -> Tensor:
+    """The same of the tokens of a memory, which lie as the image's do, `turns`, unless they are resampled."""
+    if resampler is None:
+        return turns
+    return torch.cat([torch.ones(resampler.placeless, turns.shape[1], dtype=turns.dtype), _turns(attention, resampler.side)])
+
+
+def _as_reals(turns: Tensor, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return turns.real.to(device, dtype), turns.imag.to(device, dtype)
+
+
+def _rotated(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotary encoding of ``(B, r * T, C)`` by cosines and sines ``(T, C/2)``, repeated for each of r memories."""
+    cosine, sine = turns
+    batch, count, width = x.shape
+    pairs = x.view(batch, -1, len(cosine), 2, width // 2)
+    real, imaginary = pairs.unbind(-2)
+    turned = torch.empty_like(pairs)
+    torch.mul(real, cosine, out=turned[..., 0, :]).addcmul_(imaginary, sine, value=-1)
+    torch.mul(real, sine, out=turned[..., 1, :]).addcmul_(imaginary, cosine)
+    return turned.view(batch, count, width)
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class Engine:
 
     def _shifted(self, memory: Memory, old: View, new: View) -> Memory:
         moved = _transfer(memory.features.float(), old, new)
-        return Memory(moved.to(memory.features.dtype), memory.pointer)
+        return self.runner.network(new.size).memory(moved, memory.pointer)
 
     def _restart(self, track: Track, view: View) -> None:
         """Forget everything; the last mask becomes the keyframe, in the new view."""

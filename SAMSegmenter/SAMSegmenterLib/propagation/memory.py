@@ -9,12 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """One slice as remembered: ``(1, c, grid, grid)`` bfloat16 features and a ``(1, C)`` object pointer.
+    """One slice as remembered; bfloat16 even in float32 runs, as upstream keeps it: equality with upstream needs it.
 
-    bfloat16 even in float32 runs, as upstream keeps them: equality with upstream needs it.
+    Attributes:
+        features: ``(1, c, grid, grid)``, which lie over the slice and move with the view of it.
+        tokens: ``(1, T, c)``, what later slices attend to: the pixels of `features`, or what a network makes of them.
+        pointer: ``(1, C)`` object pointer, float32.
     """
 
     features: Tensor
+    tokens: Tensor
     pointer: Tensor
 
 
@@ -23,7 +27,7 @@ class Recall:
     """The memories that one slice attends to.
 
     Attributes:
-        spatial: ``(position, features)``; position 0 is a keyframe's, 1 the oldest slice's, memories - 1 the last one's.
+        spatial: ``(position, tokens)``; position 0 is a keyframe's, 1 the oldest slice's, memories - 1 the last one's.
         pointers: ``(distance in slices, pointer)``.
     """
 
@@ -66,11 +70,11 @@ class MemoryBank:
     def recall(self, index: int, slices: int) -> Recall:
         """What slice `index` of `slices` attends to, by upstream's rule for one keyframe."""
         step = 1 if index > self.start else -1
-        spatial = [(0, self.keyframe.features)]
+        spatial = [(0, self.keyframe.tokens)]
         for age in range(self.recent, 0, -1):
             memory = self.last.get(index - step * age)
             if memory is not None:
-                spatial.append((self.memories - age, memory.features))
+                spatial.append((self.memories - age, memory.tokens))
         pointers = [(abs(index - self.start), self.keyframe.pointer)]
         for age in range(1, min(slices, self.max_pointers)):
             memory = self.last.get(index - step * age)

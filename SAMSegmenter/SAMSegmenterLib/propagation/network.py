@@ -28,7 +28,7 @@ from torch import Tensor
 
 from .attention import MemoryAttention, PlainAttention
 from .memory import Memory, Recall
-from .rewrites import check_supported, fold_neck, in_precision, resized, with_constant_position
+from .rewrites import check_supported, fold_neck, in_precision, resampler_of, resized, with_constant_position
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -216,8 +216,17 @@ class Network:
         if model.no_obj_embed_spatial is not None:
             absent = 1 - (decoded.score > 0).float()
             encoded = encoded + (absent * model.no_obj_embed_spatial)[..., None, None]
-        maps = encoded.to(torch.bfloat16).split(1)
-        return [Memory(each, pointer) for each, pointer in zip(maps, decoded.pointer.split(1), strict=True)]
+        return [self.memory(*each) for each in zip(encoded.split(1), decoded.pointer.split(1), strict=True)]
+
+    @torch.inference_mode()
+    def memory(self, features: Tensor, pointer: Tensor) -> Memory:
+        """A memory of encoded features ``(1, c, grid, grid)``, which may have been moved, and an object pointer ``(1, C)``."""
+        kept = features.to(torch.bfloat16)
+        if self._resampler is None:
+            return Memory(kept, _tokens(kept), pointer)
+        with self._precision():
+            tokens = self._resampler(features.float(), self._map_position)
+        return Memory(kept, tokens.to(torch.bfloat16), pointer)
 
     # ------------------------------------------------------------------ constants and rewritten weights
 
@@ -227,7 +236,9 @@ class Network:
         position = model.image_encoder.neck.position_encoding(coarse)
         self._image_position = 0.1 * _tokens(position) if model.memory_attention.pos_enc_at_input else 0.0
         small = torch.zeros(1, self.memory_channels, grid, grid, device=self.device)
-        memory_position = _tokens(model.memory_encoder.position_encoding(small))
+        self._map_position = _tokens(model.memory_encoder.position_encoding(small))
+        resampler = resampler_of(model)
+        memory_position = resampler.positions() if resampler else self._map_position
         self._memory_positions = memory_position + model.maskmem_tpos_enc.flatten(1).flip(0)[:, None]
         self._dense_position = model.sam_prompt_encoder.get_dense_pe()
         blank = torch.zeros(1, 1, 2, device=self.device), -torch.ones(1, 1, dtype=torch.int32, device=self.device)
@@ -236,6 +247,7 @@ class Network:
         running = with_constant_position(running, self.size)
         self._attention = MemoryAttention(model, running, grid, self.dtype)
         self._folded = fold_neck(model, self.dtype)
+        self._resampler = resampler_of(running)
         self.model = running
 
     def _precision(self) -> torch.autocast:
@@ -271,7 +283,7 @@ class Network:
 
     def _gather(self, recalls: Sequence[Recall], slices: int) -> tuple[Tensor, Tensor, int]:
         """Memories ``(B, M, c)`` of all objects, their positions ``(1, M, c)``, and how many are pointers."""
-        spatial = [_tokens(torch.cat([recall.spatial[n][1].to(self.device) for recall in recalls])) for n in range(len(recalls[0].spatial))]
+        spatial = [torch.cat([recall.spatial[n][1].to(self.device) for recall in recalls]) for n in range(len(recalls[0].spatial))]
         positions = [self._memory_positions[age][None] for age, _ in recalls[0].spatial]
         pointers, pointer_positions = self._pointer_tokens(recalls, slices)
         memory = torch.cat([*(each.float() for each in spatial), *pointers], 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from sam2.modeling.backbones.hieradet import Hiera
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
@@ -31,12 +32,19 @@ def check_supported(model: SAM2Base) -> None:
         raise CheckpointError("this network's configuration differs from SAM 2's in ways that are not supported.")
 
 
+def resampler_of(model: SAM2Base) -> nn.Module | None:
+    """What sums memories up in few tokens, as `models.families.perceiver` does; None where they are attended to as they are."""
+    return getattr(model, "spatial_perceiver", None)
+
+
 def resized(model: SAM2Base, size: int) -> SAM2Base:
     """`model` for another input size: the same weights, shared, with the few attributes that state the size changed."""
     if size == model.image_size:
         return model
-    if size % 32:
-        raise CheckpointError(f"input size {size}: expected a multiple of 32.")
+    resampler = resampler_of(model)
+    unit = model.backbone_stride * resampler.side if resampler else 32
+    if size % unit:
+        raise CheckpointError(f"input size {size}: expected a multiple of {unit}.")
     grid = size // model.backbone_stride
     encoder = _shallow(model.sam_prompt_encoder)
     encoder.input_image_size, encoder.image_embedding_size = (size, size), (grid, grid)
@@ -48,7 +56,9 @@ def resized(model: SAM2Base, size: int) -> SAM2Base:
 
 
 def with_constant_position(model: SAM2Base, size: int) -> SAM2Base:
-    """`model` with the position embedding of its trunk, a bicubic enlargement, computed once."""
+    """`model` with the position embedding of its trunk, a bicubic enlargement, computed once, if it has any."""
+    if not isinstance(model.image_encoder.trunk, Hiera):
+        return model
     other = _shallow(model)
     other.image_encoder = _shallow(model.image_encoder)
     trunk = other.image_encoder.trunk = _shallow(model.image_encoder.trunk)

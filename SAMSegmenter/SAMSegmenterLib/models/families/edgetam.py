@@ -1,26 +1,21 @@
-"""EdgeTAM as a slice model: SAM 2's decoder behind a small image encoder, RepViT-M1.
+"""EdgeTAM: SAM 2 for phones, behind a small image encoder, RepViT-M1, and with memories summed up in few tokens.
 
 Zhou et al., "EdgeTAM: On-Device Track Anything Model", CVPR 2025 (arXiv 2501.07256); code and weights Apache-2.0. The encoder's
-trunk is that of the `timm` package, everything behind it of `sam2`, under the published names; `transformers` has the
-network too, under names of its own, and serves as the reference to compare with.
-
-Its propagation is not supported: memories are resampled to 512 latents that lie nowhere on the slice, while
-propagation here moves memories along with the region it looks at. The weights of that part are left out.
+trunk is that of the `timm` package, its resampler of memories is in `perceiver`, all else are `sam2`'s modules, under the
+published names. `transformers` has the network too, under names of its own; it serves as the reference to compare with.
 """
 
 from __future__ import annotations
 
 from hydra.utils import instantiate
-from sam2.modeling.backbones.image_encoder import ImageEncoder
+from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from ...errors import CheckpointError
 from .fitting import State, fitted, without_prefix
 from .normalisers import published
-from .sam2 import ImageParts, Sam2Slices, network_config
-
-DECODER = "configs/sam2.1/sam2.1_hiera_t.yaml"  # of which EdgeTAM has the prompt encoder, the decoder and the neck
-PARTS = ("image_encoder.", "sam_prompt_encoder.", "sam_mask_decoder.", "no_mem_embed")
+from .perceiver import Perceiver
+from .sam2 import Sam2Slices, network_config
 
 
 class Trunk(nn.Module):
@@ -40,24 +35,24 @@ class Trunk(nn.Module):
         return self.body(x)
 
 
-def build(config: str, image_size: int, state: State, source: str) -> ImageParts:
-    """The network with the weights `state`; see `fitting.fitted`. There is one layout, called "repvit_m1".
+def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
+    """The network with the weights `state`, laid out by the file `config` beside this one; see `fitting.fitted`.
 
     Raises:
         CheckpointError: also if the package timm is missing.
     """
-    settings = network_config(DECODER, image_size)
-    network = ImageParts(instantiate(settings))
-    neck = instantiate(settings.image_encoder.neck, backbone_channel_list=Trunk.channel_list)
-    network.image_encoder = ImageEncoder(Trunk(), neck, settings.image_encoder.scalp)
+    settings = network_config(config, image_size)
+    encoder = instantiate(settings.pop("image_encoder"), trunk=Trunk())
+    network = instantiate(settings, image_encoder=encoder)
+    network.spatial_perceiver = Perceiver()
     return fitted(network, state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file that a slice model needs, under the network's names."""
-    return {name: value for name, value in without_prefix(state).items() if name.startswith(PARTS)}
+    """The weights of a published file under the network's names."""
+    return without_prefix(state)
 
 
-def slice_model(network: ImageParts, image_size: int, normaliser: str = "sam2") -> Sam2Slices:
+def slice_model(network: SAM2Base, image_size: int, normaliser: str = "sam2") -> Sam2Slices:
     """A `SliceModel`."""
     return Sam2Slices(network, published(normaliser, image_size))
