@@ -40,6 +40,7 @@ from .files import replacing
 
 if TYPE_CHECKING:
     from .frames import Window
+    from .models.protocols import SliceModel
     from .prompts import PromptSet
     from .runs import Run
     from .volume import Volume
@@ -147,7 +148,7 @@ def propagate(
     image = read_volume(volume, series)
     marked = _read_prompts(prompts, image)
     if each_slice:
-        _segment_each_slice(image, marked, keyframes_by, slices, fixed, output)
+        _segment_each_slice(image, marked, _slice_model(keyframes_by, device), slices, fixed, output)
         return
     run = _prepare(image, marked, model, mode, device, fixed, keyframes_by)
     run.seconds["load"] = time.perf_counter() - start
@@ -247,22 +248,28 @@ def _read_prompts(path: Path, image: Volume) -> PromptSet:
 def _prepare(
     image: Volume, marked: PromptSet, model: str | None, mode: Mode, device: Device, window: Window | None, keyframes_by: str | None = None
 ) -> Run:
-    from .models.loading import load_model, load_slice_model
+    from .models.loading import load_model
     from .runs import Run
 
-    maker = load_slice_model(keyframes_by) if keyframes_by else None
+    maker = _slice_model(keyframes_by, device) if keyframes_by else None
     return Run.of(image, marked, load_model(model), mode.value, device.value, window, maker)
 
 
+def _slice_model(model: str, device: Device) -> SliceModel:
+    from .models.loading import load_slice_model
+    from .propagation.device import pick_device
+
+    return load_slice_model(model, device=pick_device(device.value).type)
+
+
 def _segment_each_slice(
-    image: Volume, marked: PromptSet, model: str, slices: tuple[int, int], window: Window | None, output: Path
+    image: Volume, marked: PromptSet, model: SliceModel, slices: tuple[int, int], window: Window | None, output: Path
 ) -> None:
     from .imageio import SegmentInfo, write_segmentation
-    from .models.loading import load_slice_model
     from .runs import label_each_slice
 
     with _progress() as progress, interruptible() as stop:
-        labels = label_each_slice(image, marked, load_slice_model(model), slices, window, progress, stop.is_set)
+        labels = label_each_slice(image, marked, model, slices, window, progress, stop.is_set)
         write_segmentation(output, labels, image, [SegmentInfo(segment.name, segment.color) for segment in marked.segments])
     if stop.is_set():
         print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, SAMSegmenterError
 from .frames import FrameStack
 from .models.protocols import Embedding, Proposer, SliceMasks, SliceModel
 from .prompts import Keyframe, MaskPrompt, PromptSet, check_keyframe
+from .propagation.device import is_out_of_memory
 from .propagation.seeding import question
 
 CACHE_BYTES = 256 * 2**20
@@ -50,13 +51,28 @@ class Embeddings:
         self._kept: OrderedDict[int, Embedding] = OrderedDict()
 
     def of(self, index: int) -> Embedding:
-        """The embedding of a slice; computed where it is not kept."""
+        """The embedding of a slice; computed where it is not kept.
+
+        Raises:
+            SAMSegmenterError: there is too little memory for it.
+        """
         if index not in self._kept:
-            self._kept[index] = self.model.embed(self.stack.frame(index))
+            self._kept[index] = self._embed(index)
         self._kept.move_to_end(index)
         while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self.limit:
             self._kept.popitem(last=False)
         return self._kept[index]
+
+    def _embed(self, index: int) -> Embedding:
+        try:
+            return self.model.embed(self.stack.frame(index))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise SAMSegmenterError(
+                "there is too little free memory for the model that sees single slices; close other programs, choose a smaller model, "
+                "or the CPU if it ran on a GPU."
+            ) from error
 
 
 def keyframe_from(keyframe: Keyframe, embeddings: Embeddings) -> Keyframe:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from phantoms import ball
-from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.errors import InputError, SAMSegmenterError
 from SAMSegmenterLib.frames import FrameStack, Window
 from SAMSegmenterLib.models.families import sam2
 from SAMSegmenterLib.models.protocols import Embedding, SliceMasks
@@ -218,3 +219,13 @@ def test_what_cannot_be_used_is_refused(stack):
         list(same_prompt_on_every_slice(Keyframe(0, mask=MaskPrompt(np.eye(SIDE))), silent))
     with pytest.raises(InputError, match="no prompts"):
         ask(Keyframe(MIDDLE), silent)
+
+
+def test_too_little_memory_for_a_slice_is_said_in_words(stack, monkeypatch):
+    def fails(pixels):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = Noting()
+    monkeypatch.setattr(model, "embed", fails)
+    with pytest.raises(SAMSegmenterError, match="too little free memory"):
+        Embeddings(model, stack).of(3)

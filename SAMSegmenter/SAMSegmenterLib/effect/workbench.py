@@ -292,11 +292,12 @@ def _maker(stack: FrameStack, chosen: Settings) -> KeyframeMaker:
     """What makes keyframes with a slice model, on the worker's thread."""
     from ..slicewise import Embeddings, KeyframeMaker
 
-    return KeyframeMaker(Embeddings(_slice_model(chosen.keyframe_model), stack))
+    return KeyframeMaker(Embeddings(_slice_model(chosen.keyframe_model, chosen.device), stack))
 
 
 @lru_cache(maxsize=1)
-def _slice_model(chosen: str) -> Any:
+def _slice_model(chosen: str, device: str) -> Any:
     from ..models.loading import load_slice_model
+    from ..propagation.device import pick_device
 
-    return load_slice_model(chosen)
+    return load_slice_model(chosen, device=pick_device(device).type)

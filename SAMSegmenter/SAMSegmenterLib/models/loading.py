@@ -102,15 +102,16 @@ def load_model(id_or_path: str | Path | None = None, family: str | None = None) 
     return Model(build(found), found.id, found.title, found.sha256, found.path, entry.native_size, entry.sizes, mean, std)
 
 
-def load_slice_model(id_or_path: str | Path, family: str | None = None) -> SliceModel:
-    """Load a network that segments single slices, as `load_model`; networks that propagate do that, too.
+def load_slice_model(id_or_path: str | Path, family: str | None = None, device: str = "cpu") -> SliceModel:
+    """Load a network that segments single slices, as `load_model`, to run on `device`; networks that propagate do that, too.
 
     Raises:
         CheckpointError: as `load_model`.
     """
     found = find(id_or_path, family)
     _expect_kind(found, "slice", "propagation")
-    return _family(found.entry).slice_model(build(found), found.entry.native_size, found.entry.normaliser)
+    network = build(found).to(device)
+    return _family(found.entry).slice_model(network, found.entry.native_size, found.entry.normaliser)
 
 
 def load_proposer(id_or_path: str | Path, family: str | None = None) -> Proposer:
