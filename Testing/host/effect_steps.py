@@ -195,6 +195,13 @@ class Work:
             self.host.process_events()
             time.sleep(0.002)
 
+    def propagate_and_pause(self, network: Any, slices: int) -> None:
+        """Propagate by a `QuickNetwork`, until so many slices are found."""
+        network.pause_after(slices)
+        self.press("propagate")
+        self.wait_for(lambda: network.is_paused)
+        self.wait_for(lambda: (self.controller.progress.done if self.controller.progress else 0) == slices)
+
     def propagate(self) -> None:
         self.press("propagate")
         self.wait()

@@ -15,10 +15,7 @@ def running(work, quick_network):
     work.paint(work.truth == 2, "spleen")
     work.draw_box()
     work.wait()
-    quick_network.pause_after(5)
-    work.press("propagate")
-    work.wait_for(lambda: quick_network.is_paused)
-    work.wait_for(lambda: (work.controller.progress.done if work.controller.progress else 0) == 5)
+    work.propagate_and_pause(quick_network, 5)
     return work
 
 

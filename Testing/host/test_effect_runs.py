@@ -105,10 +105,7 @@ def running(work, quick_network):
     """A run that has found some slices and waits."""
     work.draw_box()
     work.wait()
-    quick_network.pause_after(7)
-    work.press("propagate")
-    work.wait_for(lambda: quick_network.is_paused)
-    work.wait_for(lambda: (work.controller.progress.done if work.controller.progress else 0) == 7)
+    work.propagate_and_pause(quick_network, 7)
     return work
 
 

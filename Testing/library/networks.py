@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
+from safetensors.torch import load_file, save_file
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import nn
 
-from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models import catalog, store
 from SAMSegmenterLib.models.families.sam2 import network_config
 
 IDS = {
@@ -41,6 +43,14 @@ def random_network(config: str, image_size: int, seed: int = 0, always_visible: 
         if always_visible:
             network.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(20.0)
     return network.eval().requires_grad_(False)
+
+
+def weights_of_their_own(path: Path) -> Path:
+    """A file of weights that nobody published, in the layout of the smallest network."""
+    state = load_file(store.locate(catalog.entry(IDS["pico"])))
+    state["no_mem_embed"] += 1
+    save_file(state, path)
+    return path
 
 
 def _make_lively(network: SAM2VideoPredictor) -> None:

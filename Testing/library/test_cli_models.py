@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import typer
 from rich.console import Console
-from safetensors.torch import load_file, save_file
 
 import loopback
+from networks import weights_of_their_own
 from SAMSegmenterLib import cli, cli_models
 from SAMSegmenterLib.models import catalog, download, loading, store, transfer
 from SAMSegmenterLib.models.detect import Ambiguous
@@ -51,11 +51,7 @@ def at_a_terminal(monkeypatch):
 
 @pytest.fixture
 def own(tmp_path):
-    state = load_file(PICO)
-    state["no_mem_embed"] += 1
-    path = tmp_path / "liver.safetensors"
-    save_file(state, path)
-    return path
+    return weights_of_their_own(tmp_path / "liver.safetensors")
 
 
 def refused(outcome, *words):

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import layouts
+from networks import weights_of_their_own
 from SAMSegmenterLib.errors import CheckpointError, InputError, OutputError
 from SAMSegmenterLib.models import catalog, hashes, loading, store
 from SAMSegmenterLib.models.importing import files_in, import_file
@@ -29,11 +30,7 @@ def models_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def own(tmp_path):
     """Weights of the user's own, in the layout of the smallest network."""
-    state = load_file(PICO)
-    state["no_mem_embed"] += 1
-    path = tmp_path / "My Liver (3).safetensors"
-    save_file(state, path)
-    return path
+    return weights_of_their_own(tmp_path / "My Liver (3).safetensors")
 
 
 @pytest.fixture(scope="module")

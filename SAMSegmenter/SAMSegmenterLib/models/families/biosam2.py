@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .fitting import State, fitted, without_prefix
 from .normalisers import published
-from .promptable import Promptable
+from .promptable import Asked, Promptable
 from .sam2 import ImageParts, Sam2Slices, network_config
 
 RENAMED = {"mask_decoder.": "sam_mask_decoder.", "prompt_encoder.": "sam_prompt_encoder."}
@@ -47,10 +47,8 @@ def slice_model(network: ImageParts, image_size: int, normaliser: str = "medsam"
 class BioSam2Slices(Sam2Slices):
     """A `SliceModel` of `ImageParts` to which a box is a box, and no pair of points as to SAM 2."""
 
-    def _prompted(
-        self, clicks: tuple[Tensor, Tensor] | None, corners: Tensor | None, prior: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        return self.network.sam_prompt_encoder(points=clicks, boxes=corners, masks=prior)
+    def _prompted(self, asked: Asked) -> tuple[Tensor, Tensor]:
+        return self.network.sam_prompt_encoder(points=asked.clicks, boxes=asked.corners, masks=asked.prior)
 
 
 def _renamed(name: str) -> str:

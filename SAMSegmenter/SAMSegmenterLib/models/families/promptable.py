@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,23 @@ from ..protocols import Embedding, SliceMasks
 from .normalisers import Normaliser
 
 Candidates = Literal["ambiguous", "always", "never"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Prompts on an input, as a decoder takes them; at least one of the first three is given.
+
+    Attributes:
+        clicks: input pixels ``(1, n, 2)`` and kinds ``(1, n)``, 1 inside and 0 outside.
+        corners: ``(1, 2, 2)`` input pixels of a box.
+        prior: ``(1, 1, h, w)`` logits of a mask to be corrected.
+        several: whether to answer with several masks.
+    """
+
+    clicks: tuple[Tensor, Tensor] | None
+    corners: Tensor | None
+    prior: Tensor | None
+    several: bool
 
 
 class Promptable(ABC):
@@ -67,7 +85,7 @@ class Promptable(ABC):
         prior = None if mask_logits is None else torch.as_tensor(mask_logits, dtype=torch.float32, device=self.device)[None, None]
         lone = points is not None and len(points) == 1 and box is None and prior is None
         several = self.candidates == "always" or (self.candidates == "ambiguous" and lone)
-        low, scores = self._decode(embedding.features, clicks, corners, prior, several)
+        low, scores = self._decode(embedding.features, Asked(clicks, corners, prior, several))
         low = low[0].float()
         logits = self.normaliser.to_slice(low, embedding.shape)
         return SliceMasks(logits.cpu().numpy(), scores[0].float().cpu().numpy(), low.cpu().numpy())
@@ -96,20 +114,5 @@ class Promptable(ABC):
         """Features of an input ``(1, 3, size, size)``."""
 
     @abstractmethod
-    def _decode(
-        self,
-        features: tuple[Tensor, ...],
-        clicks: tuple[Tensor, Tensor] | None,
-        corners: Tensor | None,
-        prior: Tensor | None,
-        several: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """Logits ``(1, n, h, w)`` and expected qualities ``(1, n)``.
-
-        Args:
-            features: from `_encode`.
-            clicks: input pixels ``(1, n, 2)`` and kinds ``(1, n)``, 1 inside and 0 outside.
-            corners: ``(1, 2, 2)`` input pixels of a box.
-            prior: ``(1, 1, h, w)`` logits of a mask to be corrected.
-            several: whether to answer with several masks.
-        """
+    def _decode(self, features: tuple[Tensor, ...], asked: Asked) -> tuple[Tensor, Tensor]:
+        """Logits ``(1, n, h, w)`` and expected qualities ``(1, n)``, of `features` from `_encode`."""

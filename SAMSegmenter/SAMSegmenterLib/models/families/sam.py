@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .decoding import decode
 from .fitting import State, fitted, without_prefix
 from .normalisers import SAM_MEAN, SAM_STD, published
-from .promptable import Promptable
+from .promptable import Asked, Promptable
 
 # Channels, heads, blocks, and which of the blocks see the whole picture.
 LAYOUTS = {"vit_b": (768, 12, 12, (2, 5, 8, 11)), "vit_l": (1024, 16, 24, (5, 11, 17, 23)), "vit_h": (1280, 16, 32, (7, 15, 23, 31))}
@@ -88,13 +88,6 @@ class SamSlices(Promptable):
     def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
         return (self.network.image_encoder(image).contiguous(memory_format=torch.channels_last),)
 
-    def _decode(
-        self,
-        features: tuple[Tensor, ...],
-        clicks: tuple[Tensor, Tensor] | None,
-        corners: Tensor | None,
-        prior: Tensor | None,
-        several: bool,
-    ) -> tuple[Tensor, Tensor]:
-        sparse, dense = self.network.prompt_encoder(points=clicks, boxes=corners, masks=prior)
-        return decode(self.network.mask_decoder, features[0], self._position.to(self.device), sparse, dense, several)
+    def _decode(self, features: tuple[Tensor, ...], asked: Asked) -> tuple[Tensor, Tensor]:
+        sparse, dense = self.network.prompt_encoder(points=asked.clicks, boxes=asked.corners, masks=asked.prior)
+        return decode(self.network.mask_decoder, features[0], self._position.to(self.device), sparse, dense, asked.several)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .fitting import State, fitted, without_prefix
 from .normalisers import IMAGENET_MEAN, IMAGENET_STD, published
-from .promptable import Promptable
+from .promptable import Asked, Promptable
 
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 CERTAIN = 32.0  # upstream's bound of the logits of a mask to be corrected
@@ -91,33 +91,24 @@ class Sam2Slices(Promptable):
         coarse = coarse + network.no_mem_embed.view(1, -1, 1, 1)
         return (coarse, decoder.conv_s0(fine), decoder.conv_s1(middle)) if decoder.use_high_res_features else (coarse,)
 
-    def _decode(
-        self,
-        features: tuple[Tensor, ...],
-        clicks: tuple[Tensor, Tensor] | None,
-        corners: Tensor | None,
-        prior: Tensor | None,
-        several: bool,
-    ) -> tuple[Tensor, Tensor]:
+    def _decode(self, features: tuple[Tensor, ...], asked: Asked) -> tuple[Tensor, Tensor]:
         coarse, *finer = features
-        sparse, dense = self._prompted(clicks, corners, prior)
+        sparse, dense = self._prompted(asked)
         low, scores, _, _ = self.network.sam_mask_decoder(
             image_embeddings=coarse,
             image_pe=self._position.to(self.device),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            multimask_output=several,
+            multimask_output=asked.several,
             repeat_image=False,
             high_res_features=finer or None,
         )
         return low, scores
 
-    def _prompted(
-        self, clicks: tuple[Tensor, Tensor] | None, corners: Tensor | None, prior: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def _prompted(self, asked: Asked) -> tuple[Tensor, Tensor]:
         """Embedded prompts, sparse and dense; a box is a pair of points."""
-        prior = None if prior is None else prior.clamp(-CERTAIN, CERTAIN)
-        return self.network.sam_prompt_encoder(points=_as_points(clicks, corners), boxes=None, masks=prior)
+        prior = None if asked.prior is None else asked.prior.clamp(-CERTAIN, CERTAIN)
+        return self.network.sam_prompt_encoder(points=_as_points(asked.clicks, asked.corners), boxes=None, masks=prior)
 
 
 def _as_points(clicks: tuple[Tensor, Tensor] | None, corners: Tensor | None) -> tuple[Tensor, Tensor] | None:
