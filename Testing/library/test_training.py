@@ -23,10 +23,10 @@ from SAMSegmenterLib.training.losses import judge, judge_candidates, mask_loss
 from SAMSegmenterLib.training.network import Trainee, make_network
 from SAMSegmenterLib.training.recipe import LENGTHS, Recipe
 from SAMSegmenterLib.training.rollout import Rollout
-from SAMSegmenterLib.training.scenes import PRIMITIVES, Scenes
-from SAMSegmenterLib.training.sequences import Sequences, look_through
+from SAMSegmenterLib.training.scenes import PRIMITIVES, Scenes, Seen
+from SAMSegmenterLib.training.sequences import OVERVIEW, Sequences, _followed, look_through
 from SAMSegmenterLib.training.trainer import LOG, STATE, WEIGHTS, Trainer
-from SAMSegmenterLib.training.views import Extents, Slices, carried, following, whole
+from SAMSegmenterLib.training.views import Extents, Slices, carried, following, on_slice, whole
 from SAMSegmenterLib.training.workers import train
 
 CPU = torch.device("cpu")
@@ -142,9 +142,48 @@ def test_blur_keeps_the_mean_and_spreads():
 def test_contrast_is_the_step_at_the_border():
     look = Appearance(1, 3, None, CPU)
     look._grey[0] = torch.tensor([0.0, 0.5, 0.6, 0.0])
+    look._rim[0] = torch.tensor([0.0, 0.8, 0.6, 0.0])
     labels = torch.zeros(1, 6, 6, dtype=torch.long)
     labels[0, 2:4, 2:4] = 1
-    assert look.contrasts(labels)[0, :3].tolist() == pytest.approx([0.5, 0.5, 0])
+    assert look.contrasts(labels)[0, :3].tolist() == pytest.approx([0.5, 0.8, 0])  # of what is on either side the rim is seen
+
+
+def test_rims_are_the_outer_layers_of_objects():
+    slices = Slices(20, 1, CPU)
+    seen = Scenes(20, slices.focus).look(slices.positions(whole(slices), 64))
+    labels, rims = seen.labels.view(20, 64, 64), seen.rims.view(20, 64, 64)
+    objects = (labels > 0) & (labels <= PRIMITIVES)
+    assert not (rims & ~objects).any()
+    assert 0.1 < rims.sum() / objects.sum() < 0.8
+    surface = (labels[:, 1:] == 0) & (labels[:, :-1] == 1) & rims.any((1, 2))[:, None, None]  # of the body
+    assert surface.any()
+    assert rims[:, :-1][surface].all()
+
+
+def test_a_rim_has_a_grey_value_of_its_own():
+    look = Appearance(1, 3, None, CPU)
+    look._grey[:], look._rim[:], look._texture[:], look._blur[:] = 0.3, 0.9, 0, 0.05
+    look._scanned = lambda image: image
+    labels, rims = torch.ones(1, 64, dtype=torch.long), torch.arange(64)[None] < 32
+    image = look.render(Seen(labels, torch.zeros(1, 4, 64), rims), torch.zeros(1, 64, 3), 1, 8)
+    assert (image[0, 0, :3] > 2 * image[0, 0, 5:]).all()
+
+
+def test_beyond_the_slice_there_is_nothing_to_see():
+    slices = Slices(40, 1, CPU)
+    sequences = look_through(slices, Scenes(40, slices.focus), 3, 64, 64, 64)
+    beyond = on_slice(sequences.views, 64) == 0
+    assert beyond.any()
+    assert (sequences.images[beyond] == 0).all()
+    assert not sequences.masks[beyond[:, None].expand_as(sequences.masks)].any()
+
+
+def test_all_parts_of_a_label_are_followed_or_the_one_that_was_chosen():
+    overview = torch.zeros(2, 1, OVERVIEW, OVERVIEW, dtype=torch.long)
+    overview[:, 0, 5:15, 5:15] = overview[:, 0, 40:60, 40:60] = 3
+    seeds = torch.tensor([[10 * OVERVIEW + 10]]).expand(2, 1)
+    masks = _followed(overview, seeds, torch.tensor([True, False]).view(2, 1, 1, 1, 1))
+    assert masks.sum((1, 2, 3, 4)).tolist() == [100 + 400, 100]
 
 
 def test_sequences_are_what_the_engine_would_see():
@@ -280,6 +319,7 @@ def test_recipe_warms_up_and_ends_slowly():
     assert recipe.rate_at(100, 0) == pytest.approx(1e-3)
     assert recipe.rate_at(100, 1) == pytest.approx(2e-5)
     assert {Recipe(scratch=True).length_at(0.0, random.Random(n)) for n in range(50)} == {1}
+    assert Recipe().objects_of(1) > Recipe().objects_of(3)
     assert {Recipe().length_at(0.5, random.Random(n)) for n in range(200)} == {1, *LENGTHS}
 
 

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .chance import SmoothField, happens, log_uniform, uniform
+from .scenes import Seen
 
 MATERIALS = 6  # kinds of tissue in a scene; objects of one kind look nearly alike
+COATED = 0.25  # of them have a rim of another grey value
 BLUR_REACH = 4  # pixels
 
 
@@ -24,14 +26,17 @@ class Appearance:
         grey = torch.where(happens((count, 1), 0.55, device) & happens((count, MATERIALS), 0.75, device), alike, grey).gather(1, materials)
         grey = grey + uniform((count, 1), 0, 0.05, device) * torch.randn(grey.shape, device=device)
         self._grey = self._outside_and_fat(grey.clamp(0, 1))
+        coated = happens((count, MATERIALS), COATED, device).gather(1, materials)
+        self._rim = torch.where(coated, uniform((count, MATERIALS), 0, 1, device).gather(1, materials), self._grey)
         self._texture = self._textures(materials)
         self._bias = SmoothField(count, 1, 4, device)
         self._blur = uniform((count,), 0.05, 1.3, device)
 
-    def render(self, labels: Tensor, textures: Tensor, positions: Tensor, frames: int, size: int) -> Tensor:
-        """Grey values ``(V, frames, size, size)`` in 0..1 of labels ``(V, N)``, textures ``(V, 4, N)``, positions ``(V, N, 3)``."""
-        chosen = torch.cat([self._grey[..., None], self._texture], -1).gather(1, labels[..., None].expand(-1, -1, 5))
-        grey = chosen[..., 0] + (chosen[..., 1:] * textures.transpose(1, 2)).sum(-1)
+    def render(self, seen: Seen, positions: Tensor, frames: int, size: int) -> Tensor:
+        """Grey values ``(V, frames, size, size)`` in 0..1 of what is seen at positions ``(V, N, 3)``."""
+        texture = self._texture.gather(1, seen.labels[..., None].expand(-1, -1, 4))
+        grey = torch.where(seen.rims, self._rim.gather(1, seen.labels), self._grey.gather(1, seen.labels))
+        grey = grey + (texture * seen.textures.transpose(1, 2)).sum(-1)
         image = blurred(grey.view(self.count, frames, size, size), self._blur)
         bias = self._bias.at(positions).view(image.shape)
         return self._scanned(image * (uniform((self.count, 1, 1, 1), 0, 0.22, self.device) * bias).exp())
@@ -42,8 +47,8 @@ class Appearance:
         for one, other in ((labels[:, 1:], labels[:, :-1]), (labels[..., 1:], labels[..., :-1])):
             one, other = one.flatten(1), other.flatten(1)
             border = (one != other).float()
-            step = (self._grey.gather(1, one) - self._grey.gather(1, other)).abs() * border
-            for side in (one, other):
+            for side, beyond in ((one, other), (other, one)):
+                step = (self._rim.gather(1, side) - self._grey.gather(1, beyond)).abs() * border
                 sums.scatter_add_(1, side, step)
                 counts.scatter_add_(1, side, border)
         return sums / counts

@@ -59,7 +59,8 @@ class LabelmapScenes:
         inside = ((index >= 0) & (index < SIDE)).all(-1)
         x, y, z = index.clamp(0, SIDE - 1).unbind(-1)
         labels = self._cubes[self._chosen, z, y, x].long() * inside
-        return Seen(labels, torch.cat([field.at(positions) for field in self._textures], 1))
+        textures = torch.cat([field.at(positions) for field in self._textures], 1)
+        return Seen(labels, textures, torch.zeros_like(labels, dtype=torch.bool))
 
 
 def _cube(volume: np.ndarray) -> Tensor:

@@ -24,10 +24,12 @@ class Seen:
     Attributes:
         labels: ``(V, N)``; 0 outside the body, 1 to `PRIMITIVES` objects, one more for the fat around objects.
         textures: ``(V, 4, N)`` smooth fields of two scales, for the intensities within objects.
+        rims: ``(V, N)`` bool; in the outer layer of an object, which may be of another tissue, as the cortex of bones and kidneys is.
     """
 
     labels: Tensor
     textures: Tensor
+    rims: Tensor
 
 
 class Scenes:
@@ -47,6 +49,7 @@ class Scenes:
         self._shells = happens((count, PRIMITIVES), 0.07, device)
         self._shells[:, :2] = False
         self._walls = uniform((count, PRIMITIVES), 0.12, 0.4, device)
+        self._cores = (1 - uniform((count, PRIMITIVES), 0.1, 0.4, device)) ** 2
 
     def look(self, positions: Tensor) -> Seen:
         """What is at ``(V, N, 3)`` positions."""
@@ -56,8 +59,8 @@ class Scenes:
         textures = torch.cat([field.at(positions) for field in self._textures], 1)
         distances = torch.bmm(self._quadrics, torch.cat([_monomials(warped), textures], 1))
         hollow = (distances.clamp(min=0).sqrt() - 1 + self._walls[..., None]).abs() / self._walls[..., None]
-        distances = torch.where(self._shells[..., None], hollow, distances)
-        return Seen(self._labels(distances), textures)
+        labels = self._labels(torch.where(self._shells[..., None], hollow, distances))
+        return Seen(labels, textures, self._rims(distances, labels))
 
     def _labels(self, distances: Tensor) -> Tensor:
         """Later objects are painted over earlier ones, each within its rim of fat."""
@@ -68,6 +71,12 @@ class Scenes:
         cells = torch.where(nearest.values < 4, nearest.indices + 3, labels)
         labels = torch.where(self._cells, cells, labels)
         return torch.where(distances[:, 0] < 1, labels, 0)
+
+    def _rims(self, distances: Tensor, labels: Tensor) -> Tensor:
+        """Objects that fill space without gaps have none: their surfaces are not where their distance is 1."""
+        within = (labels > 0) & (labels <= PRIMITIVES) & ~self._cells
+        which = (labels - 1).clamp(0, PRIMITIVES - 1)
+        return within & (distances.gather(1, which[:, None])[:, 0] > self._cores.gather(1, which))
 
     # ------------------------------------------------------------------ where the objects are
 
@@ -84,7 +93,8 @@ class Scenes:
         shape = self.count, PRIMITIVES
         size = log_uniform(shape, 0.05, 0.5, self.device) * uniform((self.count, 1), 0.75, 1.45, self.device)
         size = size.sort(1, descending=True).values
-        radii = size[..., None] * (0.35 * torch.randn(*shape, 3, device=self.device)).exp()
+        oblong = uniform((*shape, 1), 0.2, 0.65, self.device)  # muscles and flat bones are several times as long as thick
+        radii = size[..., None] * (oblong * torch.randn(*shape, 3, device=self.device)).exp()
         kinds = torch.rand(shape, device=self.device)
         tube = torch.tensor([0.55, 0.55, 6.0], device=self.device)
         slab = torch.tensor([0.35, 8.0, 8.0], device=self.device)

@@ -10,13 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .appearance import Appearance
+from .chance import happens
 from .scenes import Seen
-from .views import Extents, Slices, following, whole
+from .views import Extents, Slices, following, on_slice, whole
 
 OVERVIEW, FLOODED = 64, 32  # pixels of the coarse rasters in which objects are chosen, and followed
 LEAST_PART, MOST_PART = 0.001, 0.3  # of a slice, for an object to be chosen
 LEAST_CONTRAST = 0.06  # of the whole range of grey values; what shows less is seldom chosen
 LEAST_IN_VIEW = 0.004  # of the view, for an object to be trained on
+SCATTERED = 0.15  # of the scenes have objects of all parts of a label; the others, of one connected part
 
 
 class Anatomy(Protocol):
@@ -58,15 +60,16 @@ def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, rast
     appearance = Appearance(count, anatomy.labels, anatomy.rows, slices.device)
     worth = _worth(overview, appearance.contrasts(overview[:, 0]))
     first = _pick(overview, torch.ones_like(overview[:, 0], dtype=torch.bool), worth, 1)
-    views = following(Extents.of(_component(overview, first)[:, 0]))
+    whole_label = happens((count, 1, 1, 1, 1), SCATTERED, slices.device)
+    views = following(Extents.of(_followed(overview, first, whole_label)[:, 0]))
     others = _pick(overview, _within(views[:, 0]), worth, objects - (objects + 1) // 2)
     seeds = torch.cat([first.expand(-1, (objects + 1) // 2), others], 1)
     positions = slices.positions(views, raster)
     seen = anatomy.look(positions)
-    images = appearance.render(seen.labels, seen.textures, positions, frames, raster)
+    images = appearance.render(seen, positions, frames, raster) * on_slice(views, raster)
     labels = overview[:, 0].flatten(1).gather(1, seeds)
     masks = seen.labels.view(count, 1, frames, raster, raster) == labels[:, :, None, None, None]
-    masks = masks * _seen_through(views, _component(overview, seeds), raster)
+    masks = masks * _seen_through(views, _followed(overview, seeds, whole_label), raster)
     masks = (_resized(masks.flatten(0, 1), target) > 0.5).float().view(count, objects, frames, target, target)
     images = (_resized(images, size).clamp(0, 1) * 255).round() / 255
     return Sequences(images, masks, views, masks[:, :, 0].mean((2, 3)) > LEAST_IN_VIEW)
@@ -96,11 +99,19 @@ def _within(views: Tensor) -> Tensor:
     return y[:, :, None] & x[:, None, :]
 
 
-def _component(overview: Tensor, seeds: Tensor) -> Tensor:
-    """The connected parts of objects that seed pixels ``(V, O)`` of the first slice lie in: ``(V, O, T, n, n)`` 0 or 1."""
-    count, frames = overview.shape[:2]
+def _followed(overview: Tensor, seeds: Tensor, whole_label: Tensor) -> Tensor:
+    """The objects that seed pixels ``(V, O)`` of the first slice lie in: ``(V, O, T, n, n)`` 0 or 1.
+
+    All parts of them where `whole_label` ``(V, 1, 1, 1, 1)``, else the part that is connected with the seed.
+    """
     labels = overview[:, 0].flatten(1).gather(1, seeds)
-    masks = (overview[:, None] == labels[:, :, None, None, None]).float().flatten(0, 1)
+    masks = (overview[:, None] == labels[:, :, None, None, None]).float()
+    return torch.where(whole_label, masks, _component(masks, seeds))
+
+
+def _component(masks: Tensor, seeds: Tensor) -> Tensor:
+    """The connected parts of masks ``(V, O, T, n, n)`` that seed pixels ``(V, O)`` of the first slice lie in."""
+    shape, masks = masks.shape, masks.flatten(0, 1)
     step = OVERVIEW // FLOODED
     coarse = F.max_pool2d(masks, step)[:, None]
     reached = torch.zeros_like(coarse)
@@ -108,8 +119,7 @@ def _component(overview: Tensor, seeds: Tensor) -> Tensor:
     reached[torch.arange(len(coarse), device=seeds.device), 0, 0, row, column] = 1
     for _ in range(FLOODED // 2):
         reached = F.max_pool3d(reached, 3, 1, 1) * coarse
-    masks = masks * F.interpolate(reached[:, 0], scale_factor=step)
-    return masks.view(count, -1, frames, OVERVIEW, OVERVIEW)
+    return (masks * F.interpolate(reached[:, 0], scale_factor=step)).view(shape)
 
 
 def _seen_through(views: Tensor, masks: Tensor, size: int) -> Tensor:

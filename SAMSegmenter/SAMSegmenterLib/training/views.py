@@ -44,9 +44,7 @@ class Slices:
 
     def positions(self, views: Tensor, size: int) -> Tensor:
         """Positions ``(V, T * size * size, 3)`` in the scene of the pixels of views ``(V, T, 3)``."""
-        pixels = (2 * torch.arange(size, device=self.device) + 1) / size - 1
-        u = (views[..., 0, None] + views[..., 2, None] * pixels)[:, :, None, :].expand(-1, -1, size, -1)
-        v = (views[..., 1, None] + views[..., 2, None] * pixels)[:, :, :, None].expand(-1, -1, -1, size)
+        u, v = _pixels(views, size)
         depth = self._depth[:, :, None, None].expand_as(u)
         flat = torch.stack([u, v, depth], -1).view(self.count, -1, 3)
         scale = torch.cat([self._half, self._half * self._aspect, torch.ones_like(self._half)], 1)
@@ -80,6 +78,20 @@ class Extents:
 def whole(slices: Slices) -> Tensor:
     """Views ``(V, T, 3)`` of whole slices: the middle ``(u, v)`` and half the side."""
     return torch.tensor([0.0, 0.0, 1.0], device=slices.device).expand(slices.count, slices.frames, 3)
+
+
+def on_slice(views: Tensor, size: int) -> Tensor:
+    """Which of the `size` x `size` pixels of views ``(V, T, 3)`` are on the slice: 0 beyond it, where the engine shows black, else 1."""
+    u, v = _pixels(views, size)
+    return ((u.abs() <= 1) & (v.abs() <= 1)).float()
+
+
+def _pixels(views: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Positions u and v on the slice, ``(V, T, size, size)`` each, of the pixels of views ``(V, T, 3)``."""
+    pixels = (2 * torch.arange(size, device=views.device) + 1) / size - 1
+    u = (views[..., 0, None] + views[..., 2, None] * pixels)[:, :, None, :].expand(-1, -1, size, -1)
+    v = (views[..., 1, None] + views[..., 2, None] * pixels)[:, :, :, None].expand(-1, -1, -1, size)
+    return u, v
 
 
 def following(extents: Extents) -> Tensor:
