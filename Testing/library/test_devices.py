@@ -1,4 +1,4 @@
-"""Networks keep to the device they are put on; told without a GPU, by tensors that only know where they would lie."""
+"""Networks and training keep to the device they are put on; told without a GPU, by tensors that only know where they would lie."""
 
 import numpy as np
 import pytest
@@ -12,6 +12,11 @@ from networks import random_network
 from SAMSegmenterLib.models.families import db_sam, edgetam, mobile_sam, sam, sam2, sam_med2d
 from SAMSegmenterLib.propagation.memory import MemoryBank
 from SAMSegmenterLib.propagation.network import Network
+from SAMSegmenterLib.training.network import Trainee
+from SAMSegmenterLib.training.rollout import Rollout
+from SAMSegmenterLib.training.scenes import Scenes
+from SAMSegmenterLib.training.sequences import look_through
+from SAMSegmenterLib.training.views import Slices
 
 SIZE = 256
 
@@ -91,3 +96,15 @@ def test_models_of_slices_stay_on_their_device(name, request):
     points = {"points": np.array([[30.0, 40.0]]), "labels": np.array([1])} if "point" in model.prompts else {}
     box = np.array([20.0, 15.0, 100.0, 80.0]) if "box" in model.prompts else None
     assert model.masks(seen, **points, box=box).logits.shape[1:] == (90, 130)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_training_stays_on_its_device(frames, request, monkeypatch):
+    network = random_network("pico", SIZE)
+    fake = request.getfixturevalue("fake")
+    monkeypatch.setattr(torch, "equal", lambda one, other: False)
+    trainee = Trainee(on_gpu(network, fake))
+    slices = Slices(2, frames, torch.device("cuda"))
+    sequences = look_through(slices, Scenes(2, slices.focus), 3, SIZE, 40, SIZE // 2)
+    assert {each.device.type for each in (sequences.images, sequences.masks, sequences.views, sequences.usable)} == {"cuda"}
+    assert Rollout(trainee, sequences, 0.1).loss.device.type == "cuda"
