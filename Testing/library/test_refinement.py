@@ -12,7 +12,7 @@ from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.patches import Carrier
 from SAMSegmenterLib.propagation.quality import Appearance
-from SAMSegmenterLib.propagation.refinement import BLOCK, Gap
+from SAMSegmenterLib.propagation.refinement import BLOCK, Gap, _met
 from SAMSegmenterLib.propagation.results import SliceResult
 from SAMSegmenterLib.propagation.track import Seed, Track
 from SAMSegmenterLib.propagation.walker import walk
@@ -89,6 +89,21 @@ def corridor(wall):
     start, known = torch.zeros_like(images), torch.zeros(images.shape, dtype=torch.bool)
     start[..., 0], known[..., 0], known[..., -1] = 1, True, True
     return images, start, known
+
+
+@pytest.mark.parametrize("nearness", [0.1, 0.5, 0.8])
+def test_where_labels_from_both_sides_agree_they_stay_as_they_are(nearness):
+    labels = torch.rand(12, 12, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(_met(labels, labels, nearness), labels)
+
+
+@pytest.mark.parametrize("nearness", [0.49, 0.5, 0.55])
+def test_where_they_disagree_the_object_is_as_large_as_they_find_it_on_average(nearness):
+    one, other = torch.full((2, 20, 20), 0.05)
+    one[2:12, 2:12], other[8:14, 9:19] = 0.9, 0.8
+    wanted = (1 - nearness) * 100 + nearness * 60
+    assert ((1 - nearness) * one + nearness * other > 0.5).sum() < 0.4 * wanted
+    assert (_met(one, other, nearness) >= 0.5).sum() >= wanted - 1
 
 
 @pytest.mark.parametrize("wall", [2, 5, 9])

@@ -31,6 +31,7 @@ from .track import Seed, Track
 from .walker import walk
 
 ALIVE = 0.5  # labels carried beyond the outermost keyframe have ended where none is above this
+FAINTEST = 0.1  # labels are raised to the object's from there on
 BLOCK = 32  # slices that are walked through at a time, which bounds the memory needed
 CERTAIN, NETWORK_CERTAIN = 4.0, 6.0  # largest logit of a kind of evidence
 
@@ -158,8 +159,7 @@ class _Refiner:
             return self._fixed[index]
         if not self._gap.closed:
             return (self._upwards or self._downwards)[index] / 255
-        nearness = self._nearness(index)
-        return ((1 - nearness) * self._upwards[index] + nearness * self._downwards[index]) / 255
+        return _met(self._upwards[index] / 255, self._downwards[index] / 255, self._nearness(index))
 
     def _nearness(self, index: int) -> float:
         below, above = (seed.slice for seed in self._gap.seeds)
@@ -190,6 +190,20 @@ class _Refiner:
         both = len(logits) == 2
         fused = fuse(*logits, self._nearness(index), (found[0].quality, found[1].quality)) if both else logits[0]
         return self._canvas.cells(fused).clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN)
+
+
+def _met(below: Tensor, above: Tensor, nearness: float) -> Tensor:
+    """Labels that were carried from both sides, weighted by nearness.
+
+    Where an object moves or turns on the way, the two agree on little of it, and their mean would be nearly nothing. So the mean is
+    raised until the object is as large as they find it on average.
+    """
+    mean = (1 - nearness) * below + nearness * above
+    pixels = round(float((1 - nearness) * (below > 0.5).sum() + nearness * (above > 0.5).sum()))
+    if pixels <= (mean > 0.5).sum():
+        return mean
+    least = mean.flatten().topk(pixels).values[-1].clamp(FAINTEST, 0.5)
+    return (mean.logit(1e-6) - least.logit()).sigmoid()
 
 
 def _logit(chances: Tensor) -> Tensor:
