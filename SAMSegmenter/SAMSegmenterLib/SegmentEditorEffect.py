@@ -19,6 +19,7 @@ from .effect.networks import Fetcher, choices
 from .effect.panel import KEYS, TOOLS, Panel
 from .effect.pointer import Pointer
 from .errors import InputError
+from .pump import install
 from .setup import requirements
 
 POLL_MS = 30
@@ -34,6 +35,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         scriptedEffect.perSegment = False  # so that it can say what is missing, and run for several segments
         scriptedEffect.requireSegments = False
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
+        install()
         self.controller = Controller(scriptedEffect, self._tell)
         self.pointer = Pointer(scriptedEffect, self.controller)
         self.fetcher = Fetcher(self.controller.editing)
@@ -253,10 +255,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
                 self.updateGUIFromMRML()
 
     def _is_ready(self) -> bool:
-        """Whether the mouse places prompts: not while something is missing, or it places control points of Markups."""
+        """Whether the mouse places prompts: not while something is missing, or it has another task, as window and level, or Markups."""
         interaction = slicer.app.applicationLogic().GetInteractionNode()
-        placing = interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
-        return bool(self.controller.editing.segmentation_node) and not placing and not self._missing()
+        elsewhere = interaction is not None and interaction.GetCurrentInteractionMode() != interaction.ViewTransform
+        return bool(self.controller.editing.segmentation_node) and not elsewhere and not self._missing()
 
     def _missing(self) -> list[str]:
         """Names of packages that have to be installed first; looked for until there are none."""

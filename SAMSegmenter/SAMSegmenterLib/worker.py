@@ -1,12 +1,14 @@
 """One thread for all that takes long, so that the window of a host stays responsive.
 
 All of torch runs on it: models are not made for several threads, and some of torch's caches belong to a thread.
+
+A host whose own event loop never lets go of Python's lock, as Slicer's, has to `lend` it, or threads stand still; see `attend`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -84,11 +86,30 @@ class Worker:
     def submit(self, job: Job) -> Task:
         task = Task()
         task._future = self._pool.submit(task._run, job)
+        _unfinished.add(task._future)
+        task._future.add_done_callback(_unfinished.discard)
+        for begin in _attendants:
+            begin()
         return task
 
     def close(self) -> None:
         """Take no more jobs; those that have not begun are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+_unfinished: set[Future[None]] = set()  # of all workers
+_attendants: list[Callable[[], None]] = []
+
+
+def attend(begin: Callable[[], None]) -> None:
+    """Have `begin` called whenever a worker is given a job, on the thread that gives it."""
+    _attendants.append(begin)
+
+
+def lend(seconds: float) -> bool:
+    """Let workers have Python's lock for so long, or until they are done; whether any of them still has something to do."""
+    wait(tuple(_unfinished), seconds)
+    return bool(_unfinished)
 
 
 @lru_cache(maxsize=1)

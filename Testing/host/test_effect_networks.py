@@ -62,9 +62,10 @@ def test_a_network_of_single_slices_makes_the_keyframes(at_work):
     assert dice(work.preview(), work.truth == 1) > 0.7
 
 
-def test_a_click_that_places_a_markup_is_no_prompt(work):
+@pytest.mark.parametrize("mode", ["Place", "AdjustWindowLevel"])
+def test_a_click_that_has_another_task_is_no_prompt(work, mode):
     interaction = slicer.app.applicationLogic().GetInteractionNode()
-    interaction.SetCurrentInteractionMode(interaction.Place)
+    interaction.SetCurrentInteractionMode(getattr(interaction, mode))
     try:
         work.click(*work.middle())
         assert not work.marks

@@ -64,6 +64,14 @@ def test_a_slip_of_the_hand_is_no_box(work, square):
     assert not work.marks
 
 
+def test_a_second_click_in_quick_succession_is_a_second_prompt(work):
+    work.take("point")
+    i, j, k = work.middle()
+    work.go_to(k)
+    work.view.double_click(work.ras(i, j, k), then=work.ras(i + 4, j, k))
+    assert len(work.marks) == 2
+
+
 def test_a_mark_is_picked_up_moved_and_deleted(work):
     i, j, k = work.middle()
     work.click(i, j, k)
@@ -97,12 +105,12 @@ def test_prompts_have_an_undo_of_their_own(work):
     work.wait()
     assert [mark.kind for mark in work.marks] == ["box"]
     assert not work.preview()[k + 1].any()
-    assert work.key("Shift+Z")
+    assert work.key("Shift+U")
     work.wait()
     assert work.marks == both
     np.testing.assert_array_equal(work.preview()[k + 1].any(), True)
     for _ in range(2):
-        assert work.key("Z")
+        assert work.key("U")
     assert not work.marks
     assert not work.panel.actions["undo"].enabled
 
@@ -244,6 +252,15 @@ def test_keys_choose_tools_and_act(work):
     np.testing.assert_array_equal(work.segment(), work.truth == 1)
     assert work.key("R")
     assert not work.marks
+
+
+def test_no_key_is_one_of_the_segment_editors_own():
+    """`qMRMLSegmentEditorWidget::installKeyboardShortcuts` in Slicer 5.8 to 5.11."""
+    from SAMSegmenterLib.effect.panel import KEYS, TOOLS
+
+    theirs = {"Esc", "Space", "Z", "Y", "Q", "W", "I", "/", "*", ",", ".", "<", ">", "Ctrl+Z", "Ctrl+Y"}
+    theirs |= {str(digit) for digit in range(10)} | {f"Shift+{digit}" for digit in range(10)}
+    assert not theirs & {*KEYS.values(), *TOOLS.values()}
 
 
 def test_keys_work_only_while_the_effect_is_active(work):

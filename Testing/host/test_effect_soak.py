@@ -16,7 +16,7 @@ MORE_NODES = 6  # that a scene may hold beside those it began with: previews of 
 
 PLACES = st.tuples(st.integers(-4, 36), st.integers(-4, 36), st.integers(-1, 12))
 MODIFIERS = st.sampled_from([(), (), ("Control",), ("Shift",)])
-KEYS = st.sampled_from(["P", "B", "S", "L", "D", "T", "Z", "Shift+Z", "R", "K", "G", "Esc", "A", "N", "Shift+N", "Del"])
+KEYS = st.sampled_from(["P", "B", "S", "L", "D", "T", "U", "Shift+U", "R", "K", "G", "X", "A", "N", "Shift+N", "Del"])
 CHOICES = {
     "direction": ("both", "forward", "backward"),
     "range": ("volume", "slices", "keyframes", "roi"),

@@ -91,11 +91,11 @@ def test_events_come_in_the_order_of_the_hands(block, a_slice_view):
     assert names == ["MouseMoveEvent", "LeftButtonPressEvent", *moves, "LeftButtonReleaseEvent"]
 
 
-def test_a_double_click_is_two_presses_and_more(block, a_slice_view):
+def test_the_second_press_of_a_double_click_is_a_double_click(block, a_slice_view):
     a_slice_view.double_click((10, 10))
     names = [vtk.vtkCommand.GetStringFromEventId(each) for each in block.self().heard]
-    assert names.count("LeftButtonPressEvent") == names.count("LeftButtonReleaseEvent") == 2
-    assert names.count("LeftButtonDoubleClickEvent") == 1
+    clicks = ["LeftButtonPressEvent", "LeftButtonReleaseEvent", "LeftButtonDoubleClickEvent", "LeftButtonReleaseEvent"]
+    assert [name for name in names if name != "MouseMoveEvent"] == clicks
 
 
 def test_modifiers_and_keys_can_be_read_from_the_interactor(a_slice_view):

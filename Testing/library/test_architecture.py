@@ -15,7 +15,7 @@ HOSTS = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "PySide2", "PySid
 FILTERS = Path("evaluation", "slicer_filters.py"), {"slicer"}
 
 # What runs inside Slicer, and nothing else, may import these.
-FACES = {"mrml", "effect", "setup", "SegmentEditorEffect"}
+FACES = {"mrml", "pump", "effect", "setup", "SegmentEditorEffect"}
 SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmentationsEditorEffectsPythonQt"}
 
 # From the ground up: a module may import what stands in its own layer or below it.
@@ -29,7 +29,7 @@ LAYERS = [
     {"cli_common"},
     {"cli_evaluate", "cli_models", "cli_train"},
     {"cli"},
-    {"mrml"},
+    {"mrml", "pump"},
     {"setup"},
     {"effect"},
     {"SegmentEditorEffect"},

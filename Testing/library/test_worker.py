@@ -1,10 +1,11 @@
 """The worker: order, results, cancelling, errors."""
 
 import threading
+import time
 
 import pytest
 
-from SAMSegmenterLib.worker import Worker, shared_worker
+from SAMSegmenterLib.worker import Worker, attend, lend, shared_worker
 
 SECONDS = 10
 
@@ -86,6 +87,33 @@ def test_an_error_is_kept_and_the_next_job_runs(worker):
     assert task.take() == [1]
     assert isinstance(task.error, MemoryError)
     assert finished(worker.submit(lambda cancelled: ["fine"])).take() == ["fine"]
+
+
+def test_a_host_that_holds_pythons_lock_can_lend_it(worker):
+    """As Slicer's event loop does: one call into C after the other, none of which lets go of the lock."""
+    task = worker.submit(lambda cancelled: (time.sleep(0.0002) for _ in range(200)))
+    turns = 0
+    while lend(0.02) and turns < 100:
+        turns += 1
+        sum(range(300_000))
+    assert task.finished
+    assert turns < 50  # without lending, each of the 200 steps would wait for a turn of its own
+
+
+def test_lending_ends_when_nothing_is_left_to_do(worker):
+    worker.submit(lambda cancelled: [1])
+    before = time.monotonic()
+    assert not lend(SECONDS)
+    assert time.monotonic() - before < SECONDS
+
+
+def test_whoever_attends_hears_of_every_job(worker, monkeypatch):
+    monkeypatch.setattr("SAMSegmenterLib.worker._attendants", [])
+    heard = []
+    attend(lambda: heard.append(threading.get_ident()))
+    for _ in range(2):
+        finished(worker.submit(lambda cancelled: []))
+    assert heard == [threading.get_ident()] * 2
 
 
 def test_there_is_one_shared_worker():

@@ -64,7 +64,7 @@ class Applier:
                 found = preview.slice(segment, item)
                 canvas.frame_of(mask, item)[:] = False if found is None else found
                 rejected += write_segment(effect, segment, mask, None).rejected
-            canvas.times.save()
+            canvas.times.save(self._editing.segmentation_node)
         preview.show(False)
         text = _("{count} time points written.").format(count=len(items))
         self._editing.tell(text + _rejection(rejected), rejected > 0)

@@ -13,16 +13,17 @@ from slicer.i18n import tr as _
 from .networks import Choice
 from .settings import Settings
 
-# Tools with their keys: where SlicerNNInteractive has the same tool, the same key.
+# Tools with their keys: where SlicerNNInteractive has the same tool, the same key. None is the Segment Editor's own: of two with one key
+# Qt obeys neither.
 TOOLS = {"point": "P", "box": "B", "scribble": "S", "lasso": "L", "line": "D"}
 KEYS = {
     "polarity": "T",
-    "undo": "Z",
-    "redo": "Shift+Z",
+    "undo": "U",
+    "redo": "Shift+U",
     "clear": "R",
     "use_slice": "K",
     "propagate": "G",
-    "stop_keep": "Esc",
+    "stop_keep": "X",
     "apply": "A",
     "next": "N",
     "previous": "Shift+N",

@@ -14,6 +14,10 @@ from .drawing import MarkPicture, grip_at
 from .tools import Gesture, Shift
 
 
+# The second press of a double click comes as nothing else. Left alone, it would enlarge the view.
+PRESSES = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent
+
+
 class Pointer:
     """Draws the marks in every slice view, and turns drags into changes of them.
 
@@ -37,6 +41,7 @@ class Pointer:
 
     def enter(self) -> None:
         """Draw in every slice view that there is."""
+        self._pictures = {widget: picture for widget, picture in self._pictures.items() if widget}  # but in none that was deleted
         manager = slicer.app.layoutManager()
         for name in manager.sliceViewNames() if manager else ():
             self._picture(manager.sliceWidget(name))
@@ -74,7 +79,7 @@ class Pointer:
             InputError: what was drawn cannot be used.
         """
         xy = interactor.GetEventPosition()
-        if event == vtk.vtkCommand.LeftButtonPressEvent and not interactor.GetShiftKey() and not interactor.GetAltKey():
+        if event in PRESSES and not interactor.GetShiftKey() and not interactor.GetAltKey():
             return self._press(xy, widget, bool(interactor.GetControlKey()))
         if self._drag is None or widget is not self._view_widget:
             return False

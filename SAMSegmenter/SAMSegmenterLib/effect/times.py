@@ -59,9 +59,9 @@ class Times:
                 sequence.SetDataNodeAtValue(node, master.GetNthIndexValue(number))
         self.browser.SetSaveChanges(sequence, True)
 
-    def save(self) -> None:
-        """Put what the nodes show now into the item that is shown."""
-        slicer.modules.sequences.logic().UpdateSequencesFromProxyNodes(self.browser, None)
+    def save(self, node: slicer.vtkMRMLNode) -> None:
+        """Put what `node`, which is kept, shows now into the item that is shown."""
+        slicer.modules.sequences.logic().UpdateSequencesFromProxyNodes(self.browser, node)
 
 
 def browser_of(volume_node: slicer.vtkMRMLVolumeNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:

@@ -8,7 +8,6 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .dialogs import user
-from .faults import guarded
 from .pythonqt import native
 
 # Custom signals crash PythonQt, and the rest is PySide's own.
@@ -28,7 +27,11 @@ def __getattr__(name: str) -> Any:
 class QTimer(QtCore.QTimer):
     @staticmethod
     def singleShot(milliseconds: int, called: Callable[[], Any]) -> None:
-        QtCore.QTimer.singleShot(milliseconds, lambda: guarded(called))
+        timer = QTimer(QtCore.QCoreApplication.instance())
+        timer.setSingleShot(True)
+        timer.connect("timeout()", called)
+        timer.connect("timeout()", timer.deleteLater)
+        timer.start(milliseconds)
 
 
 @native

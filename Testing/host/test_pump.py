@@ -1,0 +1,60 @@
+"""Jobs get on in a host that never lets go of Python's lock of its own accord."""
+
+import time
+
+import pytest
+
+from SAMSegmenterLib.worker import Worker
+
+PATIENCE_S = 10
+
+
+@pytest.fixture
+def pump(slicer_host):
+    from SAMSegmenterLib import pump
+
+    pump.install()
+    return pump
+
+
+@pytest.fixture
+def worker():
+    worker = Worker()
+    yield worker
+    worker.close()
+
+
+def process_events(host, happened):
+    give_up = time.monotonic() + PATIENCE_S
+    while not happened() and time.monotonic() < give_up:
+        host.process_events()
+    assert happened()
+
+
+def test_the_main_thread_waits_for_jobs_in_turns_until_they_are_done(slicer_host, pump, worker, monkeypatch):
+    turns = []
+
+    def lend(seconds):
+        turns.append(seconds)
+        return len(turns) < 5
+
+    monkeypatch.setattr(pump, "lend", lend)
+    worker.submit(lambda cancelled: [])
+    process_events(slicer_host, lambda: len(turns) == 5)
+    for _ in range(20):
+        slicer_host.process_events()
+    assert turns == [pump.TURN_S] * 5
+
+
+def test_events_come_between_the_turns(slicer_host, pump, worker):
+    import qt
+
+    came, task = [], worker.submit(lambda cancelled: (time.sleep(0.01) for _ in range(30)))
+
+    def come():
+        came.append(task.finished)
+        qt.QTimer.singleShot(1, come if not task.finished else lambda: None)
+
+    come()
+    process_events(slicer_host, lambda: task.finished)
+    assert came.count(False) > 5
