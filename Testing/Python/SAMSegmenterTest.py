@@ -88,8 +88,8 @@ class SAMSegmenterTest(unittest.TestCase):
         return slicer.util.arrayFromSegmentBinaryLabelmap(editor.segmentationNode(), "liver", volume) > 0
 
     def wait_while(self, condition):
+        """As the user does: without a moment's sleep here, in which threads would get on that otherwise do not."""
         give_up = time.monotonic() + PATIENCE_S
         while condition():
             assert time.monotonic() < give_up, "it takes too long"
             slicer.app.processEvents()
-            time.sleep(0.02)
