@@ -18,7 +18,7 @@ from rich.table import Table
 from .cli_common import INTERRUPTED, interruptible
 from .errors import Cancelled, CheckpointError, InputError
 from .models import hashes, licences, store
-from .models.folders import FOLDER_VARIABLE, folders
+from .models.folders import FOLDER_VARIABLE, expanded, folders
 
 if TYPE_CHECKING:
     from .models.catalog import CatalogEntry
@@ -68,7 +68,9 @@ def get(
 
     for entry in [store.entry(id) for id in ids]:
         path = store.status(entry)
-        if path is None:
+        if path:
+            hashes.check_size(entry, path)
+        else:
             address(entry)
             accepted = _accepts(entry, yes)
             with _progress(entry.id) as show, interruptible() as stop:
@@ -89,7 +91,7 @@ def import_models(
     """Copy model files into the folder of models: published ones that were downloaded elsewhere, or your own weights."""
     from .models.importing import files_in, install
 
-    files = [file for path in paths for file in files_in(path.expanduser())]
+    files = [file for path in paths for file in files_in(expanded(path))]
     if id and len(files) > 1:
         raise typer.BadParameter(f"--as names one model, but there are {len(files)} files.")
     failed = 0
@@ -119,10 +121,9 @@ def verify(id: Annotated[Optional[str], typer.Argument(metavar="ID", help="A mod
     chosen = [store.entry(id)] if id else [entry for entry in store.entries() if store.status(entry)]
     bad = 0
     for entry in chosen:
-        first = hashes.expected(entry) is None
         try:
             hashes.check(entry, store.locate(entry))
-            print(entry.id, _finding(entry, first), sep="\t")
+            print(entry.id, _finding(entry), sep="\t")
         except CheckpointError as error:
             bad += 1
             print(f"samsegmenter: error: {error}", file=sys.stderr)
@@ -130,10 +131,11 @@ def verify(id: Annotated[Optional[str], typer.Argument(metavar="ID", help="A mod
         sys.exit(1)
 
 
-def _finding(entry: CatalogEntry, first: bool) -> str:
-    if not first:
+def _finding(entry: CatalogEntry) -> str:
+    if hashes.expected(entry):
         return "as it should be"
-    return f"no SHA-256 is published; that of this file was {'' if hashes.expected(entry) else 'not '}recorded"
+    size = "its size is the published one; " if entry.bytes else ""
+    return f"{size}no SHA-256 is published, and none is recorded before its first use"
 
 
 def _accepts(entry: CatalogEntry, yes: bool) -> bool:

@@ -15,7 +15,7 @@ from rich.console import Console
 import loopback
 from networks import weights_of_their_own
 from SAMSegmenterLib import cli, cli_models
-from SAMSegmenterLib.models import catalog, download, loading, store, transfer
+from SAMSegmenterLib.models import catalog, download, hashes, loading, store, transfer
 from SAMSegmenterLib.models.detect import Ambiguous
 
 CONTENT = bytes(range(256)) * 400
@@ -133,6 +133,19 @@ def test_get_again_downloads_nothing(samsegmenter, host):
     assert samsegmenter("models", "get", "samsegmenter-pico").out == f"samsegmenter-pico\t{PICO}\n"
 
 
+@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (CONTENT[:9], f"(9 bytes, expected {len(CONTENT)})")])
+def test_get_does_not_take_a_file_that_is_cut_short(content, words, samsegmenter, host, models_folder):
+    (models_folder / "sam2.1_hiera_tiny.pt").write_bytes(content)
+    outcome = samsegmenter("models", "get", "sam2.1-hiera-tiny")
+    assert refused(outcome, words, "models remove sam2.1-hiera-tiny")
+    assert outcome.out == ""
+
+
+def test_get_of_the_model_that_ships_says_what_to_do_if_it_is_missing(samsegmenter, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "SHIPPED", tmp_path)
+    assert refused(samsegmenter("models", "get", "samsegmenter-pico"), "ships with SAMSegmenter", "install SAMSegmenter again")
+
+
 def test_get_does_not_download_what_is_not_free_without_a_word_of_the_user(samsegmenter, host, models_folder):
     outcome = samsegmenter("models", "get", "medsam2-latest")
     assert refused(outcome, "research and education", "Commercial use is not allowed", "give --yes")
@@ -223,6 +236,12 @@ def test_a_folder_is_imported_file_by_file(samsegmenter, own, tmp_path):
     assert outcome.out.startswith("good\t")
 
 
+def test_a_path_in_the_home_of_nobody_does_not_keep_the_others_out(samsegmenter, own):
+    outcome = samsegmenter("models", "import", "~no-such-user/x.pt", own)
+    assert refused(outcome, "~no-such-user", "there is no such model file")
+    assert outcome.out.startswith("liver\t")
+
+
 def test_one_name_is_not_for_several_files(samsegmenter, own):
     assert samsegmenter("models", "import", own, own, "--as", "x").code == 2
 
@@ -258,11 +277,36 @@ def test_models_that_ship_cannot_be_removed(samsegmenter):
     assert refused(samsegmenter("models", "remove", "samsegmenter-pico"), "ships with SAMSegmenter")
 
 
-def test_verify_says_what_it_checked(samsegmenter, models_folder):
-    (models_folder / "MedSAM2_2411.pt").write_bytes(b"weights")
-    first, second = samsegmenter("models", "verify"), samsegmenter("models", "verify")
-    assert first.out == "samsegmenter-pico\tas it should be\nmedsam2-2411\tno SHA-256 is published; that of this file was recorded\n"
-    assert second.out == "samsegmenter-pico\tas it should be\nmedsam2-2411\tas it should be\n"
+def test_verify_says_what_it_checked_and_records_nothing(samsegmenter, models_folder):
+    unhashed = catalog.entry("medsam2-flare25-recist")
+    (models_folder / unhashed.file).write_bytes(b"weights")
+    for _ in range(2):
+        pico, other = samsegmenter("models", "verify").out.splitlines()
+        assert pico == "samsegmenter-pico\tas it should be"
+        assert other == f"{unhashed.id}\tno SHA-256 is published, and none is recorded before its first use"
+    hashes.remember(unhashed, hashes.file_sha256(models_folder / unhashed.file))
+    assert samsegmenter("models", "verify", unhashed.id).out == f"{unhashed.id}\tas it should be\n"
+
+
+def test_verify_does_not_take_half_a_file_for_a_published_one(samsegmenter, models_folder):
+    (models_folder / "MedSAM2_latest.pt").write_bytes(b"half")
+    assert refused(samsegmenter("models", "verify"), "not the file published as medsam2-latest (4 bytes, expected 156040129)")
+    assert not (models_folder / hashes.RECORDS).exists()
+
+
+def test_verify_goes_on_after_a_file_that_cannot_be_read(samsegmenter, models_folder, own, monkeypatch):
+    samsegmenter("models", "import", own)
+    original = Path.open
+
+    def fail(path, *arguments, **options):
+        if path == PICO:
+            raise OSError(5, "Input/output error")
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", fail)
+    outcome = samsegmenter("models", "verify")
+    assert refused(outcome, f"{PICO.name}: cannot be read (Input/output error)")
+    assert outcome.out == "liver\tas it should be\n"
 
 
 def test_verify_names_what_is_damaged_and_checks_the_rest(samsegmenter, models_folder):

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import pytest
 
 import loopback
 from loopback import breaks_off, falls_silent, in_chunks, is_slow, says, until_closed
-from SAMSegmenterLib.errors import Cancelled, OutputError
+from SAMSegmenterLib.errors import Cancelled, CheckpointError, OutputError
 from SAMSegmenterLib.models import catalog, download, hashes, licences, store, transfer
 from SAMSegmenterLib.models.transfer import DownloadError
 
 CONTENT = bytes(range(256)) * 4000
 HALF = len(CONTENT) // 2
+CHUNK_BYTES = transfer.CHUNK_BYTES
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 Usage = namedtuple("Usage", "total used free")
 
@@ -99,6 +101,13 @@ def test_a_slow_host_is_waited_for(entry, host):
     assert download.fetch(entry).read_bytes() == CONTENT
 
 
+def test_a_slow_host_does_not_delay_progress_and_cancelling(entry, host, monkeypatch):
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", CHUNK_BYTES)
+    host.script.append(is_slow(0.02, 100))
+    with pytest.raises(Cancelled, match=r"The 0\.0 MB that have arrived"):
+        download.fetch(entry, cancel=lambda: bool(host.asked) and store.transient(store.folders()[0] / entry.file)[0].is_file())
+
+
 def test_a_file_in_chunks_of_unknown_number_is_downloaded(entry, host):
     host.script.append(in_chunks(CONTENT))
     assert download.fetch(entry).read_bytes() == CONTENT
@@ -176,6 +185,26 @@ def test_without_a_version_of_the_file_nothing_is_continued(entry, host):
     part.with_name(part.name + ".json").write_text("no json", encoding="utf-8")
     assert download.fetch(entry).read_bytes() == CONTENT
     assert "Range" not in host.asked[0]
+
+
+def test_a_part_of_somebody_else_who_keeps_it_is_fetched_anew(entry, host, monkeypatch):
+    part = started(entry, host)
+    monkeypatch.setattr(transfer.os, "access", lambda path, mode: not (path == part and mode == os.W_OK))
+    assert download.fetch(entry).read_bytes() == CONTENT
+    assert "Range" not in host.asked[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
+def test_all_who_share_the_folder_can_go_on_with_a_download(entry, host, models_folder):
+    models_folder.mkdir()
+    models_folder.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        part = started(entry, host)
+    finally:
+        os.umask(before)
+    assert part.stat().st_mode & 0o777 == 0o664
+    assert download.fetch(entry).stat().st_mode & 0o777 == 0o664
 
 
 def test_a_part_that_was_spoilt_is_noticed_and_fetched_anew(entry, host):
@@ -274,10 +303,19 @@ def test_a_host_that_sends_nothing_is_given_up(unhashed, host):
 
 
 def test_an_encrypted_address_must_not_lead_to_an_open_one():
-    transfer.check_secure("https://a/x", "https://b/x")
-    transfer.check_secure("http://a/x", "http://b/x")
-    with pytest.raises(DownloadError, match="not encrypted"):
-        transfer.check_secure("https://a/x", "http://b/x")
+    transfer.check_secure(["https://a/x", "https://b/x"])
+    transfer.check_secure(["http://a/x", "http://b/x"])
+    for way in (["https://a/x", "http://b/x"], ["https://a/x", "http://b/x", "https://c/x"]):
+        with pytest.raises(DownloadError, match="https://a/x: leads to http://b/x, which is not encrypted"):
+            transfer.check_secure(way)
+
+
+def test_every_address_on_the_way_is_looked_at(entry, host, monkeypatch):
+    seen = []
+    monkeypatch.setattr(transfer, "check_secure", seen.append)
+    host.script += [says(302, Location=host.url + "?2"), says(302, Location=host.url + "?3")]
+    download.fetch(entry)
+    assert seen == [[host.url, host.url + "?2", host.url + "?3"]]
 
 
 # Where no hash is published
@@ -287,7 +325,7 @@ def test_a_hash_that_is_not_published_is_recorded_at_the_first_download(unhashed
     path = download.fetch(unhashed)
     assert json.loads((models_folder / hashes.RECORDS).read_text(encoding="utf-8")) == {unhashed.id: SHA256}
     path.write_bytes(CONTENT[::-1])
-    with pytest.raises(hashes.CheckpointError, match="first used here"):
+    with pytest.raises(CheckpointError, match="first used here"):
         hashes.check(unhashed, path)
 
 
@@ -323,6 +361,19 @@ def test_another_licence_must_be_accepted_anew(entry, models_folder):
     assert not licences.is_accepted(replace(limited, licence="other terms"))
 
 
+def test_what_ships_is_not_downloaded_but_installed_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "SHIPPED", tmp_path)
+    with pytest.raises(DownloadError, match=r"samsegmenter-pico: ships with SAMSegmenter.*install SAMSegmenter again"):
+        download.fetch(catalog.entry("samsegmenter-pico"))
+
+
+def test_a_file_that_is_there_but_cut_short_is_named(entry, models_folder):
+    models_folder.mkdir()
+    (models_folder / entry.file).write_bytes(CONTENT[:10])
+    with pytest.raises(CheckpointError, match=rf"\(10 bytes, expected {len(CONTENT)}\).*models remove {entry.id}"):
+        download.fetch(entry)
+
+
 def test_models_without_an_address_say_where_they_are():
     with pytest.raises(DownloadError, match=r"sam-med2d.*github\.com/OpenGVLab/SAM-Med2D.*models import"):
         download.fetch(catalog.entry("sam-med2d"))
@@ -333,8 +384,18 @@ def test_models_without_an_address_say_where_they_are():
 
 def test_a_disk_that_is_too_full_is_noticed_before(entry, host, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 10**6))
-    with pytest.raises(OutputError, match=r"1 MB are needed and 1 MB are free.*SAMSEGMENTER_MODELS"):
+    with pytest.raises(OutputError, match=r"18 MB are needed and 1 MB are free.*SAMSEGMENTER_MODELS"):
         download.fetch(entry)
+
+
+def test_a_file_of_unknown_size_does_not_fill_the_disk(unhashed, host, monkeypatch):
+    part, _ = store.transient(store.folders()[0] / unhashed.file)
+    free = transfer.SPARE_BYTES + HALF
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, free - (part.stat().st_size if part.is_file() else 0)))
+    host.script.append(in_chunks(CONTENT))
+    with pytest.raises(OutputError, match="the disk is too full"):
+        download.fetch(unhashed)
+    assert HALF <= part.stat().st_size < HALF + 8000
 
 
 def test_a_disk_that_fills_up_meanwhile_is_named_and_what_arrived_is_kept(entry, host, monkeypatch):

@@ -35,10 +35,21 @@ def own(tmp_path):
 
 @pytest.fixture(scope="module")
 def medsam2(tmp_path_factory):
-    """Random weights in the layout and under the name of MedSAM2, of which no hash is published."""
+    """Random weights in the layout and under the name of MedSAM2."""
     path = tmp_path_factory.mktemp("downloads") / "MedSAM2_latest.pt"
     torch.save({"model": layouts.filled(layouts.sam2_shapes())}, path)
     return path
+
+
+@pytest.fixture
+def known_by_size(monkeypatch):
+    """Have the catalog know of MedSAM2 no more than that its file has so many bytes."""
+
+    def know(size):
+        entries = [replace(entry, bytes=size, sha256=None) if entry.id == "medsam2-latest" else entry for entry in catalog.entries()]
+        monkeypatch.setattr(catalog, "entries", lambda: tuple(entries))
+
+    return know
 
 
 @pytest.fixture
@@ -115,6 +126,46 @@ def test_names_that_would_leave_the_folder_are_refused(name, own):
         assert import_file(own, id=name).id == "my-liver-3"
 
 
+def test_a_file_that_was_there_before_is_not_replaced(own, models_folder):
+    by_hand = models_folder / "liver.safetensors"
+    by_hand.write_bytes(b"other weights")
+    with pytest.raises(InputError, match=r"liver\.safetensors: is another file and was not replaced.*--as"):
+        import_file(own, id="liver")
+    assert by_hand.read_bytes() == b"other weights"
+    assert store.entries() == catalog.entries()
+
+
+def test_a_file_by_hand_of_a_model_without_a_published_hash_is_not_replaced(own, published, models_folder):
+    by_hand = models_folder / "unhashed.safetensors"
+    by_hand.write_bytes(b"other weights")
+    with pytest.raises(InputError, match="is another file and was not replaced"):
+        import_file(own, id="unhashed")
+    assert left_in(models_folder) == {by_hand.name}
+
+
+@pytest.mark.parametrize("name", ["licences.json", "own.json", "weights.bin", "weights"])
+def test_weights_get_a_name_that_says_so_whatever_the_file_was_called(name, own, models_folder):
+    entry = import_file(own.rename(own.with_name(name)))
+    assert entry.file == name.partition(".")[0] + ".safetensors"
+    assert left_in(models_folder) == {entry.file, hashes.RECORDS, store.OWN}
+
+
+def test_a_zip_archive_of_weights_gets_the_suffix_of_one(mobile_sam, tmp_path):
+    copy = shutil.copyfile(mobile_sam, tmp_path / "mobile.json")
+    assert import_file(copy).file == "mobile.pt"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
+def test_all_who_share_the_folder_can_read_what_was_imported(own, models_folder):
+    models_folder.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        entry = import_file(own)
+    finally:
+        os.umask(before)
+    assert (models_folder / entry.file).stat().st_mode & 0o777 == 0o664
+
+
 def test_a_slice_model_of_the_users_own_segments_slices(mobile_sam):
     entry = import_file(mobile_sam)
     assert (entry.id, entry.kind) == ("mine", "slice")
@@ -137,13 +188,23 @@ def test_a_published_file_is_known_by_its_hash_whatever_it_is_called(tmp_path, m
         import_file(copy, id="sam2-unet")
 
 
-def test_a_published_file_without_a_hash_is_known_by_its_name_and_its_hash_recorded(medsam2, models_folder):
+def test_a_published_file_without_a_hash_is_known_by_its_name_and_its_hash_recorded(medsam2, known_by_size, models_folder):
+    known_by_size(medsam2.stat().st_size)
     entry = import_file(medsam2)
     assert entry == catalog.entry("medsam2-latest")
     assert store.status(entry) == models_folder / "MedSAM2_latest.pt"
     assert hashes.expected(entry) == hashes.file_sha256(medsam2)
     model = load_model("medsam2-latest")
     assert (model.native_size, model.network.image_size, model.sizes) == (512, 512, (512,))
+
+
+def test_own_weights_under_a_published_name_are_told_by_their_size(medsam2, known_by_size, models_folder):
+    known_by_size(156040129)
+    with pytest.raises(InputError, match=r"published model, and this file is another one.*--as"):
+        import_file(medsam2)
+    with pytest.raises(CheckpointError, match=r"is not the file published as medsam2-latest \(\d+ bytes, expected 156040129\)"):
+        import_file(medsam2, id="medsam2-latest")
+    assert left_in(models_folder) == set()
 
 
 def test_a_recorded_file_is_known_by_its_hash_from_then_on(own, published):
@@ -153,7 +214,7 @@ def test_a_recorded_file_is_known_by_its_hash_from_then_on(own, published):
 
 
 def test_the_user_can_say_which_published_model_a_file_is(own, published, models_folder):
-    with pytest.raises(CheckpointError, match=r"is not sam-vit-b\. Its weights fit a SAM 2 network"):
+    with pytest.raises(CheckpointError, match=r"is not sam-vit-b\. Its weights"):
         import_file(own, id="sam-vit-b")
     assert import_file(own, id="unhashed").id == "unhashed"
     assert left_in(models_folder) == {"unhashed.safetensors", "hashes.json"}

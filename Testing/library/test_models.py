@@ -1,4 +1,5 @@
 import argparse
+import contextlib
 import functools
 import io
 import json
@@ -160,7 +161,7 @@ def test_loading_prints_nothing_and_leaves_hydra_alone(capfd, recwarn):
 def test_official_layouts_are_recognised(entry, shapes_only):
     network = instantiate(network_config(entry.config, entry.native_size))
     assert network.image_size == 1024
-    found = detect(network.state_dict())
+    found = detect(network.state_dict(), entry.file)  # SAM 2.1 tiny has the layout of MedSAM2
     assert (found.family, found.like, found.native_size) == ("sam2", entry.id, 1024)
 
 
@@ -179,7 +180,7 @@ def test_networks_have_the_settings_of_upstreams_builder(tiny_states):
 def test_tiny_loads_from_a_file(id, suffix, tiny_states, tmp_path):
     state = tiny_states[id]
     path = saved({"model": state} if suffix == ".pt" else state, tmp_path / f"fine_tuned{suffix}")
-    model = load_model(path)
+    model = load_model(path, family=id)
     assert (model.id, model.path, model.sha256) == (path.name, path, file_sha256(path))
     assert catalog.entry(id).title in model.title
     assert (model.native_size, model.sizes) == (1024, (256, 448, 512, 672, 896, 1024))
@@ -360,6 +361,28 @@ def test_an_archive_that_unpacks_to_more_than_it_is_is_not_opened(tmp_path):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("module", ["builtins", "__builtin__"])
+def test_memory_that_is_not_in_the_file_is_not_asked_for(module, tmp_path):
+    path = saved({"a": torch.zeros(1)}, tmp_path / "greedy.pt")
+    greedy = f"\x80\x02c{module}\nbytearray\nJ\x00\x00\x00\x02\x85R.".encode("latin1")
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in content.items():
+            archive.writestr(name, greedy if name.endswith("data.pkl") else value)
+    with pytest.raises(CheckpointError, match=r"greedy\.pt: was refused.*bytearray"):
+        read_checkpoint(path)
+
+
+def test_a_wrong_bit_anywhere_in_an_archives_directory_is_noticed_or_harmless(tmp_path):
+    path = saved({"a": torch.ones(2)}, tmp_path / "flipped.pt")
+    content = path.read_bytes()
+    for place in range(content.index(b"PK\x01\x02"), len(content)):
+        flipped = written(path, content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :])
+        with contextlib.suppress(CheckpointError):
+            assert torch.equal(read_checkpoint(flipped).weights["a"], torch.ones(2))
+
+
 def test_weights_that_are_larger_than_their_file_are_refused(tmp_path):
     path = saved({"a": torch.zeros(1).expand(1 << 20, 1 << 20)}, tmp_path / "expanded.pt")
     with pytest.raises(CheckpointError, match=r"would fill 4398\.0 GB, which are not in the file"):
@@ -370,6 +393,14 @@ def test_weights_that_are_larger_than_their_file_are_refused(tmp_path):
 def test_weights_that_are_no_plain_numbers_are_refused(odd, tmp_path):
     with pytest.raises(CheckpointError, match=r"odd\.pt: 1 of 2 weights are not stored as plain numbers \(odd\)"):
         read_checkpoint(saved({"plain": torch.zeros(2), "odd": odd}, tmp_path / "odd.pt"))
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("F4", 4), ("C64", 64), ("F8_E4M3", 8)])
+def test_numbers_that_no_network_is_built_from_are_refused(kind, bits, tmp_path):
+    header = json.dumps({"a": {"dtype": kind, "shape": [8], "data_offsets": [0, bits]}}).encode()
+    path = written(tmp_path / "odd.safetensors", len(header).to_bytes(8, "little") + header + bytes(bits))
+    with pytest.raises(CheckpointError, match=r"odd\.safetensors: 1 of 1 weights are not stored as plain numbers \(a\)"):
+        read_checkpoint(path)
 
 
 def test_files_that_are_far_too_large_are_not_opened(tmp_path, monkeypatch):
@@ -435,7 +466,8 @@ def test_addresses_end_in_the_files_name():
 
 def test_what_may_not_be_used_commercially_is_said():
     limited = {entry.id for entry in catalog.entries() if not entry.commercial_use}
-    assert limited == {"db-sam"} | {entry.id for entry in catalog.entries() if entry.id.startswith("medsam2-")}
+    medsam2 = {entry.id for entry in catalog.entries() if entry.id.startswith("medsam2-")}
+    assert limited == {"db-sam", "biomedical-sam-2", "biosam2-hiera-tiny"} | medsam2
 
 
 def test_each_normaliser_of_the_catalog_is_that_of_a_family():

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from SAMSegmenterLib.errors import CheckpointError, InputError, OutputError
 from SAMSegmenterLib.models import catalog, folders, hashes, licences, locks, records, store
 
 TINY = catalog.entry("sam2.1-hiera-tiny")
-MEDSAM2 = catalog.entry("medsam2-latest")
+MEDSAM2 = replace(catalog.entry("medsam2-latest"), bytes=None, sha256=None)  # as models of which neither is published
 PICO = catalog.entry("samsegmenter-pico")
 
 
@@ -44,6 +45,34 @@ def nothing_is_writable(monkeypatch):
     monkeypatch.setattr(folders.tempfile, "TemporaryFile", refuse)
 
 
+@pytest.fixture
+def departments_is_gone(departments, monkeypatch):
+    """As on a share whose server is down: whatever one asks of the folder fails."""
+
+    def failing(original):
+        def ask(path, *arguments, **options):
+            if departments in (Path(path), *Path(path).parents):
+                raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", str(path))
+            return original(path, *arguments, **options)
+
+        return ask
+
+    for owner, name in ((os, "stat"), (Path, "stat"), (Path, "read_text"), (Path, "mkdir")):
+        monkeypatch.setattr(owner, name, failing(getattr(owner, name)))
+
+
+@pytest.fixture
+def departments_is_read_only(departments, monkeypatch):
+    original = locks.shared_mode
+
+    def refuse(folder):
+        if folder == departments:
+            raise PermissionError(13, "Permission denied")
+        return original(folder)
+
+    monkeypatch.setattr(locks, "shared_mode", refuse)
+
+
 def placed(folder, entry, content=b"weights"):
     path = folder / entry.file
     path.write_bytes(content)
@@ -69,6 +98,12 @@ def test_the_variable_may_start_with_the_home_folder(monkeypatch):
     assert folders.folders() == (Path.home() / "networks",)
 
 
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(monkeypatch):
+    monkeypatch.setenv(store.FOLDER_VARIABLE, "~no-such-user/models")
+    assert folders.folders() == (Path("~no-such-user/models"),)
+    assert store.status(TINY) is None
+
+
 def test_all_folders_are_searched_in_order(mine, departments):
     shared = placed(departments, TINY)
     assert store.status(TINY) == store.locate(TINY) == shared
@@ -80,6 +115,15 @@ def test_a_folder_that_is_not_there_is_passed_over(departments, tmp_path, monkey
     monkeypatch.setenv(store.FOLDER_VARIABLE, os.pathsep.join([str(tmp_path / "unplugged"), str(departments)]))
     shared = placed(departments, TINY)
     assert store.status(TINY) == shared
+
+
+def test_a_share_that_is_gone_takes_nothing_else_away(mine, departments_is_gone):
+    path = placed(mine, TINY)
+    own = store.keep_own("mine", "mine.pt", TINY)
+    with pytest.warns(UserWarning, match=r"Going on without these records: .*own\.json: cannot be read \(Transport endpoint"):
+        assert store.entries() == (*catalog.entries(), own)
+    assert store.status(TINY) == path
+    assert store.status(MEDSAM2) is None
 
 
 def test_the_first_folder_that_can_be_written_to_receives(mine, departments, monkeypatch):
@@ -122,7 +166,7 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path, monkeypatch):
 def test_records_are_kept_by_model(mine):
     records.note("x.json", "a", 1)
     records.note("x.json", "b", {"c": 2})
-    records.note("x.json", "a", None)
+    records.forget(mine / "x.json", "a")
     assert records.read("x.json") == {"b": {"c": 2}}
 
 
@@ -138,6 +182,27 @@ def test_damaged_records_are_named(content, mine):
     for use in (lambda: records.read("x.json"), lambda: records.note("x.json", "a", 1)):
         with pytest.raises(InputError, match=r"x\.json: is damaged.*Delete it"):
             use()
+
+
+def test_damaged_records_of_others_are_passed_over_with_a_word(mine, departments):
+    (departments / "x.json").write_text("{", encoding="utf-8")
+    records.note("x.json", "a", 1)
+    with pytest.warns(UserWarning, match=r"department.*x\.json: is damaged"):
+        assert records.read("x.json") == {"a": 1}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
+@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o2775, 0o664), (0o755, 0o644), (0o700, 0o600)])
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_all_who_share_a_folder_can_write_its_records_and_take_turns(folder_mode, file_mode, umask, mine):
+    mine.chmod(folder_mode)
+    before = os.umask(umask)
+    try:
+        licences.accept(MEDSAM2)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in mine.iterdir()}
+    assert modes == {"licences.json": file_mode, ".licences.json.lock": file_mode}
 
 
 def test_records_of_many_at_once_are_all_kept():
@@ -170,9 +235,17 @@ def test_a_published_hash_is_what_is_expected():
     assert hashes.expected(MEDSAM2) is None
 
 
-def test_the_first_use_of_a_model_without_a_published_hash_is_recorded(mine):
+def test_comparing_a_file_records_nothing(mine):
     path = placed(mine, MEDSAM2)
-    assert hashes.check(MEDSAM2, path) == hashes.expected(MEDSAM2) == hashes.file_sha256(path)
+    assert hashes.check(MEDSAM2, path) == hashes.file_sha256(path)
+    assert hashes.expected(MEDSAM2) is None
+
+
+def test_the_first_use_of_a_model_without_a_published_hash_is_remembered(mine):
+    path = placed(mine, MEDSAM2)
+    hashes.remember(MEDSAM2, hashes.file_sha256(path))
+    hashes.remember(MEDSAM2, "0" * 64)
+    assert hashes.check(MEDSAM2, path) == hashes.expected(MEDSAM2)
     placed(mine, MEDSAM2, b"other weights")
     with pytest.raises(CheckpointError, match=r"not the file that was first used here as medsam2-latest.*models remove medsam2-latest"):
         hashes.check(MEDSAM2, path)
@@ -180,8 +253,32 @@ def test_the_first_use_of_a_model_without_a_published_hash_is_recorded(mine):
 
 def test_without_a_folder_to_write_to_every_use_is_the_first(departments, nothing_is_writable):
     path = placed(departments, MEDSAM2)
-    assert hashes.check(MEDSAM2, path) == hashes.file_sha256(path)
+    hashes.remember(MEDSAM2, hashes.file_sha256(path))
     assert hashes.expected(MEDSAM2) is None
+
+
+def test_a_file_of_another_size_does_not_pass_for_a_published_one(mine):
+    entry = replace(MEDSAM2, bytes=5)
+    with pytest.raises(CheckpointError, match=r"not the file published as medsam2-latest \(4 bytes, expected 5\).*models remove"):
+        hashes.check(entry, placed(mine, entry, b"half"))
+
+
+def test_an_empty_file_is_no_model(mine):
+    with pytest.raises(CheckpointError, match=r"is empty.*models remove medsam2-latest"):
+        hashes.check(MEDSAM2, placed(mine, MEDSAM2, b""))
+
+
+def test_a_published_file_does_not_pass_for_another_one(mine, monkeypatch):
+    path = placed(mine, MEDSAM2)
+    known = replace(TINY, sha256=hashes.file_sha256(path))
+    monkeypatch.setattr(catalog, "entries", lambda: (known, MEDSAM2))
+    with pytest.raises(CheckpointError, match=r"is the file published as sam2\.1-hiera-tiny, not that of medsam2-latest"):
+        hashes.check(MEDSAM2, path)
+
+
+def test_a_file_that_cannot_be_read_is_named(mine):
+    with pytest.raises(CheckpointError, match=r"gone\.pt: cannot be read \(No such file"):
+        hashes.file_sha256(mine / "gone.pt")
 
 
 def test_another_file_under_a_published_name_is_told(mine):
@@ -225,13 +322,48 @@ def test_what_is_not_here_says_how_to_get_it(mine):
 
 def test_a_model_is_removed_with_all_that_belongs_to_it(mine):
     path = placed(mine, MEDSAM2)
-    hashes.check(MEDSAM2, path)
+    hashes.remember(MEDSAM2, hashes.file_sha256(path))
     parts = store.transient(path)
     for part in parts:
         part.write_bytes(b"part")
     assert store.remove(MEDSAM2) == [path, *parts]
     assert not any(each.exists() for each in (path, *parts))
     assert hashes.expected(MEDSAM2) is None
+
+
+def test_a_model_is_removed_from_all_folders_with_their_records(mine, departments, monkeypatch):
+    monkeypatch.setenv(store.FOLDER_VARIABLE, str(departments))
+    entry = store.keep_own("mine", "mine.pt", TINY)
+    path = placed(departments, entry)
+    hashes.remember(entry, hashes.file_sha256(path))
+    monkeypatch.setenv(store.FOLDER_VARIABLE, os.pathsep.join([str(mine), str(departments)]))
+    assert store.remove(entry) == [path]
+    assert store.entries() == catalog.entries()
+    assert hashes.expected(entry) is None
+
+
+def test_what_cannot_be_removed_is_named_after_all_else_is_gone(mine, departments, departments_is_read_only):
+    (departments / hashes.RECORDS).write_text(json.dumps({MEDSAM2.id: "0" * 64}), encoding="utf-8")
+    own = placed(mine, MEDSAM2)
+    with pytest.raises(OutputError, match=r"department.*hashes\.json: could not be written \(Permission denied\)"):
+        store.remove(MEDSAM2)
+    assert not own.exists()
+
+
+def test_the_hash_of_a_file_that_is_gone_can_be_forgotten(mine):
+    hashes.remember(MEDSAM2, "0" * 64)
+    assert store.remove(MEDSAM2) == []
+    assert hashes.expected(MEDSAM2) is None
+
+
+def test_a_model_that_is_being_downloaded_is_not_removed(mine):
+    path = placed(mine, TINY)
+    part, _ = store.transient(path)
+    part.write_bytes(b"part")
+    with locks.turn(path), pytest.raises(OutputError, match="is being downloaded or imported just now"):
+        store.remove(TINY)
+    assert path.is_file()
+    assert part.is_file()
 
 
 def test_models_that_ship_stay():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
 import zipfile
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from .detect import looks_like
 ZIP = b"PK\x03\x04"
 CONTAINERS = "model", "state_dict", "net", "model_state_dict"
 PREFIXES = "module.", "model."
+NUMBERS = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool}
+NUMBERS |= {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 LARGEST_BYTES = 16 << 30
 AGAIN = "Get the file again and compare its size with the original"
 
@@ -113,6 +116,8 @@ def _read_torch(path: Path, head: bytes) -> Any:
     try:
         # The open file, because torch goes by the suffix of a path.
         with path.open("rb") as file, torch.serialization.safe_globals([dict, *STAND_INS]):
+            _check_calls(torch.PyTorchFileReader(file).get_record("data.pkl"))
+            file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: {_unsafe(str(error))}") from error
@@ -127,13 +132,20 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: is truncated, or not a file of PyTorch weights ({_first_line(error)}). {AGAIN}.") from error
     if unpacked > path.stat().st_size:
         raise CheckpointError(
             f"{path}: unpacks to {unpacked / 1e9:.1f} GB from {path.stat().st_size / 1e9:.1f} GB, which PyTorch never writes, and was "
             "not opened. If it is a .zip of a model, unpack it and give the file inside."
         )
+
+
+def _check_calls(content: bytes) -> None:
+    """Raises UnpicklingError for what restricted unpickling lets pass though it fills any memory: ``bytearray(60_000_000_000)``."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name == "GLOBAL" and argument.endswith(" bytearray"):
+            raise pickle.UnpicklingError("GLOBAL builtins.bytearray")
 
 
 class _StandIn:
@@ -199,12 +211,16 @@ def _without_prefix(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 def _check_stored(weights: dict[str, torch.Tensor], path: Path) -> None:
     """Raises CheckpointError for tensors that are not plain numbers, or would fill more memory than the file has bytes."""
-    odd = [name for name, value in weights.items() if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized]
+    odd = [name for name, value in weights.items() if not _is_plain(value)]
     if odd:
         raise CheckpointError(f"{path}: {len(odd)} of {len(weights)} weights are not stored as plain numbers ({', '.join(odd[:3])}).")
     needed = sum(value.numel() * value.element_size() for value in weights.values())
     if needed > 2 * path.stat().st_size:  # twice, because two names may share their numbers
         raise CheckpointError(f"{path}: its weights would fill {needed / 1e9:.1f} GB, which are not in the file. It is damaged or hostile.")
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    return value.layout == torch.strided and value.device.type == "cpu" and value.dtype in NUMBERS
 
 
 def _check_finite(weights: dict[str, torch.Tensor], path: Path) -> None:

@@ -35,6 +35,7 @@ def fetch(entry: CatalogEntry, progress: Progress = unwatched, cancel: Cancel = 
         The file.
 
     Raises:
+        CheckpointError: what is installed is not as long as the published file.
         LicenceNotAccepted: the licence is not permissive; show it, ask, and call again with `accept_licence`.
         Cancelled: `cancel` returned true; what has arrived is kept.
         DownloadError: it cannot be downloaded, or is not the published file.
@@ -42,6 +43,7 @@ def fetch(entry: CatalogEntry, progress: Progress = unwatched, cancel: Cancel = 
     """
     path = store.status(entry)
     if path:
+        hashes.check_size(entry, path)
         return path
     url = address(entry)
     if accept_licence:
@@ -68,6 +70,10 @@ def address(entry: CatalogEntry) -> str:
     Raises:
         DownloadError: it is published nowhere; says how to come by it.
     """
+    if entry.shipped:
+        raise DownloadError(
+            f"{entry.id}: ships with SAMSegmenter; its file is not downloaded. If it is missing, install SAMSegmenter again."
+        )
     mirror = os.environ.get(MIRROR_VARIABLE)
     if mirror:
         return f"{mirror.rstrip('/')}/{entry.file}"
@@ -94,4 +100,4 @@ def _get(entry: CatalogEntry, url: str, target: Path, progress: Progress, cancel
             )
     os.replace(part, target)
     notes.unlink(missing_ok=True)
-    hashes.check(entry, target, sha256)
+    hashes.remember(entry, sha256)

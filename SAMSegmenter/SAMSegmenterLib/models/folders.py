@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_data_dir
@@ -20,8 +21,13 @@ def folders() -> tuple[Path, ...]:
     department's share or a DVD. Without the variable it is one folder in the user's data.
     """
     named = [part.strip() for part in os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep)]
-    chosen = tuple(Path(part).expanduser() for part in named if part)
+    chosen = tuple(expanded(part) for part in named if part)
     return chosen or (Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models",)
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in place of ``~``; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))
 
 
 def receiving_folder() -> Path:
@@ -41,3 +47,18 @@ def receiving_folder() -> Path:
     raise OutputError(
         f"No folder of models can be written to: {', '.join(refusals)}. Name one in the variable {FOLDER_VARIABLE}, or make room there."
     )
+
+
+def shared_mode(folder: Path) -> int:
+    """The permissions of files in `folder` with which all who may write there can go on, whatever the umask of who made them.
+
+    Raises:
+        OSError: the folder is missing or out of reach.
+    """
+    return folder.stat().st_mode & 0o666 | 0o600
+
+
+def share(path: Path) -> None:
+    """Give the file `path` the `shared_mode` of its folder, if it is the user's own and the file system knows permissions."""
+    with suppress(OSError):
+        path.chmod(shared_mode(path.parent))

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import Cancelled
+from .folders import shared_mode
 
 LOOK_SECONDS = 0.2
 
@@ -28,7 +29,7 @@ def turn(path: Path, cancel: Callable[[], bool] = never) -> Iterator[None]:
         Cancelled: `cancel` returned true while waiting.
         OSError: the folder of `path` is missing or cannot be written to.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    lock = FileLock(path.with_name(f".{path.name}.lock"), mode=shared_mode(path.parent))
     while not _acquired(lock):
         if cancel():
             raise Cancelled(f"Stopped waiting for another program that is writing {path}.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, InputError, OutputError
+from ..errors import Cancelled, CheckpointError, InputError, OutputError
 from . import catalog, hashes, records
 from .catalog import CatalogEntry
 from .folders import FOLDER_VARIABLE, folders
@@ -15,6 +16,7 @@ from .locks import turn
 
 SHIPPED = Path(__file__).parent.parent / "Resources" / "Models"
 OWN = "own.json"
+RECORDS = hashes.RECORDS, OWN  # what removing a model forgets
 
 
 def entries() -> tuple[CatalogEntry, ...]:
@@ -41,7 +43,8 @@ def entry(id: str) -> CatalogEntry:
 def status(entry: CatalogEntry) -> Path | None:
     """The file of `entry` on this machine, or None if it is not installed."""
     places = (SHIPPED,) if entry.shipped else folders()
-    return next((folder / entry.file for folder in places if (folder / entry.file).is_file()), None)
+    # os.path, because Path.is_file raises if a share is gone or forbidden.
+    return next((folder / entry.file for folder in places if os.path.isfile(folder / entry.file)), None)
 
 
 def locate(entry: CatalogEntry) -> Path:
@@ -68,23 +71,32 @@ def locate(entry: CatalogEntry) -> Path:
 
 
 def remove(entry: CatalogEntry) -> list[Path]:
-    """Delete the file of `entry`, what is left of its download, and what was recorded of it; returns what was deleted.
+    """Delete the file of `entry`, what is left of its download, and what was recorded of it, in all folders.
+
+    Returns:
+        The files that were deleted.
 
     Raises:
         InputError: it ships with the package, or is not installed.
-        OutputError: a file cannot be deleted.
+        OutputError: something cannot be deleted, or is being written just now; all else is gone.
     """
     if entry.shipped:
         raise InputError(f"{entry.id}: ships with SAMSegmenter and stays.")
-    found = [path for folder in folders() for path in (folder / entry.file, *transient(folder / entry.file)) if path.is_file()]
-    if not found and entry.id not in records.read(OWN):
+    recorded = any(entry.id in records.read(name) for name in RECORDS)
+    removed: list[Path] = []
+    refusals = []
+    for folder in folders():
+        try:
+            removed += _delete(folder / entry.file)
+            for name in RECORDS:
+                records.forget(folder / name, entry.id)
+        except OutputError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise OutputError(" ".join(refusals))
+    if not removed and not recorded:
         raise InputError(f"{entry.id}: is not installed; there is nothing to remove.")
-    for path in found:
-        _delete(path)
-    for name in (hashes.RECORDS, OWN):
-        if entry.id in records.read(name):
-            records.note(name, entry.id, None)
-    return found
+    return removed
 
 
 def transient(path: Path) -> tuple[Path, Path]:
@@ -139,9 +151,17 @@ def _own_entry(id: str, kept: Any) -> CatalogEntry:
     )
 
 
-def _delete(path: Path) -> None:
+def _delete(path: Path) -> list[Path]:
+    """Delete a model file and what is left of its download; returns what there was."""
+    found = [each for each in (path, *transient(path)) if os.path.isfile(each)]
+    if not found:
+        return []
     try:
-        with turn(path):
-            path.unlink(missing_ok=True)
+        with turn(path, cancel=lambda: True):
+            for each in found:
+                each.unlink(missing_ok=True)
+    except Cancelled as error:
+        raise OutputError(f"{path}: is being downloaded or imported just now and was not deleted; stop that first.") from error
     except OSError as error:
         raise OutputError(f"{path}: could not be deleted ({error.strerror}).") from error
+    return found

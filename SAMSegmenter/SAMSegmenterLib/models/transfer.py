@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import requests
 
 from ..errors import Cancelled, CheckpointError, OutputError
+from .folders import share
 
 Progress = Callable[["int", "int | None"], None]
 Cancel = Callable[[], bool]
@@ -19,7 +21,7 @@ Cancel = Callable[[], bool]
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, 10.0
 ATTEMPTS = 4  # in a row without a byte more than before
 FIRST_PAUSE_SECONDS = 1.0
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 14  # a slow host is waited for until so many have come, and only then asked whether to stop
 SPARE_BYTES = 16 << 20  # left free on the disk
 LARGEST_BYTES = 16 << 30
 WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
@@ -92,7 +94,7 @@ class Transfer:
         have = self._arrived if version else 0
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-", "If-Range": version} if have else {})}
         with session.get(self.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENT_SECONDS)) as response:
-            check_secure(self.url, response.url)
+            check_secure([each.url for each in (*response.history, response)])
             if response.status_code == 416 and _content_range(response) == (None, have):
                 return  # nothing is missing
             start, total = self._accepted(response, have, version)
@@ -102,6 +104,8 @@ class Transfer:
             if not start:
                 self.discard()
                 self.notes.write_text(json.dumps({"url": self.url, "version": _version(response)}), encoding="utf-8")
+                self.part.touch()
+                share(self.part)
             self._receive(response, start, total)
 
     def _accepted(self, response: requests.Response, have: int, version: str | None) -> tuple[int, int | None]:
@@ -139,10 +143,10 @@ class Transfer:
             )
 
     def _check_space(self, total: int | None, have: int) -> None:
-        free = shutil.disk_usage(self.part.parent).free
-        if total is not None and free < total - have + SPARE_BYTES:
+        needed, free = (total or have) - have + SPARE_BYTES, shutil.disk_usage(self.part.parent).free
+        if free < needed:
             raise OutputError(
-                f"{self.part.parent}: the disk is too full: {(total - have) / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free. "
+                f"{self.part.parent}: the disk is too full: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free. "
                 "Make room, or name a folder on another disk in the variable SAMSEGMENTER_MODELS."
             )
 
@@ -151,6 +155,8 @@ class Transfer:
         self.progress(done, total)
         with self.part.open("ab", buffering=0) as file:  # so that its size is what has arrived
             for chunk in response.iter_content(CHUNK_BYTES):
+                if total is None:  # then nobody could see before that the disk is too small
+                    self._check_space(total, done)
                 done += len(chunk)
                 if done > most:
                     raise DownloadError(f"{self.url}: sends more than the {most} bytes of the file. It is not the published file.")
@@ -161,10 +167,10 @@ class Transfer:
             raise _Broken(f"the host broke off after {done} of {total or 'unknown'} bytes")
 
     def _version_of_part(self) -> str | None:
-        """Which version of the file has arrived in part; None if that is not known, so that it cannot be continued."""
+        """Which version of the file has arrived in part; None if that is not known or others keep it: it cannot be continued."""
         try:
             noted = json.loads(self.notes.read_text(encoding="utf-8"))
-            return noted["version"] if noted["url"] == self.url and self.part.is_file() else None
+            return noted["version"] if noted["url"] == self.url and os.access(self.part, os.W_OK) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -192,10 +198,12 @@ class Transfer:
         return f"The {self._arrived / 1e6:.1f} MB that have arrived are kept; the next attempt goes on from there."
 
 
-def check_secure(asked: str, answered: str) -> None:
-    """Raise `DownloadError` if an encrypted address led to one that anybody on the way can change."""
-    if asked.startswith("https:") and not answered.startswith("https:"):
-        raise DownloadError(f"{asked}: leads to {answered}, which is not encrypted; nothing was downloaded.")
+def check_secure(addresses: list[str]) -> None:
+    """Raise `DownloadError` if an encrypted address led, by way of the others, to one that anybody on the way can change."""
+    first, *others = addresses
+    open_one = next((each for each in others if not each.startswith("https:")), None)
+    if first.startswith("https:") and open_one:
+        raise DownloadError(f"{first}: leads to {open_one}, which is not encrypted; nothing was downloaded.")
 
 
 def _version(response: requests.Response) -> str | None:
