@@ -6,7 +6,7 @@ import torch
 import layouts
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.models import catalog
-from SAMSegmenterLib.models.detect import Ambiguous, detect, looks_like
+from SAMSegmenterLib.models.detect import Ambiguous, detect, layout, looks_like
 
 
 def shaped(shapes):
@@ -30,9 +30,9 @@ def vit(channels=768, blocks=12, size=1024, more=()):
     return shaped({**fixed, **names, **dict.fromkeys(more, (1,))})
 
 
+# Those that nothing else shares; the others are in ASKED.
 LAYOUTS = {
     "samsegmenter-pico": sam2(32, 8),
-    "sam2.1-hiera-tiny": sam2(96, 12),
     "sam2.1-hiera-small": sam2(96, 16),
     "sam2.1-hiera-base-plus": sam2(112, 24),
     "sam2.1-hiera-large": sam2(144, 48),
@@ -50,6 +50,7 @@ LAYOUTS = {
     "mobile-sam": shaped({"image_encoder.patch_embed.seq.0.c.weight": (32, 3, 3, 3), "image_encoder.layers.0.x": (1,)}),
     "sam2-unet": shaped({"encoder.blocks.0.prompt_learn.0.weight": (32, 144), "rfb1.conv.weight": (1,)}),
 }
+ASKED = ["sam-vit-b", "medsam-vit-b", "sam2.1-hiera-tiny", "medsam2-latest", "biomedical-sam-2"]
 
 
 @pytest.mark.parametrize("id", LAYOUTS)
@@ -62,7 +63,7 @@ def test_each_layout_is_recognised_and_the_reason_is_told(id):
 
 
 PUBLISHED = {
-    "sam2.1-hiera-tiny": layouts.sam2_shapes,
+    "sam2-hiera-tiny": partial(layouts.sam2_shapes, layouts.SAM2_TINY),
     "biosam2-hiera-tiny": layouts.biosam2_shapes,
     "edgetam": layouts.edgetam_shapes,
     "sam-med2d": layouts.sam_med2d_shapes,
@@ -82,12 +83,18 @@ def test_all_names_and_shapes_of_a_published_file_are_recognised(id):
 
 def test_the_layouts_of_these_tests_are_all_of_the_catalog():
     layouts = {(entry.family, entry.config, entry.normaliser, entry.native_size) for entry in catalog.entries()}
-    known = {id: catalog.entry(id) for id in [*LAYOUTS, "sam-vit-b", "medsam-vit-b", "medsam2-latest", "biomedical-sam-2"]}
+    known = {id: catalog.entry(id) for id in [*LAYOUTS, *ASKED]}
     assert {(entry.family, entry.config, entry.normaliser, entry.native_size) for entry in known.values()} == layouts
 
 
 def test_the_size_is_read_off_the_weights():
     assert detect(vit(size=512, more=["image_encoder.blocks.0.Space_Adapter.D_fc1.weight"])).native_size == 512
+
+
+@pytest.mark.parametrize("positions", [(1, 20000, 1, 1), (1, 64, 32, 768), (1, 64, 64, 3), (1, 4000, 4000, 768), (64, 64)])
+def test_positions_that_no_network_has_tell_no_size(positions):
+    weights = vit() | shaped({"image_encoder.pos_embed": positions})
+    assert detect(weights, "sam_vit_b.pth").native_size == 1024
 
 
 # SAM and MedSAM, which differ in nothing but numbers
@@ -98,6 +105,7 @@ def test_sam_and_medsam_must_be_told_apart_by_the_user(name):
     with pytest.raises(Ambiguous, match=rf"{name}: fits sam-vit-b and medsam-vit-b.*models import {name} --family") as question:
         detect(vit(), name)
     assert question.value.candidates == ("sam-vit-b", "medsam-vit-b")
+    assert "other grey levels, and" in str(question.value)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,7 @@ def test_the_user_cannot_say_what_does_not_fit():
     [
         ("MedSAM2_latest.pt", "medsam2-latest", 512),
         ("MedSAM2_CTLesion.pt", "medsam2-ct-lesion", 512),
-        ("best.pt", "sam2.1-hiera-tiny", 1024),
+        ("my sam2.1 tuned.pt", "sam2.1-hiera-tiny", 1024),
     ],
 )
 def test_medsam2_is_told_from_sam_2_1_by_the_files_name(name, id, size):
@@ -143,9 +151,18 @@ def test_medsam2_is_told_from_sam_2_1_by_the_files_name(name, id, size):
     assert (found.like, found.native_size) == (id, size)
 
 
-def test_what_sam_2_1_could_be_as_well_is_told():
-    assert "Say so with --family if they are of medsam2-latest" in detect(sam2(96, 12), "best.pt").why
-    assert detect(sam2(96, 12), "best.pt", "medsam2").native_size == 512
+def test_medsam2_and_sam_2_1_tiny_must_be_told_apart_by_the_user():
+    weights = shaped(layouts.sam2_shapes())
+    with pytest.raises(Ambiguous, match=r"heart_v3\.pt: fits sam2\.1-hiera-tiny and medsam2-latest.* other input sizes, and") as question:
+        detect(weights, "heart_v3.pt", container="model")
+    assert [detect(weights, "heart_v3.pt", each).native_size for each in question.value.candidates] == [1024, 512]
+
+
+def test_the_layout_is_known_where_the_input_is_not():
+    assert layout(sam2(96, 12), "best.pt") == catalog.entry("medsam2-latest").config == catalog.entry("sam2.1-hiera-tiny").config
+    assert layout(vit()) == "vit_b"
+    with pytest.raises(CheckpointError, match=r"resnet\.pt: this network is not supported"):
+        layout(shaped({"conv1.weight": (1,)}), "resnet.pt")
 
 
 def test_biomedical_sam_2_is_told_by_what_its_training_writes():
@@ -173,15 +190,64 @@ def test_other_networks_are_called_by_their_name(names, kind):
         detect(shaped(dict.fromkeys(names, (1,))), "theirs.pt")
 
 
-@pytest.mark.parametrize("weights", [sam2(32, 7), sam2(48, 12)])
+EFFICIENT_TAM = ["image_encoder.trunk.pos_embed", "image_encoder.neck.convs.0.conv_1x1.weight", "sam_mask_decoder.iou_token.weight"]
+
+
+def test_efficient_tam_is_called_by_its_name_though_most_of_it_is_sam_2s():
+    weights = hiera(384, 12, EFFICIENT_TAM)
+    with pytest.raises(CheckpointError, match=r"eff_medsam2_small\.pt: this network is not supported; it looks like EfficientTAM"):
+        detect(weights, "eff_medsam2_small.pt")
+
+
+@pytest.mark.parametrize("weights", [sam2(48, 12), sam2(96, 17), sam2(32, 9)])
 def test_a_sam_2_of_another_size_is_described(weights):
     with pytest.raises(CheckpointError, match=r"a SAM 2 network of another size \(\d+ channels, \d+ blocks\)"):
         detect(weights)
 
 
 def test_a_vit_of_another_size_is_not_taken_for_a_sam():
-    with pytest.raises(CheckpointError, match="not supported; it looks like SAM or MedSAM"):
+    with pytest.raises(CheckpointError, match=r"not supported; it looks like SAM or MedSAM.* of another size \(384 channels, 12 blocks\)"):
         detect(vit(384, 12))
+
+
+# Parts of networks, which building them then tells
+
+
+def but(weights, *left_out):
+    return {name: value for name, value in weights.items() if not name.startswith(left_out)}
+
+
+PATCHES = "image_encoder.patch_embed."
+
+
+@pytest.mark.parametrize(
+    ("weights", "like"),
+    [
+        (vit(blocks=6), "sam-vit-b"),
+        (vit(1024, 20), "sam-vit-l"),
+        (but(vit(blocks=8), PATCHES, "image_encoder.blocks.0."), "sam-vit-b"),
+        (sam2(96, 11), "sam2.1-hiera-tiny"),
+        (sam2(96, 15, False), "sam2-hiera-small"),
+        (sam2(32, 7), "samsegmenter-pico"),
+        (shaped({"mask_decoder.transformer.x": (1,)}), "sam-vit-b"),
+        (shaped({"sam_mask_decoder.transformer.x": (1,)}), "sam2.1-hiera-tiny"),
+        (but(shaped(layouts.mobile_sam_shapes()), PATCHES), "mobile-sam"),
+    ],
+)
+def test_a_part_of_a_network_is_taken_for_the_likeliest(weights, like):
+    found = detect(weights, "part.pt")
+    assert found.like == like
+    assert found.why == f"Its weights are at most a part of those of {catalog.entry(like).title}."
+
+
+def test_a_part_of_a_network_is_taken_for_what_the_user_or_its_name_says():
+    decoder = shaped({"mask_decoder.transformer.x": (1,)})
+    assert detect(decoder, "mobile_sam.pt").like == "mobile-sam"
+    assert detect(decoder, "part.pt", "medsam").like == "medsam-vit-b"
+    assert detect(sam2(96, 11), "MedSAM2_latest.pt").like == "medsam2-latest"
+    assert detect(but(vit(), PATCHES), "medsam_vit_b.pth").like == "medsam-vit-b"
+    with pytest.raises(CheckpointError, match=r"is not edgetam; it looks like a part of a SAM, which may be: sam-vit-b"):
+        detect(decoder, "part.pt", "edgetam")
 
 
 def test_nothing_looks_like_nothing():

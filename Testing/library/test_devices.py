@@ -9,7 +9,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 import layouts
 from networks import random_network
-from SAMSegmenterLib.models.families import db_sam, edgetam, mobile_sam, sam, sam2, sam_med2d
+from SAMSegmenterLib.models.families import db_sam, edgetam, mobile_sam, sam, sam2, sam2_unet, sam_med2d
 from SAMSegmenterLib.propagation.memory import MemoryBank
 from SAMSegmenterLib.propagation.network import Network
 from SAMSegmenterLib.training.network import Trainee
@@ -96,6 +96,14 @@ def test_models_of_slices_stay_on_their_device(name, request):
     points = {"points": np.array([[30.0, 40.0]]), "labels": np.array([1])} if "point" in model.prompts else {}
     box = np.array([20.0, 15.0, 100.0, 80.0]) if "box" in model.prompts else None
     assert model.masks(seen, **points, box=box).logits.shape[1:] == (90, 130)
+
+
+def test_proposals_stay_on_their_device(request):
+    _, network = random_slice_model(sam2_unet, layouts.SAM2_TINY, layouts.sam2_unet_shapes(layouts.SAM2_TINY))
+    fake = request.getfixturevalue("fake")
+    proposer = sam2_unet.proposer(on_gpu(network, fake), SIZE)
+    assert network(torch.zeros(1, 3, SIZE, SIZE, device="cuda")).device.type == "cuda"
+    assert proposer.propose(np.zeros((90, 130), np.uint8)).shape == (90, 130)
 
 
 @pytest.mark.parametrize("frames", [1, 3])

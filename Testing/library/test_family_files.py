@@ -9,9 +9,11 @@ import torch
 import layouts
 from layouts import contained, filled, shapes_only
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models import catalog, loading
+from SAMSegmenterLib.models import catalog, checkpoint, loading, store
 from SAMSegmenterLib.models.detect import detect
+from SAMSegmenterLib.models.importing import import_file
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*which is a no-op")  # weights put into networks without memory
 SMALL = "configs/sam2/sam2_hiera_s.yaml"
 
 # By catalog id: the file's name as published, the family whose training writes it, and what it holds.
@@ -39,6 +41,20 @@ def saved(path, family, state):
     return path
 
 
+@pytest.fixture
+def without_numbers(monkeypatch):
+    """Files may hold one number for a whole weight, and networks are built without memory: all but the numbers, in little space."""
+    build = loading.build
+
+    def build_shapes(found):
+        with shapes_only():
+            return build(found)
+
+    monkeypatch.setattr(checkpoint, "_check_stored", lambda weights, path: None)
+    monkeypatch.setattr(loading, "build", build_shapes)
+    return lambda shapes: {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
+
+
 @pytest.mark.parametrize(("id", "file"), FILES.items(), ids=FILES)
 def test_each_layout_is_recognised_and_fits_its_network(id, file):
     name, family, shapes = file
@@ -56,6 +72,20 @@ def test_each_layout_is_recognised_and_fits_its_network(id, file):
         assert builder.slice_model(network, entry.native_size, entry.normaliser).prompts == set(entry.prompts)
 
 
+@pytest.mark.parametrize("id", FILES)
+def test_each_layout_can_be_imported_and_is_a_model_from_then_on(id, without_numbers, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "models"))
+    name, family, shapes = FILES[id]
+    entry = import_file(saved(tmp_path / name, family, without_numbers(shapes)), id="mine")
+    like = catalog.entry(id)
+    assert (entry.family, entry.kind, entry.config, entry.normaliser) == (like.family, like.kind, like.config, like.normaliser)
+    assert (entry.native_size, entry.sizes) == (like.native_size, like.sizes)
+    found = loading.find("mine")
+    assert (found.entry, found.path) == (entry, tmp_path / "models" / f"mine{found.path.suffix}")
+    assert not loading.build(found).training
+
+
 @pytest.mark.parametrize("id", ["mobile-sam", "edgetam"])
 def test_a_file_becomes_a_slice_model_that_runs(id, tmp_path):
     name, family, shapes = FILES[id]
@@ -65,6 +95,14 @@ def test_a_file_becomes_a_slice_model_that_runs(id, tmp_path):
     assert found.logits.shape == (1, 90, 130)
     assert np.isfinite(found.logits).all()
     assert model.prompts == set(catalog.entry(id).prompts)
+    assert "its name says that it is" in model.why, "what a file was taken for is told"
+
+
+def test_a_proposer_is_built_on_the_device_that_is_asked_for(without_numbers, tmp_path):
+    name, family, shapes = FILES["sam2-unet"]
+    proposer = loading.load_proposer(saved(tmp_path / name, family, without_numbers(shapes)), device="meta")
+    assert {value.device.type for value in proposer.network.state_dict().values()} == {"meta"}
+    assert "SAM2-UNet" in proposer.why
 
 
 def test_a_file_of_training_on_several_gpus_is_the_same(tmp_path):
@@ -75,8 +113,28 @@ def test_a_file_of_training_on_several_gpus_is_the_same(tmp_path):
     assert not loading.build(found).training
 
 
-def test_a_partial_file_names_what_is_missing(tmp_path):
-    name, family, shapes = FILES["mobile-sam"]
-    state = layouts.without(filled(shapes), "mask_decoder.iou_token.weight")
-    with pytest.raises(CheckpointError, match=rf"{name}: .*1 missing \(mask_decoder\.iou_token\.weight\)"):
-        loading.load_slice_model(saved(tmp_path / name, family, state))
+def without_start(shapes, *starts):
+    return {name: shape for name, shape in shapes.items() if not name.startswith(starts)}
+
+
+SAM, SAM_2, MOBILE = (FILES[id][2] for id in ("sam-vit-b", "sam2.1-hiera-tiny", "mobile-sam"))
+PATCHES, BLOCK = "image_encoder.patch_embed.", "image_encoder.trunk.blocks.3."
+ONE_COLUMN = {"image_encoder.pos_embed": (1, 20000, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "faults"),
+    [
+        ("mobile_sam.pt", without_start(MOBILE, "mask_decoder.iou_token."), r"1 missing \(mask_decoder\.iou_token\.weight\)"),
+        ("sam_vit_b.pth", without_start(SAM, PATCHES), r"2 missing \(image_encoder\.patch_embed\.proj\.weight, image_encoder\.patch_embed"),
+        ("half.pth", layouts.shallow(SAM, 6), r"half\.pth, as SAM ViT-B: .*84 missing \(image_encoder\.blocks\.6\."),
+        ("decoder.pth", without_start(SAM, "image_encoder."), r"decoder\.pth, as SAM ViT-B: .*177 missing \(image_encoder\.pos_embed"),
+        ("heart.pt", without_start(SAM_2, BLOCK), r"as SAM 2\.1 Hiera tiny: .*\d\d missing \(image_encoder\.trunk\.blocks\.3\."),
+        ("heart.pt", without_start(SAM_2, "image_encoder."), r"as SAM 2\.1 Hiera tiny: .*\d\d\d missing \(image_encoder\.trunk\.pos_embed"),
+        ("sam_vit_b.pth", SAM | ONE_COLUMN, r"pos_embed is \(1, 20000, 1, 1\) instead of \(1, 64, 64, 768\)"),
+    ],
+)
+def test_a_partial_file_names_what_is_missing(name, shapes, faults, without_numbers, tmp_path):
+    path = saved(tmp_path / name, "", without_numbers(shapes))
+    with pytest.raises(CheckpointError, match=faults):
+        loading.build(loading.read(path))

@@ -15,13 +15,14 @@ from hydra.utils import instantiate
 from PIL import Image
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
+from ..errors import InputError
 from ..frames import FrameStack
-from ..models import catalog
-from ..models.detect import detect
+from ..models.detect import layout
 from ..models.families.sam2 import network_config
 from ..models.loading import Model
 from ..prompts import Keyframe
 from ..propagation.device import pick_device
+from ..propagation.rewrites import resampler_of
 from ..propagation.seeding import question
 
 
@@ -35,6 +36,9 @@ class Upstream:
     Args:
         model: from `models.loading.load_model`.
         device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        InputError: upstream has no such network as the model's.
     """
 
     name = "upstream"
@@ -76,11 +80,15 @@ class Upstream:
 
 
 def _predictor(model: Model) -> SAM2VideoPredictor:
-    """Upstream's predictor with the weights of `model`."""
+    """Upstream's predictor with the weights of `model`.
+
+    Raises:
+        InputError: it has no such network.
+    """
+    if resampler_of(model.network):
+        raise InputError(f"{model.title}: the sam2 package's predictor does not run this network; leave the method upstream out.")
     state = model.network.state_dict()
-    ids = {entry.id for entry in catalog.entries()}
-    layout = catalog.entry(model.id if model.id in ids else detect(state, str(model.path)).like)
-    settings = network_config(layout.config, model.native_size)
+    settings = network_config(layout(state, str(model.path)), model.native_size)
     settings._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
     predictor = instantiate(settings)
     predictor.load_state_dict(state)

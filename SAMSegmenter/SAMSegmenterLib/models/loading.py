@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from .catalog import CatalogEntry
 from .checkpoint import read_checkpoint
 from .detect import detect
 from .families.normalisers import CHANNEL_STATISTICS
+from .folders import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,6 +45,7 @@ class Model:
         sizes: sides in pixels that it may run at, ascending.
         mean: of the red, green and blue channels in [0, 1], subtracted from the input.
         std: what the input is divided by after that.
+        why: what its file was recognised by, for the user; empty if it was chosen by its name.
     """
 
     network: SAM2Base
@@ -54,6 +57,7 @@ class Model:
     sizes: tuple[int, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Found:
         weights: by name.
         entry: how to build and feed the network; of the catalog or the user's own, with the input size of these weights.
         is_published: whether it is the very file of `entry`, rather than other weights of the same layout.
-        why: what it was recognised by.
+        why: what it was recognised by, for the user; empty if it was chosen by its name.
     """
 
     path: Path
@@ -95,11 +99,10 @@ def load_model(id_or_path: str | Path | None = None, family: str | None = None) 
         CheckpointError: the file is not on this machine, damaged, unsafe, or of a network that is not supported or does not
             propagate.
     """
-    found = find(id_or_path, family)
-    _expect_kind(found, "propagation")
+    found, network = _built(id_or_path, family, "propagation")
     mean, std = CHANNEL_STATISTICS[found.entry.normaliser]
-    entry = found.entry
-    return Model(build(found), found.id, found.title, found.sha256, found.path, entry.native_size, entry.sizes, mean, std)
+    size, sizes = found.entry.native_size, found.entry.sizes
+    return Model(network, found.id, found.title, found.sha256, found.path, size, sizes, mean, std, found.why)
 
 
 def load_slice_model(id_or_path: str | Path, family: str | None = None, device: str = "cpu") -> SliceModel:
@@ -108,21 +111,22 @@ def load_slice_model(id_or_path: str | Path, family: str | None = None, device: 
     Raises:
         CheckpointError: as `load_model`.
     """
-    found = find(id_or_path, family)
-    _expect_kind(found, "slice", "propagation")
-    network = build(found).to(device)
-    return _family(found.entry).slice_model(network, found.entry.native_size, found.entry.normaliser)
+    found, network = _built(id_or_path, family, "slice", "propagation")
+    model = _family(found.entry).slice_model(network.to(device), found.entry.native_size, found.entry.normaliser)
+    model.why = found.why
+    return model
 
 
-def load_proposer(id_or_path: str | Path, family: str | None = None) -> Proposer:
-    """Load a network that proposes masks without prompts, as `load_model`.
+def load_proposer(id_or_path: str | Path, family: str | None = None, device: str = "cpu") -> Proposer:
+    """Load a network that proposes masks without prompts, as `load_model`, to run on `device`.
 
     Raises:
         CheckpointError: as `load_model`.
     """
-    found = find(id_or_path, family)
-    _expect_kind(found, "proposer")
-    return _family(found.entry).proposer(build(found), found.entry.native_size, found.entry.normaliser)
+    found, network = _built(id_or_path, family, "proposer")
+    model = _family(found.entry).proposer(network.to(device), found.entry.native_size, found.entry.normaliser)
+    model.why = found.why
+    return model
 
 
 def find(id_or_path: str | Path | None, family: str | None = None) -> Found:
@@ -132,9 +136,9 @@ def find(id_or_path: str | Path | None, family: str | None = None) -> Found:
     if entry:
         path = store.locate(entry)
         weights = read_checkpoint(path).weights
-        return Found(path, hashes.check(entry, path), weights, entry, True, f"It is installed as {entry.id}.")
-    path = Path(chosen).expanduser()
-    if not path.exists():
+        return Found(path, hashes.check(entry, path), weights, entry, True, "")
+    path = expanded(chosen)
+    if not os.path.exists(path):  # a forbidden folder is no error here
         ids = ", ".join(entry.id for entry in store.entries())
         raise CheckpointError(f"{chosen}: there is no such model file, and no model of that name. Models are {ids}.")
     return read(path, family)
@@ -146,7 +150,7 @@ def read(path: Path, family: str | None = None) -> Found:
     sha256 = hashes.file_sha256(path)
     published = next((entry for entry in catalog.entries() if hashes.expected(entry) == sha256), None)
     if published:
-        return Found(path, sha256, checkpoint.weights, published, True, "Its SHA-256 is that of the published file.")
+        return Found(path, sha256, checkpoint.weights, published, True, f"Its SHA-256 is that of {published.title}.")
     seen = detect(checkpoint.weights, str(path), family, checkpoint.container, checkpoint.beside)
     like = catalog.entry(seen.like)
     if seen.native_size != like.native_size:
@@ -161,7 +165,18 @@ def build(found: Found) -> nn.Module:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
     """
     family: Any = _family(found.entry)
-    return family.build(found.entry.config, found.entry.native_size, family.clean(found.weights), str(found.path))
+    source = f"{found.path}, as {found.entry.title}"
+    return family.build(found.entry.config, found.entry.native_size, family.clean(found.weights), source)
+
+
+def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[Found, nn.Module]:
+    """A network of one of `kinds`, and the file that it is from, which is the model's from now on if it is the first."""
+    found = find(id_or_path, family)
+    _expect_kind(found, *kinds)
+    network = build(found)
+    if found.is_published:
+        hashes.remember(found.entry, found.sha256)
+    return found, network
 
 
 def _known(id: str) -> CatalogEntry | None:

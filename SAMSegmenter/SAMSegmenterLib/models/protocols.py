@@ -56,10 +56,12 @@ class SliceModel(Protocol):
     Attributes:
         size: side of its square input in pixels.
         prompts: those that it takes, of "point", "box" and "mask".
+        why: what its file was recognised by, for the user; empty if it was chosen by its name.
     """
 
     size: int
     prompts: frozenset[str]
+    why: str
 
     def embed(self, pixels: np.ndarray) -> Embedding:
         """Look at a slice: the slow part, done once for all prompts on it."""
@@ -94,9 +96,11 @@ class Proposer(Protocol):
 
     Attributes:
         size: side of its square input in pixels.
+        why: as of a `SliceModel`.
     """
 
     size: int
+    why: str
 
     def propose(self, pixels: np.ndarray) -> np.ndarray:
         """Logits ``(rows, columns)`` float32 of a slice; positive inside."""

@@ -12,7 +12,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from ...errors import CheckpointError
-from .fitting import State, fitted, without_prefix
+from .fitting import NEEDS_TIMM, State, fitted, without_prefix
 from .normalisers import published
 from .perceiver import Perceiver
 from .sam2 import Sam2Slices, network_config
@@ -28,7 +28,7 @@ class Trunk(nn.Module):
         try:
             from timm import create_model
         except ImportError as error:
-            raise CheckpointError("EdgeTAM needs the package timm; install it with: pip install timm") from error
+            raise CheckpointError(NEEDS_TIMM.format(name="EdgeTAM")) from error
         self.body = create_model("repvit_m1", pretrained=False, features_only=True, out_indices=(0, 1, 2, 3))
 
     def forward(self, x: Tensor) -> list[Tensor]:

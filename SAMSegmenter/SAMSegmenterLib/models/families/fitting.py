@@ -12,6 +12,11 @@ from ...errors import CheckpointError
 State = Mapping[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
 
+NEEDS_TIMM = (
+    "{name} needs the package timm; install it with: pip install timm; in 3D Slicer, press 'Install what is missing' in the module "
+    "SAMSegmenter."
+)
+
 
 def fitted(network: Network, state: State, source: str) -> Network:
     """`network` with the weights `state`: float32, for inference, without gradients.

@@ -14,7 +14,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 
 from ...errors import CheckpointError
-from .fitting import State, fitted, without_prefix
+from .fitting import NEEDS_TIMM, State, fitted, without_prefix
 from .normalisers import published
 from .sam import CHANNELS, SamSlices, around
 
@@ -75,7 +75,7 @@ def _tiny_vit() -> nn.Module:
     try:
         from timm.models.tiny_vit import TinyVit
     except ImportError as error:
-        raise CheckpointError("MobileSAM needs the package timm; install it with: pip install timm") from error
+        raise CheckpointError(NEEDS_TIMM.format(name="MobileSAM")) from error
     trunk = TinyVit(embed_dims=WIDTHS, num_heads=(2, 4, 5, 10), window_sizes=(7, 7, 14, 7), drop_path_rate=0.0)
     trunk.stages[3].downsample.conv2.conv.stride = (1, 1)
     trunk.head = nn.Identity()

@@ -42,7 +42,12 @@ class Promptable(ABC):
         normaliser: how it wants its pictures.
         prompts: those that it was trained with, of "point", "box" and "mask".
         candidates: when to answer with several masks: to a lone point, which may mean a part or the whole; always; or never.
+
+    Attributes:
+        why: what its file was recognised by, for the user; empty if it was chosen by its name.
     """
+
+    why = ""
 
     def __init__(
         self,

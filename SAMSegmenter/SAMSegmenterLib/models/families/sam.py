@@ -1,7 +1,7 @@
 """SAM ViT-B, L and H, and MedSAM, a ViT-B with weights and a normaliser of its own.
 
 Kirillov et al., "Segment Anything", 2023; code and weights Apache-2.0. Ma et al., "Segment anything in medical images",
-2024; code and weights Apache-2.0. The networks are those of the unmodified `segment-anything` package, and with the same
+2024; code Apache-2.0, weights CC BY 4.0. The networks are those of the unmodified `segment-anything` package, and with the same
 weights give the masks of its `SamPredictor`; MedSAM's answer is compared with its published script, written out anew.
 """
 

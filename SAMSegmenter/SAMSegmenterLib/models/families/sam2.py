@@ -2,8 +2,9 @@
 
 Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024; Ma et al., "MedSAM2", 2025 (arXiv 2504.03600), which is
 SAM 2.1 tiny at 512 pixels; Yan et al., "Biomedical SAM 2", 2024 (arXiv 2408.03286), which is SAM 2.0 small without ImageNet's
-mean and deviation. All Apache-2.0. They are laid out by the package's YAML files or by one beside this file. Propagation is
-compared with the package's `SAM2VideoPredictor`, the slice model with its `SAM2ImagePredictor`.
+mean and deviation. The code is Apache-2.0, and so are SAM 2's weights; MedSAM2's are for research and education. The networks
+are laid out by the package's YAML files or by one beside this file. Propagation is compared with the package's
+`SAM2VideoPredictor`, the slice model with its `SAM2ImagePredictor`.
 """
 
 from __future__ import annotations
