@@ -15,10 +15,11 @@ from slicer.i18n import tr as _
 
 from .effect import settings
 from .effect.controller import Controller
-from .effect.networks import Fetcher, choices
+from .effect.networks import Fetcher, choices, known
 from .effect.panel import KEYS, TOOLS, Panel
 from .effect.pointer import Pointer
 from .errors import InputError
+from .models import catalog
 from .pump import install
 from .setup import requirements
 
@@ -83,10 +84,11 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.pointer.enter()
         self._observe_scene()
         self._make_shortcuts()
-        self._list_models()
+        self._timer.start()
+        self.updateGUIFromMRML()
+        self._attempt(self._list_models)
         if not self._missing():
             self._attempt(self.controller.enter)
-        self._timer.start()
         self.updateGUIFromMRML()
 
     def deactivate(self) -> None:
@@ -188,11 +190,13 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "setting": self.scriptedEffect.setParameter,
             "model": lambda id: self.fetcher.choose("Model", id),
             "keyframe_model": lambda id: self.fetcher.choose("KeyframeModel", id),
+            "proposer": lambda id: self.fetcher.choose("Proposer", id),
             "polarity": lambda: self.scriptedEffect.setParameter("Positive", int(not controller.settings.positive)),
             "undo": controller.undo,
             "redo": lambda: controller.undo(again=True),
             "clear": controller.clear,
             "use_slice": lambda: controller.use_slice(self.pointer.view),
+            "propose": lambda: controller.propose(self.pointer.view),
             "remove": self._remove_picked,
             "remove_keyframe": controller.remove_keyframe,
             "line_markup": controller.use_line,
@@ -212,10 +216,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.updateGUIFromMRML()
 
     def _attempt(self, action: Any) -> Any:
-        """The action's result; what the user did wrong becomes a message."""
+        """The action's result; what the user did wrong, or a disk that cannot be read, becomes a message."""
         try:
             return action()
-        except InputError as error:
+        except (InputError, OSError) as error:
             self._tell(str(error), True)
             return None
 
@@ -237,14 +241,17 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if self.controller.workbench.follow_time():
             self.pointer.redraw()
         if self.fetcher.poll():
-            self._list_models()
+            self._attempt(self._list_models)
             self.updateGUIFromMRML()
         if self.controller.workbench.poll():
             self.updateGUIFromMRML()
 
     def _list_models(self) -> None:
+        """Offer the networks; those of the catalog at least, whatever is wrong with the user's own."""
         if not self._missing():
-            self.panel.show_models(choices("propagation"), choices("slice"))
+            entries = self._attempt(known) or catalog.entries()
+            slice_models = choices(entries, "slice", "propagation")
+            self.panel.show_models(choices(entries, "propagation"), slice_models, choices(entries, "proposer"))
 
     def _changed(self) -> None:
         """The volume or the geometry is another one: everything that was found belongs to the old one."""

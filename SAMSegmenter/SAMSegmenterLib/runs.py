@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from .frames import FrameStack, Window, automatic_window
 from .models.loading import Model
-from .models.protocols import SliceModel
-from .prompts import PromptSet, intensities_near
+from .models.protocols import Proposer, SliceModel
+from .prompts import PromptSet, Segment, intensities_near
 from .propagation.options import MODES
 from .session import Session
-from .slicewise import Embeddings, KeyframeMaker, segment_each_slice
+from .slicewise import Embeddings, KeyframeMaker, proposed_keyframe, segment_each_slice
 from .usage import peak_memory_mb
 from .volume import Volume
 
@@ -29,6 +29,13 @@ def windowed(volume: Volume, prompts: PromptSet, window: Window | None) -> Frame
     if window is None and not volume.is_rgb:
         stack = FrameStack(volume, prompts.axis, automatic_window(volume, intensities_near(prompts, stack)))
     return stack
+
+
+def proposed(volume: Volume, proposer: Proposer, slices: Iterable[int], name: str, window: Window | None) -> PromptSet:
+    """What a promptless model finds on slices along k, as the painted keyframes of one segment; see `slicewise.proposed_keyframe`."""
+    stack = FrameStack(volume, window=window)
+    keyframes = tuple(proposed_keyframe(index, stack, proposer) for index in sorted(set(slices)))
+    return PromptSet((Segment(name, keyframes),), stack.axis)
 
 
 def label_each_slice(

@@ -81,16 +81,23 @@ def keyframe_from(keyframe: Keyframe, embeddings: Embeddings) -> Keyframe:
     Raises:
         InputError: the prompts do not fit the slice or the model, or the model finds nothing.
     """
-    if keyframe.mask:
-        return keyframe
-    found = _best(keyframe.slice, ask(keyframe, embeddings))
-    if not found.mask.any():
-        raise InputError(f"the model finds nothing on slice {keyframe.slice} for these prompts; mark it more clearly.")
-    return replace(keyframe, mask=MaskPrompt(found.mask), prior=None)
+    return keyframe if keyframe.mask else _painted(keyframe, ask(keyframe, embeddings))
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A keyframe as the user marked it, what was made of it, and the logits ``(h, w)`` that it was made from."""
+
+    asked: Keyframe
+    keyframe: Keyframe
+    low: np.ndarray
 
 
 class KeyframeMaker:
     """Has a slice model make the keyframes of prompts, each of them once.
+
+    Clicks and strokes that are added to a keyframe correct its mask, as in the loop of clicks that such models are trained with;
+    any other change of it has the model begin anew.
 
     Args:
         embeddings: of the model and the stack that the prompts lie on.
@@ -98,7 +105,7 @@ class KeyframeMaker:
 
     def __init__(self, embeddings: Embeddings) -> None:
         self._embeddings = embeddings
-        self._made: list[tuple[Keyframe, Keyframe]] = []
+        self._known: list[_Made] = []
 
     def __call__(self, prompts: PromptSet) -> PromptSet:
         """`prompts` with a mask on every prompted slice.
@@ -110,11 +117,29 @@ class KeyframeMaker:
         return replace(prompts, segments=tuple(segments))
 
     def _keyframe(self, asked: Keyframe) -> Keyframe:
-        known = next((made for before, made in self._made if before == asked), None)
+        if asked.mask:
+            return asked
+        known = next((each for each in self._known if each.asked == asked), None)
         if known is None:
-            known = keyframe_from(asked, self._embeddings)
-            self._made.append((asked, known))
-        return known
+            before = [each for each in self._known if _adds_to(asked, each.asked)]
+            latest = max(before, key=lambda each: len(each.asked.points + each.asked.scribbles), default=None)
+            answer = ask(asked, self._embeddings, latest.low if latest else None)
+            known = _Made(asked, _painted(asked, answer), answer.low[answer.best])
+            self._known.append(known)
+        return known.keyframe
+
+
+def _adds_to(keyframe: Keyframe, before: Keyframe) -> bool:
+    """Whether `keyframe` is `before` and more points or strokes."""
+    points, scribbles = keyframe.points[: len(before.points)], keyframe.scribbles[: len(before.scribbles)]
+    return replace(keyframe, points=points, scribbles=scribbles) == before
+
+
+def _painted(keyframe: Keyframe, answer: SliceMasks) -> Keyframe:
+    found = _best(keyframe.slice, answer)
+    if not found.mask.any():
+        raise InputError(f"the model finds nothing on slice {keyframe.slice} for these prompts; mark it more clearly.")
+    return replace(keyframe, mask=MaskPrompt(found.mask), prior=None)
 
 
 def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple[int, int] | None = None) -> Iterator[tuple[int, Found]]:
@@ -127,14 +152,14 @@ def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple
         The segment's number, from 0, and its mask on the next slice.
 
     Raises:
-        InputError: as `same_prompt_on_every_slice`.
+        InputError: as `same_prompt_on_every_slice`, before any slice is looked at.
     """
-    first, last = slices or (0, len(embeddings.stack) - 1)
-    for index in range(first, last + 1):  # slice by slice, so that segments share what was seen of it
+    for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
+        _check_repeatable(keyframe)
+    for index in _indices(embeddings.stack, slices):  # slice by slice, so that segments share what was seen of it
         for number, segment in enumerate(prompts.segments):
             nearest = min(segment.keyframes, key=lambda keyframe: abs(keyframe.slice - index))
-            for found in same_prompt_on_every_slice(nearest, embeddings, (index, index)):
-                yield number, found
+            yield number, _best(index, ask(replace(nearest, slice=index), embeddings))
 
 
 def same_prompt_on_every_slice(
@@ -150,19 +175,33 @@ def same_prompt_on_every_slice(
     Raises:
         InputError: the prompts do not fit the slices or the model, or are a painted mask, which belongs to one slice.
     """
-    first, last = slices or (0, len(embeddings.stack) - 1)
-    embeddings.stack.check_slice(first)
-    embeddings.stack.check_slice(last)
-    if keyframe.mask or keyframe.prior:
-        raise InputError("a mask belongs to its own slice; give a box or points to be used on every slice.")
-    for index in range(first, last + 1):
+    _check_repeatable(keyframe)
+    for index in _indices(embeddings.stack, slices):
         yield _best(index, ask(replace(keyframe, slice=index), embeddings))
 
 
-def ask(keyframe: Keyframe, embeddings: Embeddings, previous: SliceMasks | None = None) -> SliceMasks:
-    """What the model makes of a keyframe's prompts; `previous` is its last answer, for prompts that correct it.
+def _check_repeatable(keyframe: Keyframe) -> None:
+    if keyframe.mask or keyframe.prior:
+        raise InputError("a mask belongs to its own slice; give a box or points to be used on every slice.")
+
+
+def _indices(stack: FrameStack, slices: tuple[int, int] | None) -> range:
+    first, last = slices or (0, len(stack) - 1)
+    stack.check_slice(first)
+    stack.check_slice(last)
+    if first > last:
+        raise InputError(f"range: the first slice ({first}) lies behind the last ({last}).")
+    return range(first, last + 1)
+
+
+def ask(keyframe: Keyframe, embeddings: Embeddings, previous: np.ndarray | None = None) -> SliceMasks:
+    """What the model makes of a keyframe's prompts.
 
     Prompts of a kind that the model was not trained with are left out, as long as others remain.
+
+    Args:
+        previous: logits ``(h, w)`` of its last answer, one of `SliceMasks.low`, for prompts that correct it; they stand in for the
+            keyframe's prior, which that answer knew.
 
     Raises:
         InputError: the prompts do not fit the slice or the model.
@@ -174,7 +213,7 @@ def ask(keyframe: Keyframe, embeddings: Embeddings, previous: SliceMasks | None 
     given = {
         "point": asked.xy[~corners] if (~corners).any() else None,
         "box": asked.xy[corners].reshape(4) if corners.any() else None,
-        "mask": prior if previous is None else previous.low[previous.best],
+        "mask": prior if previous is None else previous,
     }
     usable = {kind for kind in KINDS if given[kind] is not None and kind in model.prompts}
     points, box, mask = (given[kind] if kind in usable or not usable else None for kind in KINDS)

@@ -14,7 +14,7 @@ from SAMSegmenterLib.setup import requirements
 
 pytest_plugins = ["module_fixtures"]
 
-NAMES = [each.name for each in requirements.NEEDED]
+NAMES = [each.name for each in requirements.ALL]
 
 
 class Computer:
@@ -157,6 +157,18 @@ def test_a_restart_is_asked_for_if_something_loaded_was_replaced(slicer_host, th
     a_computer.lacks("hydra-core")
     press_install(the_panel)
     assert "Restart Slicer now" in slicer_host.user.texts("info")[-1]
+
+
+def test_what_only_some_networks_need_is_offered_when_all_else_is_there(slicer_host, the_panel, a_computer):
+    a_computer.lacks("hydra-core", "timm")
+    press_install(the_panel)
+    assert "timm" not in slicer_host.user.texts("question")[0]
+    assert "can be added" in the_panel.packages.summary.text
+    press_install(the_panel)
+    assert "timm>=1.0" in slicer_host.user.texts("question")[1]
+    assert [arguments for arguments, _ in a_computer.done] == [["hydra-core>=1.3"], ["timm>=1.0"]]
+    assert the_panel.packages.summary.text == "Everything is installed."
+    assert not the_panel.packages.install_button.enabled
 
 
 # ---------------------------------------------------------------- from a folder

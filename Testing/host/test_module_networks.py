@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import http.server
 import threading
+from dataclasses import replace
 
 import pytest
 
 from module_steps import wait_until
-from SAMSegmenterLib.models import store
+from networks import weights_of_their_own
+from SAMSegmenterLib.models import catalog, loading
+from SAMSegmenterLib.models.detect import Ambiguous
+from SAMSegmenterLib.setup import requirements
 
 pytest_plugins = ["module_fixtures"]
 
@@ -50,8 +54,10 @@ def test_networks_are_listed_with_licence_and_size(the_panel, no_models):
     assert "Cite: Ma et al." in section.details.text
 
 
-def test_a_network_is_downloaded_once_its_licence_is_accepted(slicer_host, the_panel, no_models, a_mirror):
+def test_a_network_is_downloaded_once_its_licence_is_accepted(slicer_host, the_panel, no_models, a_mirror, monkeypatch):
     (a_mirror / "medsam_vit_b.pth").write_bytes(b"weights" * 100_000)
+    smaller = tuple(replace(entry, bytes=700_000, sha256=None) if entry.id == "medsam-vit-b" else entry for entry in catalog.entries())
+    monkeypatch.setattr(catalog, "entries", lambda: smaller)
     section = the_panel.models
     section.update()
     choose(section, "medsam-vit-b")
@@ -86,20 +92,74 @@ def test_a_download_that_fails_is_told(slicer_host, the_panel, no_models, a_mirr
     assert section.download_button.enabled
 
 
-def test_a_network_is_taken_from_a_file(slicer_host, the_panel, no_models, tmp_path):
-    from safetensors.torch import load_file, save_file
-
-    weights = load_file(store.SHIPPED / "samsegmenter_pico.safetensors")
-    first = next(name for name, value in weights.items() if value.is_floating_point())
-    save_file({**weights, first: weights[first] + 0.001}, tmp_path / "mine.safetensors")
+def test_a_network_whose_package_is_missing_is_not_downloaded(slicer_host, the_panel, no_models, monkeypatch):
+    monkeypatch.setattr(requirements, "_version", lambda requirement: None if requirement.name == "timm" else "99")
     section = the_panel.models
     section.update()
-    slicer_host.user.will_answer("file", str(tmp_path / "mine.safetensors"))
+    choose(section, "edgetam")
+    section.download_button.click()
+    assert "timm" in slicer_host.user.texts("error")[0]
+    assert not slicer_host.user.texts("question")
+    assert not section.task_row.is_running
+
+
+@pytest.fixture
+def my_weights(tmp_path):
+    return weights_of_their_own(tmp_path / "mine.safetensors")
+
+
+def take(host, section, path):
+    """Choose a file, and wait until it is taken or refused."""
+    host.user.will_answer("file", str(path))
     section.file_button.click()
-    wait_until(slicer_host, lambda: not section.task_row.is_running)
+    wait_until(host, lambda: not section.task_row.is_running)
+
+
+def test_a_network_is_taken_from_a_file(slicer_host, the_panel, no_models, my_weights):
+    section = the_panel.models
+    section.update()
+    take(slicer_host, section, my_weights)
     assert not slicer_host.user.texts("error")
     assert "mine" in [each.entry.id for each in section._networks]
     assert (no_models / "mine.safetensors").exists()
+    (told,) = slicer_host.user.texts("info")
+    assert "installed as mine" in told
+    assert "Its weights have the names and shapes of SAMSegmenter pico." in told
+
+
+@pytest.fixture
+def doubtful(monkeypatch):
+    """Files whose network only the user can tell; what the user has told."""
+    said, read = [], loading.read
+
+    def reads(path, family=None):
+        if family is None:
+            raise Ambiguous(f"{path}: fits both", ("sam-vit-b", "medsam-vit-b"))
+        said.append(family)
+        return read(path)
+
+    monkeypatch.setattr(loading, "read", reads)
+    return said
+
+
+def test_where_a_file_fits_several_networks_the_user_is_asked(slicer_host, the_panel, no_models, my_weights, doubtful):
+    section = the_panel.models
+    section.update()
+    choose(section, "sam-vit-b")  # which row is chosen does not matter
+    slicer_host.user.will_answer("question", "MedSAM ViT-B")
+    take(slicer_host, section, my_weights)
+    assert "mine.safetensors fits several networks" in slicer_host.user.texts("question")[0]
+    assert doubtful == ["medsam-vit-b"]
+    assert "installed as mine" in slicer_host.user.texts("info")[0]
+    assert not slicer_host.user.texts("error")
+
+
+def test_a_user_who_does_not_know_the_network_takes_no_file(slicer_host, the_panel, no_models, my_weights, doubtful):
+    take(slicer_host, the_panel.models, my_weights)
+    assert not doubtful
+    assert not no_models.exists()
+    assert not slicer_host.user.texts("info")
+    assert the_panel.models.file_button.enabled
 
 
 def test_a_file_that_is_no_network_is_refused(slicer_host, the_panel, no_models, tmp_path):

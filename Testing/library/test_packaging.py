@@ -18,7 +18,8 @@ LIBRARY = Path(SAMSegmenterLib.__file__).parent
 MODULE = LIBRARY.parent
 REPOSITORY = Path(__file__).parents[2]
 ICON_PX = 128
-IN_SLICER = "SAMSegmenter", "SAMSegmenterLib.SegmentEditorEffect", "SAMSegmenterLib.effect", "SAMSegmenterLib.mrml", "SAMSegmenterLib.setup"
+FACES = "SegmentEditorEffect", "effect", "mrml", "pump", "setup"
+IN_SLICER = "SAMSegmenter", *(f"SAMSegmenterLib.{name}" for name in FACES)
 
 # slicer-extension-catalog-entry-schema-v1.0.1.json of Slicer: required properties, and the others with their types.
 INDEX_REQUIRED = {"$schema": str, "category": str, "scm_url": str}

@@ -1,5 +1,6 @@
 """What is needed in Slicer and what is missing, wheels by hand, and the self-test."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 
 from SAMSegmenterLib.errors import CheckpointError, InputError
 from SAMSegmenterLib.interaction import Progress
-from SAMSegmenterLib.models import store
+from SAMSegmenterLib.models import catalog, store
 from SAMSegmenterLib.setup import requirements, wheels
 from SAMSegmenterLib.setup.requirements import SAM2, TORCH, Requirement
 from SAMSegmenterLib.setup.selftest import LEAST_DICE, Outcome, self_test
 
 REPOSITORY = Path(__file__).parents[2]
+FAMILIES = REPOSITORY / "SAMSegmenter" / "SAMSegmenterLib" / "models" / "families"
+WITH_SLICER = {"numpy>=1.26", "pydicom>=2.4", "requests>=2.31", "SimpleITK>=2.3"}
+ON_THE_COMMAND_LINE = {"psutil>=5.9", "rich>=13", "typer>=0.12"}
 THIS_PYTHON = f"cp{sys.version_info.major}{sys.version_info.minor}"
 TINY = Requirement("samsegmenter-tiny", "1.0", "samsegmenter_tiny")
 OTHER_SYSTEM = "macosx_11_0_arm64" if sys.platform != "darwin" else "win_amd64"
@@ -45,8 +49,21 @@ def pip(*arguments):
 
 def test_what_pip_would_install_is_what_slicer_installs():
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    stated = re.findall(r'"([\w.-]+>=[\w.]+)"', text.partition("dependencies = [")[2].partition("\n]")[0])
-    assert {each.specifier for each in requirements.NEEDED} <= set(stated)
+    stated = re.findall(r'"([\w.-]+>=[\w.]+)[;"]', text.partition("dependencies = [")[2].partition("\n]")[0])
+    assert {each.specifier for each in requirements.NEEDED} == set(stated) - WITH_SLICER - ON_THE_COMMAND_LINE
+    assert f"mobile = {json.dumps([requirements.TIMM.specifier])}" in text
+
+
+def test_families_that_need_more_name_it_before_a_download(monkeypatch):
+    families = {entry.family for entry in catalog.entries()}
+    using_timm = {path.stem for path in FAMILIES.glob("*.py") if "from timm" in path.read_text(encoding="utf-8")}
+    assert set(requirements.OPTIONAL) == using_timm <= families
+    for family in families:
+        requirements.check_family(family)
+    monkeypatch.setattr(requirements, "_version", lambda requirement: None)
+    requirements.check_family("sam2")
+    with pytest.raises(InputError, match="timm"):
+        requirements.check_family("edgetam")
 
 
 def test_everything_is_found_here_with_its_version():
@@ -148,7 +165,7 @@ def test_pip_installs_from_the_folder_without_a_network(tmp_path):
 
 def test_commands_for_another_computer_name_every_package():
     text = wheels.commands()
-    assert all(f'"{each.specifier}"' in text for each in requirements.NEEDED)
+    assert all(f'"{each.specifier}"' in text for each in requirements.ALL)
     assert "--no-build-isolation" in text
     assert "SAM2_BUILD_CUDA=0" in text
 

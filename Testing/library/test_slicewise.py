@@ -11,9 +11,9 @@ from SAMSegmenterLib.errors import InputError, SAMSegmenterError
 from SAMSegmenterLib.frames import FrameStack, Window
 from SAMSegmenterLib.models.families import sam2
 from SAMSegmenterLib.models.protocols import Embedding, SliceMasks
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Segment
+from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
 from SAMSegmenterLib.propagation.fusion import dice
-from SAMSegmenterLib.runs import label_each_slice
+from SAMSegmenterLib.runs import label_each_slice, proposed
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.slicewise import (
     Embeddings,
@@ -154,7 +154,7 @@ def test_clicks_can_correct_the_models_own_answer(stack):
     model = Noting()
     embeddings, click = Embeddings(model, stack), Keyframe(MIDDLE, points=(Point(10, 10),))
     answer = ask(click, embeddings)
-    ask(replace(click, points=(*click.points, Point(50, 10, positive=False))), embeddings, answer)
+    ask(replace(click, points=(*click.points, Point(50, 10, positive=False))), embeddings, answer.low[answer.best])
     assert np.array_equal(model.asked[1]["mask_logits"], answer.low[1]), "the mask that it thought best of"
 
 
@@ -180,6 +180,88 @@ def test_every_keyframe_of_a_prompt_set_is_made_once(stack):
     assert all(keyframe.mask is not None for keyframe in made.segments[0].keyframes)
     assert make(prompts) == made
     assert len(model.asked) == 2
+
+
+CLICK = Keyframe(MIDDLE, points=(Point(10, 10),))
+MORE = replace(CLICK, points=(*CLICK.points, Point(50, 10, positive=False)))
+PRIOR = MaskPrompt(np.eye(SIDE))
+
+
+def made_of(*keyframes, stack):
+    """What a model is asked when the user has marked these, one after the other."""
+    model = Noting()
+    make = KeyframeMaker(Embeddings(model, stack))
+    for keyframe in keyframes:
+        make(PromptSet((Segment("ball", (keyframe,)),)))
+    return [asked["mask_logits"] for asked in model.asked]
+
+
+def test_every_click_corrects_what_was_made_of_those_before(stack):
+    first, second, third = made_of(CLICK, MORE, replace(MORE, scribbles=(Scribble(((30, 30), (35, 35))),)), stack=stack)
+    assert first is None
+    expected = np.where(np.arange(0, SIDE, 4) < SIDE // 2, 1, -1)
+    assert np.array_equal(second, np.broadcast_to(expected, second.shape)), "the mask that it thought best of"
+    assert np.array_equal(third, second)
+
+
+def test_a_correction_of_what_was_found_goes_on_from_the_models_answer(stack):
+    first, second = made_of(replace(CLICK, prior=PRIOR), replace(MORE, prior=PRIOR), stack=stack)
+    assert np.array_equal(first > 0, PRIOR.mask)
+    assert second.shape == (SIDE // 4, SIDE // 4)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(MORE, points=(Point(11, 10), *MORE.points[1:])),
+        replace(MORE, box=Box(5, 5, 60, 60)),
+        replace(MORE, slice=MIDDLE + 1),
+        replace(CLICK, points=(Point(50, 10),)),
+    ],
+    ids=["a point moved", "a box added", "another slice", "another point instead"],
+)
+def test_any_other_change_has_the_model_begin_anew(stack, changed):
+    assert made_of(CLICK, changed, stack=stack) == [None, None]
+
+
+def test_a_click_that_is_taken_back_leads_back_to_what_was_there(stack):
+    assert len(made_of(CLICK, MORE, CLICK, MORE, stack=stack)) == 2
+
+
+def test_clicks_fed_back_bring_the_shipped_network_closer(pico_sees, truth):
+    make = KeyframeMaker(pico_sees)
+    overlaps = []
+    for count in (1, 2, 3):
+        points = (Point(32, 32), Point(24, 32), Point(50, 32, positive=False))[:count]
+        prompts = PromptSet((Segment("ball", (Keyframe(MIDDLE, points=points),)),))
+        overlaps.append(dice(make(prompts).segments[0].keyframes[0].mask.mask, truth[MIDDLE]))
+    assert overlaps[-1] > 0.9
+    assert overlaps[-1] >= overlaps[0] - 0.02
+
+
+def test_proposals_on_slices_become_the_keyframes_of_one_segment(volume_and_truth, stack):
+    prompts = proposed(volume_and_truth[0], Noting(), [9, 4, 9], "polyp", stack.window)
+    (segment,) = prompts.segments
+    assert segment.name == "polyp"
+    assert [keyframe.slice for keyframe in segment.keyframes] == [4, 9]
+    assert all(keyframe.mask.mask.all() for keyframe in segment.keyframes)
+    prompts.check(stack)
+
+
+@pytest.mark.parametrize(
+    ("slices", "keyframe", "words"),
+    [
+        ((0, 9999), Keyframe(4, box=BOX), "no slice 9999"),
+        ((20, 10), Keyframe(4, box=BOX), "lies behind the last"),
+        ((0, 9), Keyframe(4, mask=PRIOR), "belongs to its own slice"),
+    ],
+)
+def test_what_cannot_be_asked_on_every_slice_is_refused_before_any_is_looked_at(stack, slices, keyframe, words):
+    model = Noting()
+    prompts = PromptSet((Segment("ball", (Keyframe(2, box=BOX), keyframe)),))
+    with pytest.raises(InputError, match=words):
+        list(segment_each_slice(prompts, Embeddings(model, stack), slices))
+    assert not model.embedded
 
 
 def test_each_slice_is_asked_what_the_nearest_keyframe_asks(stack):

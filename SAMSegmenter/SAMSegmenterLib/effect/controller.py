@@ -178,9 +178,22 @@ class Controller:
         mask = canvas.frame_of(mask_of(self.editing.effect.selectedSegmentLabelmap(), canvas.image), index)
         if not mask.any():
             raise InputError(_("The selected segment is empty on this slice. Paint it here first, or go to a slice where it is painted."))
-        kept = [mark for mark in self.marks.all if mark.segment != segment or mark.kind not in MASKS or slices_of(mark, stack) != [index]]
-        self._set_marks((*kept, mask_mark(segment, stack, index, mask)))
-        self.workbench.ask_preview(segment, index)
+        self._paint(segment, index, mask)
+
+    def propose(self, view: ViewGeometry) -> None:
+        """Have the chosen network find the selected segment on the slice that `view` shows; that becomes its keyframe there.
+
+        Raises:
+            InputError: no network is chosen for that.
+        """
+        segment = self.editing.marked_segment()
+        if not self.settings.proposer:
+            raise InputError(_("Choose a network under 'Proposals by' first."))
+        self.workbench.open(view)
+        index = self._shown_index(view)
+        self.stack.check_slice(index)
+        self.workbench.propose(index, lambda mask: self._paint(segment, index, mask))
+        self.editing.tell(_("Looking at this slice..."), False)
 
     def use_line(self, node: slicer.vtkMRMLMarkupsLineNode | None) -> None:
         """Take a line that was measured with Markups as the selected segment's diameter.
@@ -289,6 +302,15 @@ class Controller:
             self.workbench.preview.show(visible)
 
     # ------------------------------------------------------------------ inside
+
+    def _paint(self, segment: str, index: int, mask: np.ndarray) -> None:
+        """Have a mask be the segment's keyframe on a slice, and preview it."""
+        if not self.editing.has_segment(segment):
+            return  # removed meanwhile
+        stack = self.stack
+        kept = [mark for mark in self.marks.all if mark.segment != segment or mark.kind not in MASKS or slices_of(mark, stack) != [index]]
+        self._set_marks((*kept, mask_mark(segment, stack, index, mask)))
+        self.workbench.ask_preview(segment, index)
 
     def _set_marks(self, marks: Iterable[Mark]) -> None:
         self.marks.replace_all(marks, self.marks.plane)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import Cancelled
+from ..errors import Cancelled, InputError
+from ..models import catalog
+from ..setup import requirements
 from ..worker import Task, Worker
 from .editing import Editing
 
@@ -25,11 +28,22 @@ class Choice:
     tip: str
 
 
-def choices(kind: str) -> list[Choice]:
-    """The networks of a kind ("propagation" or "slice") that the catalog and the user's own folder know."""
+def known() -> tuple[CatalogEntry, ...]:
+    """The networks that the catalog and the user's own folders know.
+
+    Raises:
+        InputError, OSError: the record of the user's own cannot be read.
+    """
     from ..models import store  # needs packages that are installed together with torch
 
-    return [_choice(entry, store.status(entry) is not None) for entry in store.entries() if entry.kind == kind]
+    return store.entries()
+
+
+def choices(entries: Iterable[CatalogEntry], *kinds: str) -> list[Choice]:
+    """Those of some kinds ("propagation", "slice" or "proposer"), kind by kind."""
+    from ..models import store
+
+    return [_choice(entry, store.status(entry) is not None) for kind in kinds for entry in entries if entry.kind == kind]
 
 
 def _choice(entry: CatalogEntry, is_installed: bool) -> Choice:
@@ -58,17 +72,24 @@ class Fetcher:
         return self._task is not None
 
     def choose(self, parameter: str, id: str) -> None:
-        """Have `parameter` name the network `id`, now or once it is there.
+        """Have `parameter` name the network `id`, now or once it is there. Of several choices the last one counts.
 
         Raises:
-            InputError: it cannot be downloaded; says how to come by it.
+            InputError: it cannot be downloaded, or needs a package that is missing, or another download is going on; says what to do.
         """
         from ..models import download, store
 
-        entry = store.entry(id) if id else None
+        published = next((each for each in catalog.entries() if each.id == id), None)
+        entry = published or (store.entry(id) if id else None)
+        if entry:
+            requirements.check_family(entry.family)
         if entry is None or store.status(entry) is not None:
+            if parameter == self._parameter:
+                self._wanted = ""
             self._editing.effect.setParameter(parameter, id)
             return
+        if self._task:
+            raise InputError(_("Another network is being downloaded. Choose again when that is done, or stop it first."))
         size = _("{megabytes} MB").format(megabytes=round(entry.bytes / 1e6)) if entry.bytes else _("size not known")
         question = _("{title} is not on this computer.\n{good_for}\n\n{terms}\n\nDownload it now ({size}) from\n{address}?").format(
             title=entry.title, good_for=entry.good_for, terms=_terms(entry), size=size, address=download.address(entry)
@@ -98,7 +119,8 @@ class Fetcher:
             elif task.error is not None:
                 self._editing.tell(str(task.error), True)
             else:
-                self._editing.effect.setParameter(self._parameter, self._wanted)
+                if self._wanted:
+                    self._editing.effect.setParameter(self._parameter, self._wanted)
                 self._editing.tell(_("Downloaded and checked."), False)
         return True
 

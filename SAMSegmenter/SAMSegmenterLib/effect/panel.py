@@ -170,6 +170,12 @@ class Panel:
         keyframe_model = self.keyframe_model
         keyframe_model.connect("currentIndexChanged(int)", lambda index: self._act("keyframe_model", keyframe_model.itemData(index)))
         layout.addRow(_("Keyframes by:"), self.keyframe_model)
+        self.proposer = proposer = _combo(_("A network that finds what it was trained for, without prompts."))
+        proposer.connect("currentIndexChanged(int)", lambda index: self._act("proposer", proposer.itemData(index)))
+        layout.addRow(_("Proposals by:"), proposer)
+        self.actions["propose"] = _button(_("Propose on this slice"), _("Take what that network finds on this slice as a keyframe."))
+        self.actions["propose"].connect("clicked()", lambda: self._act("propose"))
+        layout.addRow(self.actions["propose"])
         self.live_preview = self._check(layout, _("Preview while marking"), "LivePreview", _("Segment the slice after every prompt."))
         self.axis = self._choice(layout, _("Axis:"), "Axis", _("The axis along which slices follow each other."), {
             "auto": _("of the view first marked in"), "k": "K", "j": "J", "i": "I",
@@ -202,9 +208,9 @@ class Panel:
     def show_settings(self, chosen: Settings, slices: int) -> None:
         """Show what the parameter node says, without telling it so again."""
         combos = {
-            self.model: chosen.model, self.keyframe_model: chosen.keyframe_model, self.direction: chosen.direction,
-            self.range: chosen.range, self.axis: chosen.axis, self.video_axis: chosen.video_axis, self.window: chosen.window,
-            self.mode: chosen.mode, self.device: chosen.device,
+            self.model: chosen.model, self.keyframe_model: chosen.keyframe_model, self.proposer: chosen.proposer,
+            self.direction: chosen.direction, self.range: chosen.range, self.axis: chosen.axis, self.video_axis: chosen.video_axis,
+            self.window: chosen.window, self.mode: chosen.mode, self.device: chosen.device,
         }  # fmt: skip
         for combo, value in combos.items():
             _silently(combo, lambda combo=combo, value=value: combo.setCurrentIndex(max(0, combo.findData(value))))
@@ -228,17 +234,18 @@ class Panel:
         """Show the region of interest that the parameter node refers to."""
         _silently(self.roi, lambda: self.roi.setCurrentNode(node))
 
-    def show_models(self, models: list[Choice], slice_models: list[Choice]) -> None:
+    def show_models(self, models: list[Choice], slice_models: list[Choice], proposers: list[Choice]) -> None:
         """Offer these networks."""
         same = Choice("", _("the same network"), _("The network that propagates also understands the prompts."))
-        for combo, offered in ((self.model, models), (self.keyframe_model, [same, *slice_models])):
+        none = Choice("", _("no network"), _("You mark the segment yourself."))
+        for combo, offered in ((self.model, models), (self.keyframe_model, [same, *slice_models]), (self.proposer, [none, *proposers])):
             _silently(combo, lambda combo=combo, offered=offered: _offer(combo, offered))
 
     def show_state(self, running: bool, can_apply: bool, can_undo: bool, can_redo: bool, usable: bool) -> None:
         """Enable what can be done now."""
         for name in ("stop_keep", "stop_drop"):
             self.actions[name].setVisible(running)
-        for name in ("propagate", "use_slice", "clear", "polarity"):
+        for name in ("propagate", "use_slice", "propose", "clear", "polarity"):
             self.actions[name].setEnabled(usable and not running)
         self.actions["apply"].setEnabled(can_apply and not running)
         self.actions["undo"].setEnabled(can_undo and not running)

@@ -13,7 +13,6 @@ from .controller import Controller
 from .drawing import MarkPicture, grip_at
 from .tools import Gesture, Shift
 
-
 # The second press of a double click comes as nothing else. Left alone, it would enlarge the view.
 PRESSES = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent
 

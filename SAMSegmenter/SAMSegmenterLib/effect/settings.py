@@ -13,6 +13,7 @@ DEFAULTS: dict[str, Any] = {
     "Positive": 1,
     "Model": "",
     "KeyframeModel": "",
+    "Proposer": "",
     "Mode": "auto",
     "Device": "auto",
     "Axis": "auto",
@@ -38,6 +39,7 @@ class Settings:
         positive: whether it will lie inside the segment.
         model: id in the catalog or path of a file; empty for the one that ships.
         keyframe_model: id of the slice model that makes keyframes of prompts; empty if the model itself does.
+        proposer: id of the model that finds keyframes without prompts; empty if none is chosen.
         mode: "auto", "strict" or "fast", see `propagation.options.MODES`.
         device: "auto", "cpu", "cuda" or "mps".
         axis: "auto" for the view of the first mark, or "i", "j" or "k".
@@ -54,6 +56,7 @@ class Settings:
     positive: bool
     model: str
     keyframe_model: str
+    proposer: str
     mode: str
     device: str
     axis: str
@@ -95,6 +98,7 @@ def read(effect: Any) -> Settings:
         positive=number("Positive") != 0,
         model=text("Model"),
         keyframe_model=text("KeyframeModel"),
+        proposer=text("Proposer"),
         mode=text("Mode"),
         device=text("Device"),
         axis=text("Axis"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from ..marking import prompt_set
 from ..marks import Mark
 from ..mrml import ViewGeometry
 from ..prompts import PromptSet
-from ..worker import shared_worker
+from ..worker import Cancelled, Task, shared_worker
 from .canvas import Canvas, make_canvas, origin_of, plane_for, source_image, suits
 from .editing import Editing
 from .preview import Preview
@@ -51,6 +51,7 @@ class Workbench:
         self._interaction: Interaction | None = None
         self._used: tuple[str, ...] = ()
         self._waiting: deque = deque()
+        self._proposal: tuple[Callable[[np.ndarray], None], Task] | None = None
         self._sources: dict[Key, str] = {}
         self._before: dict[Key, np.ndarray | None] | None = None
         self._shown_item: int | None = None
@@ -66,7 +67,7 @@ class Workbench:
     def busy(self) -> str:
         """What is running: "propagate", "preview" or ""; results that are not shown yet count."""
         running = self._interaction.busy if self._interaction else ""
-        return running or ("propagate" if self._waiting else "")
+        return running or ("propagate" if self._waiting else "preview" if self._proposal else "")
 
     @property
     def prompts(self) -> PromptSet:
@@ -98,7 +99,7 @@ class Workbench:
             self._interaction.cancel()
         if self.preview:
             self.preview.remove()
-        self.canvas = self.preview = self._interaction = self._before = self._shown_item = self.progress = None
+        self.canvas = self.preview = self._interaction = self._before = self._shown_item = self.progress = self._proposal = None
         self._sources, self.review = {}, {}
         self._waiting.clear()
 
@@ -157,6 +158,17 @@ class Workbench:
         self._before, self.progress = {}, None
         self._interaction.propagate(self.prompts, segments, slices)
 
+    def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
+        """Have the chosen network look at a slice without prompts; `take` is given the mask that it finds."""
+        stack, chosen = self.stack, self._editing.settings
+
+        def find(cancelled: Cancelled) -> Iterator[np.ndarray]:
+            from ..slicewise import proposed_keyframe
+
+            yield proposed_keyframe(index, stack, _proposer(chosen.proposer, chosen.device)).mask.mask
+
+        self._proposal = take, shared_worker().submit(find)
+
     def stop(self, keep: bool) -> None:
         """Stop what is running; what a run has found stays if `keep`, else everything is as before it."""
         if not self._interaction:
@@ -200,6 +212,9 @@ class Workbench:
         """Show what the worker has found since; False if nothing has changed."""
         if self._interaction:
             self._waiting += self._interaction.poll()
+        if self._proposal and self._proposal[1].finished:
+            self._waiting.append(self._proposal)
+            self._proposal = None
         if not self._waiting:
             return False
         if self.close_if_stale():
@@ -217,8 +232,16 @@ class Workbench:
             self._conclude(news)
         elif isinstance(news, Ended):
             self._end(news)
+        elif isinstance(news, tuple):
+            self._take_proposal(*news)
         else:
             self._show(news)
+
+    def _take_proposal(self, take: Callable[[np.ndarray], None], task: Task) -> None:
+        if task.error:
+            self._end(Ended("propose", error=task.error))
+        for mask in task.take():
+            take(mask)
 
     def _show(self, found: SliceMask) -> None:
         if not self._editing.has_segment(found.segment):
@@ -301,3 +324,11 @@ def _slice_model(chosen: str, device: str) -> Any:
     from ..propagation.device import pick_device
 
     return load_slice_model(chosen, device=pick_device(device).type)
+
+
+@lru_cache(maxsize=1)
+def _proposer(chosen: str, device: str) -> Any:
+    from ..models.loading import load_proposer
+    from ..propagation.device import pick_device
+
+    return load_proposer(chosen, device=pick_device(device).type)

@@ -38,10 +38,12 @@ class InstallError(SAMSegmenterError):
 def install_missing() -> bool:
     """Install the packages that are missing, if the user agrees; whether anything was done.
 
+    Those that only some networks need are offered when all others are there.
+
     Raises:
         InstallError: as it says.
     """
-    missing = requirements.missing()
+    missing = _missing()
     if not missing:
         slicer.util.infoDisplay(_("All packages are installed already."), windowTitle=NAME)
         return False
@@ -71,7 +73,7 @@ def install_from(folder: Path) -> bool:
         InputError: the folder has no wheels.
         InstallError: it lacks some that are needed, or as it says.
     """
-    missing = requirements.missing()
+    missing = _missing()
     if not missing:
         slicer.util.infoDisplay(_("All packages are installed already."), windowTitle=NAME)
         return False
@@ -83,6 +85,10 @@ def install_from(folder: Path) -> bool:
         return False
     _run(lambda: _sam2(found.pip_arguments), missing)
     return True
+
+
+def _missing() -> list[Requirement]:
+    return requirements.missing() or requirements.missing(requirements.ALL)
 
 
 # ---------------------------------------------------------------- asking

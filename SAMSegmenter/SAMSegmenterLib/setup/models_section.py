@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import InputError
 from ..models import catalog
 from ..models.catalog import CatalogEntry
 from ..worker import Cancelled, Task, Worker, shared_worker
-from .widgets import TaskRow, button, errors_shown, fill, nothing, row, section, table, text_label
+from . import requirements
+from .widgets import TaskRow, button, errors_shown, fill, ignored, nothing, row, section, table, text_label
 
+if TYPE_CHECKING:
+    from ..models.detect import Ambiguous
+
+NAME = "SAMSegmenter"
 VISIBLE_ROWS = 6
 HERE = "\N{CHECK MARK}"
 
@@ -72,10 +76,11 @@ class ModelsSection:
         from ..models.download import address
 
         entry = self.chosen.entry
+        requirements.check_family(entry.family)
         question = _("Download {title} ({size}) from\n{url}\n\n{terms}\n\nIs that accepted?").format(
             title=entry.title, size=self.chosen.size or _("size not known"), url=address(entry), terms=_terms(entry)
         )
-        if slicer.util.confirmOkCancelDisplay(question, windowTitle="SAMSegmenter"):
+        if slicer.util.confirmOkCancelDisplay(question, windowTitle=NAME):
             job = _Download(entry)
             self._follow(self._worker.submit(job), lambda: self.task_row.show(job.done, job.total))
 
@@ -84,15 +89,36 @@ class ModelsSection:
         kinds = _("Model files") + " (*.pt *.pth *.ckpt *.safetensors)"
         path = qt.QFileDialog.getOpenFileName(None, _("Model file"), "", kinds)
         if path:
-            family = self.chosen.entry.id
-            self._follow(shared_worker().submit(lambda cancelled: _import(Path(path), family)))
+            self._import(Path(path))
 
-    def _follow(self, task: Task, look: Callable[[], None] = nothing) -> None:
-        self.task_row.follow(task, self._ended, look=look)
+    def _import(self, path: Path, id: str | None = None) -> None:
+        """Have the worker take a file; `id` is the network that the user says it is of."""
+        answers: list[_Imported | Ambiguous] = []
+        task = shared_worker().submit(lambda cancelled: _import(path, id))
+        self._follow(task, taken=answers.append, ended=lambda: self._imported(path, answers))
+
+    def _imported(self, path: Path, answers: list[_Imported | Ambiguous]) -> None:
+        """Tell what a file was taken for, or ask where that cannot be told; there is no answer if it could not be taken."""
+        for answer in answers:
+            if isinstance(answer, _Imported):
+                text = _("{path} is installed as {id}.\n\n{why}")
+                slicer.util.infoDisplay(text.format(path=path, id=answer.id, why=answer.why), windowTitle=NAME)
+            elif id := _ask_which(path, answer.candidates):
+                self._import(path, id)
+
+    def _follow(
+        self,
+        task: Task,
+        look: Callable[[], None] = nothing,
+        taken: Callable[[Any], None] = ignored,
+        ended: Callable[[], None] = nothing,
+    ) -> None:
+        def finish(task: Task) -> None:
+            self.update()
+            ended()
+
+        self.task_row.follow(task, finish, taken, look)
         self._enable()
-
-    def _ended(self, task: Task) -> None:
-        self.update()
 
     # ------------------------------------------------------------------ showing
 
@@ -150,19 +176,38 @@ class _Download:
         self.done, self.total = done, total
 
 
-def _import(path: Path, family: str) -> Iterator[CatalogEntry]:
-    """A job for a worker; `family` decides where several networks would fit."""
-    from ..models.detect import Ambiguous
-    from ..models.importing import import_file
+@dataclass(frozen=True)
+class _Imported:
+    """A model file that was taken: the network's id from now on, and what it was recognised by."""
+
+    id: str
+    why: str
+
+
+def _import(path: Path, id: str | None) -> Iterator[_Imported | Ambiguous]:
+    """A job for a worker; yields the error where only the user can tell which network the file is of, for then it goes on."""
+    from ..models import detect, importing, loading
 
     try:
-        yield import_file(path)
-    except Ambiguous as error:
-        if family not in error.candidates:
-            names = ", ".join(catalog.entry(id).title for id in error.candidates)
-            text = _("{path}: may be one of {names}. Choose the right one in the list, then import the file again.")
-            raise InputError(text.format(path=path, names=names)) from error
-        yield import_file(path, family)
+        found = loading.read(path, id)
+    except detect.Ambiguous as error:
+        yield error
+    else:
+        yield _Imported(importing.install(found).id, found.why)
+
+
+def _ask_which(path: Path, candidates: tuple[str, ...]) -> str | None:
+    """The id of the network that the user says a file is of; None if they do not."""
+    text = _("{path} fits several networks, which see images in different ways. A wrong choice gives bad masks. Which of them is it?")
+    box = qt.QMessageBox(slicer.util.mainWindow())
+    box.setWindowTitle(NAME)
+    box.setText(text.format(path=path.name))
+    buttons = {id: box.addButton(catalog.entry(id).title, qt.QMessageBox.AcceptRole) for id in candidates}
+    box.addButton(qt.QMessageBox.Cancel)
+    box.exec_()
+    pressed = box.clickedButton()
+    box.deleteLater()
+    return next((id for id, button in buttons.items() if button == pressed), None)
 
 
 def _store() -> Any:

@@ -24,7 +24,7 @@ class PackagesSection:
         self.widget, layout = section(_("Python packages"))
         self._changed = changed
         self.summary = text_label()
-        self.table = table([_("Package"), _("Needed"), _("Found")], _("What the effect needs beside Slicer."), len(requirements.NEEDED))
+        self.table = table([_("Package"), _("Needed"), _("Found")], _("What the effect needs beside Slicer."), len(requirements.ALL))
         self.install_button = button(
             _("Install what is missing\N{HORIZONTAL ELLIPSIS}"),
             _("Shows what would be installed and where it comes from, and asks. Needs a network."),
@@ -40,11 +40,10 @@ class PackagesSection:
 
     def update(self) -> None:
         """Look again at what is installed."""
-        findings = requirements.find()
+        findings = requirements.find(requirements.ALL)
         fill(self.table, [_row(finding) for finding in findings], [_tip(finding) for finding in findings])
         complete = all(finding.is_enough for finding in findings)
-        missing = _("Some packages are missing. They are installed once; you are asked before anything happens.")
-        self.summary.text = _("Everything is installed.") if complete else missing
+        self.summary.text = _summary(complete)
         self.install_button.setEnabled(not complete)
         self.folder_button.setEnabled(not complete)
 
@@ -61,6 +60,14 @@ class PackagesSection:
             self._changed()
 
 
+def _summary(complete: bool) -> str:
+    if complete:
+        return _("Everything is installed.")
+    if requirements.missing():
+        return _("Some packages are missing. They are installed once; you are asked before anything happens.")
+    return _("Everything that is needed is installed. What only some networks need can be added.")
+
+
 def _row(finding: Finding) -> tuple[str, ...]:
     found = finding.version or _("missing")
     least = f"\N{GREATER-THAN OR EQUAL TO} {finding.requirement.least}"
@@ -70,4 +77,6 @@ def _row(finding: Finding) -> tuple[str, ...]:
 def _tip(finding: Finding) -> str:
     if finding.is_enough:
         return _("Installed and recent enough.")
+    if finding.requirement not in requirements.NEEDED:
+        return _("Needed by EdgeTAM and MobileSAM only.")
     return _("Not installed.") if finding.version is None else _("Too old.")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 
+from ..errors import InputError
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -45,7 +47,7 @@ class Finding:
         return self.version is not None and release(self.version) >= release(self.requirement.least)
 
 
-# The only place that says what the effect needs in Slicer, beside numpy and requests, which come with it.
+# The only place that says what the effect needs in Slicer, beside what comes with it, as numpy and requests do.
 TORCH = Requirement("torch", "2.5.1", "torch")
 TORCHVISION = Requirement("torchvision", "0.20.1", "torchvision")
 SAM2 = Requirement("sam2", "1.1", "sam2")
@@ -53,6 +55,7 @@ NEEDED = (
     TORCH,
     TORCHVISION,
     SAM2,
+    Requirement("segment-anything", "1.0", "segment_anything"),
     Requirement("hydra-core", "1.3", "hydra"),
     Requirement("omegaconf", "2.3", "omegaconf"),
     Requirement("safetensors", "0.4", "safetensors"),
@@ -60,6 +63,10 @@ NEEDED = (
     Requirement("filelock", "3.12", "filelock"),
     Requirement("pillow", "10.1", "PIL"),
 )
+# What only networks of some families need; they are named in `models.catalog`.
+TIMM = Requirement("timm", "1.0", "timm")
+OPTIONAL = {"edgetam": TIMM, "mobile_sam": TIMM}
+ALL = (*NEEDED, TIMM)
 
 
 def find(needed: Iterable[Requirement] = NEEDED) -> list[Finding]:
@@ -71,6 +78,16 @@ def find(needed: Iterable[Requirement] = NEEDED) -> list[Finding]:
 def missing(needed: Iterable[Requirement] = NEEDED) -> list[Requirement]:
     """The packages that are not installed, or too old."""
     return [finding.requirement for finding in find(needed) if not finding.is_enough]
+
+
+def check_family(family: str) -> None:
+    """Raise `InputError` if networks of a family need a package that is missing; says how to get it."""
+    needed = OPTIONAL.get(family)
+    if needed and missing([needed]):
+        raise InputError(
+            f"This network needs one more Python package, {needed.name}. Open the module SAMSegmenter, press 'Install what is missing' "
+            "there, and try again."
+        )
 
 
 def release(version: str) -> tuple[int, ...]:

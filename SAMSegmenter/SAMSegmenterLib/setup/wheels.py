@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from .requirements import NEEDED, TORCH, TORCHVISION, Requirement, release
+from .requirements import ALL, NEEDED, TORCH, TORCHVISION, Requirement, release
 
 # What platform tags begin with; "any" fits everywhere.
 PLATFORMS = {"win32": ("win_",), "darwin": ("macosx_",)}
@@ -94,7 +94,7 @@ def look_into(folder: Path, needed: Iterable[Requirement] = NEEDED) -> Folder:
     return Folder(folder, found, [each for each in needed if each not in found], unfit)
 
 
-def commands(needed: Iterable[Requirement] = NEEDED) -> str:
+def commands(needed: Iterable[Requirement] = ALL) -> str:
     """What to type on a computer with a network, with the same system and Python, to fill a folder called wheels."""
     quoted = " ".join(f'"{requirement.specifier}"' for requirement in needed)
     set_variable = "set SAM2_BUILD_CUDA=0" if sys.platform == "win32" else "export SAM2_BUILD_CUDA=0"

@@ -54,7 +54,13 @@ class QMessageBox(QtWidgets.QMessageBox):
         kinds = {QtWidgets.QMessageBox.Icon.Warning: "warning", QtWidgets.QMessageBox.Icon.Critical: "error"}
         asks = self.standardButtons & (_BUTTONS.Cancel | _BUTTONS.No)
         kind = "question" if asks else kinds.get(self.icon, "info")
-        return user.asked(kind, self.text, default=_BUTTONS.Ok, title=self.windowTitle, details=self.detailedText)
+        answer = user.asked(kind, self.text, default=_BUTTONS.Ok, title=self.windowTitle, details=self.detailedText)
+        self._clicked = next((each for each in self.buttons() if each.text == answer), None)
+        return answer
+
+    def clickedButton(self) -> Any:
+        """The button whose text was answered; None if it was another answer."""
+        return self._clicked
 
     @staticmethod
     def information(parent: Any, title: str, text: str, *_: Any) -> Any:

@@ -1,0 +1,148 @@
+"""`samsegmenter propagate`: segment a volume from what is marked on some of its slices."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_folder, interruptible, write_text
+from .cli_runs import SeriesOption, carry_on, prepare, progress_bar, prompts_of, slice_model, started, tell, told, write
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from .frames import Window
+    from .models.protocols import SliceModel
+    from .prompts import PromptSet
+    from .runs import Run
+    from .volume import Volume
+
+
+def propagate(
+    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An image (.nrrd .nii .nii.gz .mha .mhd) or a DICOM folder.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The segmentation: .seg.nrrd for 3D Slicer, or .nii.gz.")],
+    prompts: Annotated[Optional[Path], typer.Option("--prompts", metavar="FILE", help="What is marked, as JSON; see the README.")] = None,
+    propose: Annotated[
+        Optional[str], typer.Option("--propose", metavar="ID_OR_FILE", help="Instead of --prompts: a model that finds without prompts.")
+    ] = None,
+    on: Annotated[
+        Optional[list[int]], typer.Option("--on", metavar="SLICE", help="Where it is asked, a slice along k; can be repeated.")
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = Device.auto,
+    mode: ModeOption = Mode.auto,
+    range_: Annotated[Optional[str], typer.Option("--range", metavar="FIRST:LAST", help="Slices to go to at most.")] = None,
+    stats: Annotated[Optional[Path], typer.Option("--stats", metavar="FILE", help="Write timing, stop reasons and trust as JSON.")] = None,
+    window: Annotated[Optional[str], typer.Option("--window", metavar="LEVEL,WIDTH", help="Grey levels; automatic if not given.")] = None,
+    series: SeriesOption = None,
+    overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
+    keyframes_by: Annotated[
+        Optional[str], typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model of single slices makes masks of the prompts.")
+    ] = None,
+    each_slice: Annotated[
+        bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")
+    ] = False,
+) -> None:
+    """Segment a volume from what is marked on some of its slices."""
+    slices, fixed = _range(range_), _window(window)
+    from .imageio import check_output, read_volume
+
+    if overlap and not output.name.endswith(".seg.nrrd"):
+        raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
+    _check_origin(prompts, propose, on, keyframes_by)
+    if each_slice:
+        _check_each_slice(keyframes_by, slices, {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto})
+    check_output(output)
+    if stats:
+        check_folder(stats)
+    start = time.perf_counter()
+    image = read_volume(volume, series)
+    marked = prompts_of(prompts, image) if prompts else _proposed(image, propose, on, device, fixed)
+    if each_slice:
+        _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output)
+        return
+    run = prepare(image, marked, model, mode, device, fixed, keyframes_by)
+    run.seconds["load"] = time.perf_counter() - start
+    carry_on(run, slices)
+    if not started(run):
+        print("samsegmenter: interrupted before anything was finished; nothing was written.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    write(run, output, overlap)
+    run.seconds["total"] = time.perf_counter() - start
+    if stats:
+        write_text(stats, json.dumps(run.stats(), indent=2))
+    _conclude(run, output)
+
+
+def _range(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    if not (colon and first.strip().isdecimal() and last.strip().isdecimal()):
+        raise typer.BadParameter(f"expected FIRST:LAST, two slice numbers such as 20:85, got {text!r}.")
+    return int(first), int(last)
+
+
+def _window(text: str | None) -> Window | None:
+    from .frames import Window
+
+    if text is None:
+        return None
+    try:
+        level, width = (float(part) for part in text.split(","))
+        return Window.from_level(level, width)
+    except (ValueError, InputError) as error:
+        raise typer.BadParameter(f"expected LEVEL,WIDTH with a width above 0, such as 40,400, got {text!r}.") from error
+
+
+def _check_origin(prompts: Path | None, propose: str | None, on: list[int] | None, keyframes_by: str | None) -> None:
+    """Refuse a call that does not say, or says twice, what to begin from."""
+    if bool(prompts) == bool(propose):
+        raise typer.BadParameter("give either --prompts, a file of what is marked, or --propose with a model that finds without prompts.")
+    if bool(propose) != bool(on):
+        raise typer.BadParameter("--propose and --on belong together: a model that finds without prompts, and a slice to ask it on.")
+    if propose and keyframes_by:
+        raise typer.BadParameter("--keyframes-by makes masks of prompts, and --propose gives masks already; leave one of them out.")
+
+
+def _check_each_slice(keyframes_by: str | None, slices: tuple[int, int] | None, of_propagation: dict[str, Any]) -> None:
+    if not (keyframes_by and slices):
+        raise typer.BadParameter("--each-slice needs a model as --keyframes-by, and a --range, since nothing else tells where to end.")
+    useless = ", ".join(name for name, given in of_propagation.items() if given)
+    if useless:
+        raise typer.BadParameter(f"--each-slice does not propagate and has no use for {useless}; leave that out.")
+
+
+def _proposed(image: Volume, model: str, slices: list[int], device: Device, window: Window | None) -> PromptSet:
+    from .models.loading import load_proposer
+    from .propagation.device import pick_device
+    from .runs import proposed
+
+    proposer = told(load_proposer(model, device=pick_device(device.value).type), model)
+    name = Path(model).stem if Path(model).is_file() else model
+    return proposed(image, proposer, slices, name, window)
+
+
+def _segment_each_slice(
+    image: Volume, marked: PromptSet, model: SliceModel, slices: tuple[int, int], window: Window | None, output: Path
+) -> None:
+    from .imageio import SegmentInfo, write_segmentation
+    from .runs import label_each_slice
+
+    with progress_bar() as progress, interruptible() as stop:
+        labels = label_each_slice(image, marked, model, slices, window, progress, stop.is_set)
+        write_segmentation(output, labels, image, [SegmentInfo(segment.name, segment.color) for segment in marked.segments])
+    if stop.is_set():
+        print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _conclude(run: Run, output: Path) -> None:
+    tell(run, f"{output}: {run.slices} slices in {run.seconds['total']:.1f} s")
+    if run.cancelled:
+        print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
+        sys.exit(INTERRUPTED)

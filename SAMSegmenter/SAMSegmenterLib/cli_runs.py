@@ -1,0 +1,113 @@
+"""What `propagate` and `demo` have in common: a run is prepared, shown while it goes on, written and told of."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .cli_common import Device, Mode, interruptible
+
+if TYPE_CHECKING:
+    from .frames import Window
+    from .models.protocols import SliceModel
+    from .prompts import PromptSet
+    from .runs import Run
+    from .volume import Volume
+
+REVIEWED = 0.3  # slices trusted less than this are named on the terminal
+
+SeriesOption = Annotated[Optional[str], typer.Option("--series", metavar="UID", help="Which series of a DICOM folder that holds several.")]
+
+
+def prompts_of(path: Path, image: Volume) -> PromptSet:
+    from .frames import FrameStack
+    from .imageio import read_labelmap
+    from .prompts_io import read_axis, read_prompts
+
+    return read_prompts(path, FrameStack(image, read_axis(path)), read_labelmap)
+
+
+def prepare(
+    image: Volume, marked: PromptSet, model: str | None, mode: Mode, device: Device, window: Window | None, keyframes_by: str | None = None
+) -> Run:
+    from .models.loading import load_model
+    from .runs import Run
+
+    maker = slice_model(keyframes_by, device) if keyframes_by else None
+    return Run.of(image, marked, told(load_model(model), model), mode.value, device.value, window, maker)
+
+
+def slice_model(model: str, device: Device) -> SliceModel:
+    from .models.loading import load_slice_model
+    from .propagation.device import pick_device
+
+    return told(load_slice_model(model, device=pick_device(device.value).type), model)
+
+
+def told(model: Any, name: str | None) -> Any:
+    """A model, after telling what its file was taken for; nothing is told of one that was chosen by its name."""
+    if model.why:
+        print(f"samsegmenter: {name}: {model.why}", file=sys.stderr)
+    return model
+
+
+def carry_on(run: Run, slices: tuple[int, int] | None) -> None:
+    with progress_bar() as progress, interruptible() as stop:
+        run.propagate(slices, progress, stop.is_set)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """A bar with slices per second and time left on a terminal; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar:
+        task, start = bar.add_task("slices", total=None, speed=""), time.perf_counter()
+
+        def show(done: int, total: int) -> None:
+            speed = done / max(time.perf_counter() - start, 1e-3)
+            bar.update(task, completed=done, total=total, speed=f"{speed:.1f} slices/s" if done else "")
+
+        yield show
+
+
+def started(run: Run) -> bool:
+    return not run.cancelled or run.slices > 0
+
+
+def write(run: Run, path: Path, overlap: bool) -> None:
+    from .imageio import SegmentInfo, write_segmentation
+
+    segments = [SegmentInfo(segment.name, segment.color) for segment in run.session.prompts.segments]
+    start = time.perf_counter()
+    with interruptible():  # what is finished shall not be lost just before it is safe
+        write_segmentation(path, run.labels(overlap), run.session.stack.volume, segments)
+    run.seconds["write"] = time.perf_counter() - start
+
+
+def tell(run: Run, headline: str) -> None:
+    """On a terminal: the result, warnings, and the slices worth a look."""
+    for warning in run.session.stats()["warnings"]:
+        print(f"samsegmenter: warning: {warning}", file=sys.stderr)
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return
+    console.print(headline, highlight=False)
+    for report in run.session.reports():
+        console.print(f"  {report.segment}: from slice {report.start} to {report.reached}: {report.reason}", highlight=False)
+    for segment in run.session.prompts.segments:
+        trust = run.session.trust(segment.name)
+        doubtful = [str(index) for index in run.session.review(segment.name) if trust[index] < REVIEWED]
+        if doubtful:
+            console.print(f"  {segment.name}: slices most worth checking: {', '.join(doubtful)}", highlight=False)
