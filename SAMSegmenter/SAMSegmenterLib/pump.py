@@ -12,8 +12,8 @@ import qt
 
 from .worker import attend, lend
 
-TURN_S = 0.015  # the longest that an event of the user's waits
-PAUSE_MS = 2  # for events
+TURN_S = 0.01  # the longest that an event of the user's waits
+PAUSE_MS = 1  # for events
 
 
 class _Pump:

@@ -8,7 +8,7 @@ A host whose own event loop never lets go of Python's lock, as Slicer's, has to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -107,8 +107,8 @@ def attend(begin: Callable[[], None]) -> None:
 
 
 def lend(seconds: float) -> bool:
-    """Let workers have Python's lock for so long, or until they are done; whether any of them still has something to do."""
-    wait(tuple(_unfinished), seconds)
+    """Let workers have Python's lock for so long, or until a job is done; whether there still is one that is not."""
+    wait(tuple(_unfinished), seconds, FIRST_COMPLETED)
     return bool(_unfinished)
 
 
