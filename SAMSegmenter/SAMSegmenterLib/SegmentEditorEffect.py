@@ -13,6 +13,7 @@ import slicer
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 from slicer.i18n import tr as _
 
+from . import pump
 from .effect import settings
 from .effect.controller import Controller
 from .effect.networks import Fetcher, choices, known
@@ -20,7 +21,6 @@ from .effect.panel import KEYS, TOOLS, Panel
 from .effect.pointer import Pointer
 from .errors import InputError
 from .models import catalog
-from .pump import install
 from .setup import requirements
 
 POLL_MS = 30
@@ -36,7 +36,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         scriptedEffect.perSegment = False  # so that it can say what is missing, and run for several segments
         scriptedEffect.requireSegments = False
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
-        install()
+        pump.install()
         self.controller = Controller(scriptedEffect, self._tell)
         self.pointer = Pointer(scriptedEffect, self.controller)
         self.fetcher = Fetcher(self.controller.editing)

@@ -75,15 +75,6 @@ class Embeddings:
             ) from error
 
 
-def keyframe_from(keyframe: Keyframe, embeddings: Embeddings) -> Keyframe:
-    """`keyframe` with the mask that the slice model makes of its prompts; a painted one as it is.
-
-    Raises:
-        InputError: the prompts do not fit the slice or the model, or the model finds nothing.
-    """
-    return keyframe if keyframe.mask else _painted(keyframe, ask(keyframe, embeddings))
-
-
 @dataclass(frozen=True, eq=False)
 class _Made:
     """A keyframe as the user marked it, what was made of it, and the logits ``(h, w)`` that it was made from."""
@@ -111,7 +102,7 @@ class KeyframeMaker:
         """`prompts` with a mask on every prompted slice.
 
         Raises:
-            InputError: as `keyframe_from`.
+            InputError: the prompts do not fit the slice or the model, or the model finds nothing.
         """
         segments = [replace(segment, keyframes=tuple(map(self._keyframe, segment.keyframes))) for segment in prompts.segments]
         return replace(prompts, segments=tuple(segments))
@@ -152,7 +143,8 @@ def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple
         The segment's number, from 0, and its mask on the next slice.
 
     Raises:
-        InputError: as `same_prompt_on_every_slice`, before any slice is looked at.
+        InputError: a prompt is a painted mask, which belongs to one slice, or there are no such slices, before any is looked at; or the
+            prompts do not fit the model.
     """
     for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
         _check_repeatable(keyframe)
@@ -160,24 +152,6 @@ def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple
         for number, segment in enumerate(prompts.segments):
             nearest = min(segment.keyframes, key=lambda keyframe: abs(keyframe.slice - index))
             yield number, _best(index, ask(replace(nearest, slice=index), embeddings))
-
-
-def same_prompt_on_every_slice(
-    keyframe: Keyframe, embeddings: Embeddings, slices: tuple[int, int] | None = None
-) -> Iterator[Found]:
-    """Ask each slice what the keyframe asks on its own, without any memory of the other slices.
-
-    Args:
-        keyframe: points, a box or a line; the same on every slice.
-        embeddings: of the model and the stack.
-        slices: first and last slice, inclusive; all if not given.
-
-    Raises:
-        InputError: the prompts do not fit the slices or the model, or are a painted mask, which belongs to one slice.
-    """
-    _check_repeatable(keyframe)
-    for index in _indices(embeddings.stack, slices):
-        yield _best(index, ask(replace(keyframe, slice=index), embeddings))
 
 
 def _check_repeatable(keyframe: Keyframe) -> None:

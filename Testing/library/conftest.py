@@ -20,6 +20,15 @@ def data():
     return DATA
 
 
+@pytest.fixture
+def models_folder(tmp_path, monkeypatch):
+    """An empty folder of models, in place of the user's own; with a space in its name, as users have them."""
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    monkeypatch.setenv("SAMSEGMENTER_MODELS", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def shipped_model():
     from SAMSegmenterLib.models.loading import load_model

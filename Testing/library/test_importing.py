@@ -20,11 +20,8 @@ Usage = namedtuple("Usage", "total used free")
 
 
 @pytest.fixture(autouse=True)
-def models_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "models"
-    folder.mkdir()
-    monkeypatch.setenv(store.FOLDER_VARIABLE, str(folder))
-    return folder
+def with_models_folder(models_folder):
+    """No test here looks at the user's own folder."""
 
 
 @pytest.fixture
@@ -293,9 +290,9 @@ def test_a_folder_means_the_model_files_in_it(tmp_path):
     assert files_in(folder / "notes.txt") == [folder / "notes.txt"]
 
 
-def test_a_folder_without_model_files_is_named(tmp_path):
+def test_a_folder_without_model_files_is_named(models_folder):
     with pytest.raises(InputError, match=r"no model files in this folder; they end in \.ckpt, \.pt, \.pth, \.safetensors"):
-        files_in(tmp_path / "models")
+        files_in(models_folder)
 
 
 def test_records_are_readable_by_people(own, models_folder):

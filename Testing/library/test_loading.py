@@ -15,14 +15,6 @@ PICO = store.SHIPPED / "samsegmenter_pico.safetensors"
 
 
 @pytest.fixture
-def models_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "models"
-    folder.mkdir()
-    monkeypatch.setenv(store.FOLDER_VARIABLE, str(folder))
-    return folder
-
-
-@pytest.fixture
 def unhashed(monkeypatch):
     """A model of the catalog whose authors publish no SHA-256, in the layout of the smallest network."""
     like = replace(catalog.entry("samsegmenter-pico"), shipped=False, url="https://example.org/unhashed.safetensors")

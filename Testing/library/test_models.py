@@ -70,14 +70,6 @@ def shapes_only(monkeypatch):
         yield
 
 
-@pytest.fixture
-def models_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "my models"
-    folder.mkdir()
-    monkeypatch.setenv(store.FOLDER_VARIABLE, str(folder))
-    return folder
-
-
 def saved(state, path):
     save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
     return path

@@ -19,9 +19,7 @@ from SAMSegmenterLib.slicewise import (
     Embeddings,
     KeyframeMaker,
     ask,
-    keyframe_from,
     proposed_keyframe,
-    same_prompt_on_every_slice,
     segment_each_slice,
 )
 
@@ -76,6 +74,18 @@ class Noting:
         return np.full(pixels.shape, 1.0 if self.finds else -1.0, np.float32)
 
 
+def only(keyframe):
+    return PromptSet((Segment("ball", (keyframe,)),))
+
+
+def keyframe_from(keyframe, embeddings):
+    return KeyframeMaker(embeddings)(only(keyframe)).segments[0].keyframes[0]
+
+
+def same_prompt_on_every_slice(keyframe, embeddings, slices=None):
+    return [found for _, found in segment_each_slice(only(keyframe), embeddings, slices)]
+
+
 def test_a_slice_models_mask_becomes_a_painted_keyframe(pico_sees, truth):
     made = keyframe_from(Keyframe(MIDDLE, box=BOX), pico_sees)
     assert made.slice == MIDDLE
@@ -94,7 +104,7 @@ def test_a_propagation_model_carries_the_keyframe_on(shipped_model, pico_sees, s
 
 
 def test_the_same_box_on_every_slice_needs_no_memory(pico_sees, truth):
-    found = list(same_prompt_on_every_slice(Keyframe(0, box=BOX), pico_sees, (MIDDLE - 3, MIDDLE + 3)))
+    found = same_prompt_on_every_slice(Keyframe(0, box=BOX), pico_sees, (MIDDLE - 3, MIDDLE + 3))
     assert [each.slice for each in found] == list(range(MIDDLE - 3, MIDDLE + 4))
     assert all(dice(each.mask, truth[each.slice]) > 0.85 for each in found)
     alone = keyframe_from(Keyframe(MIDDLE + 2, box=BOX), pico_sees)
@@ -102,7 +112,7 @@ def test_the_same_box_on_every_slice_needs_no_memory(pico_sees, truth):
 
 
 def test_every_slice_is_the_default(stack):
-    found = list(same_prompt_on_every_slice(Keyframe(3, box=BOX), Embeddings(Noting(), stack)))
+    found = same_prompt_on_every_slice(Keyframe(3, box=BOX), Embeddings(Noting(), stack))
     assert [each.slice for each in found] == list(range(len(stack)))
     assert found[0].score == pytest.approx(0.7)
     assert found[0].mask.sum() == SIDE * SIDE // 2
@@ -296,9 +306,9 @@ def test_what_cannot_be_used_is_refused(stack):
     with pytest.raises(InputError, match="finds nothing on slice 16"):
         proposed_keyframe(MIDDLE, stack, Noting(finds=False))
     with pytest.raises(InputError, match="no slice 99"):
-        list(same_prompt_on_every_slice(Keyframe(0, box=BOX), silent, (0, 99)))
+        same_prompt_on_every_slice(Keyframe(0, box=BOX), silent, (0, 99))
     with pytest.raises(InputError, match="belongs to its own slice"):
-        list(same_prompt_on_every_slice(Keyframe(0, mask=MaskPrompt(np.eye(SIDE))), silent))
+        same_prompt_on_every_slice(Keyframe(0, mask=MaskPrompt(np.eye(SIDE))), silent)
     with pytest.raises(InputError, match="no prompts"):
         ask(Keyframe(MIDDLE), silent)
 

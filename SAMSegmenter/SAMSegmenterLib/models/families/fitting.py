@@ -12,10 +12,7 @@ from ...errors import CheckpointError
 State = Mapping[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
 
-NEEDS_TIMM = (
-    "{name} needs the package timm; install it with: pip install timm; in 3D Slicer, press 'Install what is missing' in the module "
-    "SAMSegmenter."
-)
+NEEDS_TIMM = "{name} needs the package timm; install it with: pip install timm"
 
 
 def fitted(network: Network, state: State, source: str) -> Network:
