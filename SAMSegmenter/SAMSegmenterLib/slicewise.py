@@ -16,7 +16,7 @@ from .frames import FrameStack
 from .models.protocols import Embedding, Proposer, SliceMasks, SliceModel
 from .prompts import Keyframe, MaskPrompt, PromptSet, check_keyframe
 from .propagation.device import is_out_of_memory
-from .propagation.seeding import question
+from .propagation.question import question
 
 CACHE_BYTES = 256 * 2**20
 KINDS = ("point", "box", "mask")

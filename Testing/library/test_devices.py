@@ -60,12 +60,12 @@ def test_propagation_stays_on_its_device(name, request):
     points, labels = np.array([[30.0, 40.0]]), np.array([1])
     prompted = ours.prompt(features[0], points, labels)
     corrected = ours.prompt(features[0], points, labels, torch.zeros(SIZE, SIZE))
-    logits, _ = ours.candidates(features[0], points, labels)
+    offered = ours.candidates(features[0], [(points, labels), (points + 5, labels)])
     bank = MemoryBank(0, ours.remember(features[:1], prompted, prompted=True)[0], ours.memories, ours.max_pointers, 6)
     painted = ours.prompt_mask(features[0], torch.zeros(SIZE, SIZE, dtype=torch.bool))
     bank.add(1, ours.remember(features[:1], painted, prompted=False)[0])
     tracked = ours.track(features[1:], [bank.recall(2, 9)], 9)
-    assert {each.logits.device.type for each in (prompted, corrected, painted, tracked)} | {logits.device.type} == {"cuda"}
+    assert {each.logits.device.type for each in (prompted, corrected, offered, painted, tracked)} == {"cuda"}
 
 
 def random_edgetam():

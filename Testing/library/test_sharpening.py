@@ -9,7 +9,7 @@ from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scri
 from SAMSegmenterLib.propagation import seeding
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.seeding import is_box_alone
+from SAMSegmenterLib.propagation.question import is_box_alone
 from SAMSegmenterLib.propagation.sharpening import sharpened
 from SAMSegmenterLib.session import Session
 

@@ -22,8 +22,8 @@ from ..models.families.sam2 import network_config
 from ..models.loading import Model
 from ..prompts import Keyframe
 from ..propagation.device import pick_device
+from ..propagation.question import question
 from ..propagation.rewrites import resampler_of
-from ..propagation.seeding import question
 
 
 class Upstream:

@@ -154,24 +154,34 @@ class Network:
             return self._decode(coarse, features.fine, features.middle, sparse, dense, several)
 
     @torch.inference_mode()
-    def candidates(self, features: Features, points: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-        """All masks that prompts, given as to `prompt`, may mean; for evaluation.
+    def candidates(self, features: Features, asked: Sequence[tuple[np.ndarray, np.ndarray]]) -> Decoded:
+        """All masks that prompts may mean.
+
+        Args:
+            features: of the prompted view.
+            asked: points and labels as `prompt` takes them, of one or several prompts with equally many points.
 
         Returns:
-            Logits ``(n, size/4, size/4)`` and the intersection over union ``(n,)`` expected of each, float32. The first mask
-            is the decoder's answer to clear prompts, the others are its answers to ambiguous ones.
+            Four masks for each prompt, one after the other: the decoder's answer to a clear prompt, then those to an ambiguous one.
+            They are never taken back where the object score is negative.
         """
-        sparse, dense = self._prompt_encoder(*self._placed(points, labels))
+        placed = [self._placed(*each) for each in asked]
+        sparse, dense = self._prompt_encoder(*(torch.cat(each) for each in zip(*placed, strict=True)))
+        coarse = features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
+        decoder = self.model.sam_mask_decoder
         with self._precision():
-            logits, quality, _, _ = self.model.sam_mask_decoder.predict_masks(
-                image_embeddings=features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1),
+            logits, quality, tokens, score = decoder.predict_masks(
+                image_embeddings=coarse.expand(len(asked), -1, -1, -1),
                 image_pe=self._dense_position,
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
                 repeat_image=False,
                 high_res_features=[features.fine, features.middle],
             )
-        return logits[0].float(), quality[0].float()
+            tokens = tokens if decoder.use_multimask_token_for_obj_ptr else tokens[:, :1].expand_as(tokens)
+            pointers = self.model.obj_ptr_proj(tokens.flatten(0, 1))
+        scores = score[:, None].expand(-1, logits.shape[1], -1).flatten(0, 1)
+        return Decoded(logits.flatten(0, 1)[:, None].float(), pointers.float(), scores.float(), quality.flatten().float())
 
     @torch.inference_mode()
     def prompt_mask(self, features: Features, mask: Tensor) -> Decoded:

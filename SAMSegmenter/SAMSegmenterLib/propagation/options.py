@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .region import MARGIN
+
 Follow = Literal["carry", "restart", "fixed"]
 
 
@@ -22,6 +24,7 @@ class Options:
         precision: of matrix products; "auto" times what the device has.
         recent: slices that each slice attends to beside the keyframe, at most 6; fewer is faster.
         early_stop: end a pass where the object ends.
+        search: ask small networks in many ways what a box or click means, and take what fits it best, see `search`.
         refine: improve what finished passes found by how the object looks on its keyframes, see `refinement`.
         cache_bytes: bound on cached image features.
         compact_cache: cache features in bfloat16 and results in 8 bits, at half and a quarter of the memory.
@@ -30,11 +33,12 @@ class Options:
 
     region: bool = True
     follow: Follow = "carry"
-    margin: float = 1.6
+    margin: float = MARGIN
     size: int | None = None
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     recent: int = 6
     early_stop: bool = True
+    search: bool = True
     refine: bool = True
     cache_bytes: int = 256 * 2**20
     compact_cache: bool = True
@@ -47,9 +51,15 @@ class Options:
 
     @classmethod
     def strict(cls) -> Options:
-        """As upstream's ``SAM2VideoPredictor`` computes it: whole slices, float32, no early stop, nothing refined."""
+        """As upstream's ``SAM2VideoPredictor`` computes it: whole slices, float32, no early stop, nothing searched or refined."""
         return cls(
-            region=False, precision="float32", early_stop=False, refine=False, compact_cache=False, upstream_points=True
+            region=False,
+            precision="float32",
+            early_stop=False,
+            search=False,
+            refine=False,
+            compact_cache=False,
+            upstream_points=True,
         )
 
     @classmethod

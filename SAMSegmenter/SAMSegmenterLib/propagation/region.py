@@ -13,6 +13,7 @@ import numpy as np
 
 from ..frames import FrameStack, View
 
+MARGIN = 1.6  # side of the region, in longer sides of the object
 SMALLEST_PIXELS = 24  # a region narrower than this shows the network more interpolation than image
 TIGHTEST = 1.25  # the region is renewed when its side falls below this multiple of the object's
 WIDEST = 2.6  # ... or rises above this one; between them the network was trained

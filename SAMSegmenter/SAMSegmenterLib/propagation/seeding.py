@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,85 +11,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..frames import View
-from ..prompts import Box, Keyframe, Line
+from ..prompts import Keyframe
 from .network import Decoded
 from .quality import Appearance
+from .question import Question, is_box_alone, question
 from .region import SMALLEST_PIXELS, Extent, region_around, square
 from .results import SliceResult
 from .runner import Runner
+from .search import best_answer, worth_searching
 from .sharpening import sharpened
 from .track import Seed
 
-SCRIBBLE_POINTS = 5
-SHORT_AXIS = 0.75  # of the long one, for a lesion measured by its diameter
 DOUBTED = 0.15  # of the longer side of a mask that is corrected: how far around a click it is in doubt
 SEARCH_STEP = 1.6  # ratio between the regions tried around lone points
+MARGINS = 0.8, 1.0, 1.3  # of the region's, in which a box is searched
 CPU_LARGEST = 512  # pixels of input; more takes seconds a slice
 LEAST_OF_NATIVE, MOST_OF_NATIVE = 0.4, 1.5  # of the input size that the network was trained for
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """Prompts as the network takes them.
-
-    Attributes:
-        xy: ``(n, 2)`` slice pixels.
-        labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the corners of a box, which come first.
-        prior: bool ``(rows, columns)``, the mask that the prompts correct, if there is one.
-    """
-
-    xy: np.ndarray
-    labels: np.ndarray
-    prior: np.ndarray | None = None
-
-    @property
-    def extent(self) -> Extent | None:
-        """How far the object reaches, as far as the prompts tell: a box does, a mask to be corrected too, a lone point does not."""
-        if self.prior is not None:
-            inside = self.xy[self.labels != 0]
-            return Extent.of_points(np.concatenate([np.argwhere(self.prior)[:, ::-1], inside]))
-        corners = self.xy[(self.labels == 2) | (self.labels == 3)]
-        return Extent.of_points(corners) if len(corners) else None
-
-
-def question(keyframe: Keyframe) -> Question:
-    """What to ask for a keyframe without a mask."""
-    box = keyframe.box or (ellipse_box(keyframe.line) if keyframe.line else None)
-    places = [(p.x, p.y, int(p.positive)) for p in keyframe.points]
-    if keyframe.line:
-        places.append(((keyframe.line.x0 + keyframe.line.x1) / 2, (keyframe.line.y0 + keyframe.line.y1) / 2, 1))
-    for scribble in keyframe.scribbles:
-        places += [(x, y, int(scribble.positive)) for x, y in along(scribble.path, SCRIBBLE_POINTS)]
-    corners = [(box.x0, box.y0, 2), (box.x1, box.y1, 3)] if box else []
-    table = np.array(corners + places, float)
-    prior = keyframe.prior.mask if keyframe.prior and keyframe.prior.mask.any() else None
-    return Question(table[:, :2], table[:, 2].astype(np.int32), prior)
-
-
-def is_box_alone(keyframe: Keyframe) -> bool:
-    """Whether a box is all that is known; clicks beside it say more than intensities do."""
-    others = keyframe.points or keyframe.scribbles or keyframe.line or keyframe.mask or keyframe.prior
-    return keyframe.box is not None and not others
-
-
-def ellipse_box(line: Line) -> Box:
-    """The bounding box of the ellipse whose long axis is `line`."""
-    long, short = line.length / 2, SHORT_AXIS * line.length / 2
-    along_x, along_y = (line.x1 - line.x0) / line.length, (line.y1 - line.y0) / line.length
-    half_width, half_height = np.hypot(long * along_x, short * along_y), np.hypot(long * along_y, short * along_x)
-    x, y = (line.x0 + line.x1) / 2, (line.y0 + line.y1) / 2
-    return Box(x - half_width, y - half_height, x + half_width, y + half_height)
-
-
-def along(path: tuple[tuple[float, float], ...], count: int) -> np.ndarray:
-    """At most `count` positions ``(n, 2)`` at equal distances along a path, away from its ends."""
-    xy = np.array(path, float)
-    lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
-    if lengths[-1] == 0:
-        return xy[:1]
-    count = min(count, max(1, round(lengths[-1])))
-    places = (np.arange(count) + 0.5) / count * lengths[-1]
-    return np.stack([np.interp(places, lengths, xy[:, n]) for n in range(2)], 1)
 
 
 class Seeder:
@@ -101,24 +39,23 @@ class Seeder:
         """A mask on the keyframe's slice, as painted or as the network finds it, and a memory of it."""
         view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe)
         if self._options.refine and is_box_alone(keyframe):
-            decoded = self._sharpened(keyframe, view, decoded)
+            view, decoded = self._sharpened(keyframe, view, decoded)
         features = self._runner.features(keyframe.slice, view)
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
         result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
         return Seed(result, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)), decoded, memory)
 
-    def _sharpened(self, keyframe: Keyframe, view: View, decoded: Decoded) -> Decoded:
+    def _sharpened(self, keyframe: Keyframe, view: View, decoded: Decoded) -> tuple[View, Decoded]:
         """What was found in a box, its border where the intensities change; as it is if nothing of it would be left."""
         found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         values = self._stack.intensities(keyframe.slice)
         grey = values.mean(-1) if values.ndim == 3 else values
         mask = sharpened(found.logits(self._stack.shape), grey, keyframe.box)
         if not mask.any():
-            return decoded
-        features = self._runner.features(keyframe.slice, view)
-        painted = self._runner.network(view.size).prompt_mask(features, _seen(mask, view))
-        return replace(painted, quality=decoded.quality)
+            return view, decoded
+        view = self._view(question(keyframe).extent)
+        return view, replace(self._taken_over(keyframe.slice, mask, view), quality=decoded.quality)
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
         """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
@@ -129,35 +66,53 @@ class Seeder:
         taken = self.seed(keyframe).result
         found = [(taken.mask(shape), taken.quality)]
         for view in self._views(asked):
-            features = self._runner.features(keyframe.slice, view)
-            logits, quality = self._runner.network(view.size).candidates(features, view.to_input(asked.xy), asked.labels)
-            for each, expected in zip(logits.cpu().numpy(), quality.tolist(), strict=True):
-                found.append((SliceResult(keyframe.slice, view, each, 0.0, expected).mask(shape), expected))
+            features, network = self._runner.features(keyframe.slice, view), self._runner.network(view.size)
+            answers = network.candidates(features, [(view.to_input(asked.xy), asked.labels)]).split()
+            results = [SliceResult.of(keyframe.slice, view, answer, exact=True) for answer in answers]
+            found += [(result.mask(shape), result.quality) for result in results]
         return found
 
     def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
         view = self._view(Extent.of_mask(keyframe.mask.mask))
-        features = self._runner.features(keyframe.slice, view)
-        return view, self._runner.network(view.size).prompt_mask(features, _seen(keyframe.mask.mask, view))
+        return view, self._taken_over(keyframe.slice, keyframe.mask.mask, view)
+
+    def _taken_over(self, index: int, mask: np.ndarray, view: View) -> Decoded:
+        """A mask ``(rows, columns)`` as the network's own answer."""
+        features = self._runner.features(index, view)
+        return self._runner.network(view.size).prompt_mask(features, _seen(mask, view))
 
     def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
-        """Of all views that the prompts may be looked at through, the best one, and what the network finds in it.
+        """What the network finds, and the view that it found it in.
 
-        Of several, that is the one whose mask the network expects to be good, and which is of the right size for that mask.
+        Of several views, that is the one whose mask the network expects to be good, and which is of the right size for that mask.
         """
         asked = question(keyframe)
+        if asked.prior is None and worth_searching(self._runner):
+            return self._searched(keyframe.slice, asked)
         tried = [self._ask(keyframe.slice, asked, view) for view in self._views(asked)]
         return tried[0] if len(tried) == 1 else max(tried, key=lambda found: self._suitability(keyframe.slice, *found))
+
+    def _searched(self, index: int, asked: Question) -> tuple[View, Decoded]:
+        """The best of many answers, shown to the network once more, in the view that suits it, to be improved."""
+        view, decoded = best_answer(self._runner, index, asked, self._views(asked, MARGINS))
+        mask = SliceResult.of(index, view, decoded, self._options.exact).mask(self._stack.shape)
+        if not mask.any():
+            return view, decoded
+        suitable = self._view(asked.extent or Extent.of_mask(mask))
+        improved = self._ask(index, replace(asked, prior=mask), suitable)
+        return improved if (improved[1].logits > 0).any() else (view, decoded)
 
     def _ask(self, index: int, asked: Question, view: View) -> tuple[View, Decoded]:
         features = self._runner.features(index, view)
         prior = None if asked.prior is None else _doubted(_seen(asked.prior, view), view.to_input(asked.xy[asked.labels < 2]))
         return view, self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels, prior)
 
-    def _views(self, asked: Question) -> list[View]:
-        """Where to look: one view if the prompts tell how large the object is; points alone do not, so all sizes around them."""
-        if asked.extent or not self._options.region:
-            return [self._view(asked.extent)]
+    def _views(self, asked: Question, margins: Sequence[float] = (1.0,)) -> list[View]:
+        """Where to look: if the prompts tell how large the object is, around it; points alone do not, so all sizes around them."""
+        if not self._options.region:
+            return [self._view(None)]
+        if asked.extent:
+            return [self._view(asked.extent, wider) for wider in margins]
         x, y = asked.xy.mean(0)
         sides_mm = np.array(self._stack.shape[::-1]) * self._stack.spacing_mm
         side = max(SMALLEST_PIXELS * min(self._stack.spacing_mm), 1.5 * Extent.of_points(asked.xy).side_mm(self._stack))
@@ -175,10 +130,10 @@ class Seeder:
         ratio = view.width * self._stack.spacing_mm[0] / extent.side_mm(self._stack)
         return result.quality - abs(np.log(ratio / self._options.margin))
 
-    def _view(self, extent: Extent | None) -> View:
+    def _view(self, extent: Extent | None, wider: float = 1.0) -> View:
         if not self._options.region or extent is None:
             return self._stack.whole(self._options.size or self._runner.model.native_size, self._options.upstream_points)
-        margin = self._options.margin
+        margin = self._options.margin * wider
         return region_around(extent, self._stack, self._size(extent.side_mm(self._stack) * margin), margin)
 
     def _size(self, side_mm: float) -> int:

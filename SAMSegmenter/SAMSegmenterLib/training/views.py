@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..propagation.region import BORDER, TIGHTEST, WIDEST
+from ..propagation.region import BORDER, MARGIN, TIGHTEST, WIDEST
 from .chance import happens, log_uniform, rotations, uniform
 
-MARGIN = 1.6  # side of a view in longer sides of the object, as the engine chooses it
 OFF_CENTRE = 0.15  # in sides of the view
 LEAST_HALF = 0.06  # half the side of the smallest view, in half slices
 
