@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .runs import Run
     from .volume import Volume
 
-REVIEWED = 0.3  # slices trusted less than this are named on the terminal
+REVIEWED = 0.5  # slices trusted less than this are named on the terminal
 
 SeriesOption = Annotated[Optional[str], typer.Option("--series", metavar="UID", help="Which series of a DICOM folder that holds several.")]
 

@@ -31,7 +31,7 @@ class SliceMask:
         segment: its name.
         slice: the slice's index along the session's axis.
         mask: bool ``(rows, columns)``.
-        trust: 0..1, how likely the mask needs no correction; 1 on a painted slice.
+        trust: 0..1, how likely the mask is about right; 1 on a painted slice.
         source: "prompted", "forward" (from a keyframe on a lower slice), "backward", "both"; empty if nothing is known.
     """
 

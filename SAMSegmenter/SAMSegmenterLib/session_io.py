@@ -29,7 +29,7 @@ from .session import Session
 from .volume import Volume
 
 FORMAT = "SAMSegmenter session"
-VERSION = 1
+VERSION = 2
 
 
 def save_session(session: Session, path: Path) -> None:
@@ -112,7 +112,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a session: it is damaged or something else ({error}).") from error
     if document.get("format") != FORMAT or document.get("version") != VERSION:
-        raise InputError(f"{path}: is not a session of this program, or of a newer version of it.")
+        raise InputError(f"{path}: is not a session of this program, or of another version of it.")
     return document, arrays
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from ..frames import FrameStack, View
 from ..models.loading import Model
 from ..prompts import Keyframe
-from .fusion import dice
 from .memory import Memory, MemoryBank, Recall
 from .network import Decoded
 from .options import Options
@@ -101,7 +100,7 @@ class Engine:
             mask = result.mask(self.stack.shape)
             here = Appearance.of(mask, self.stack.frame(result.slice))
             before = track.findings[-1].appearance if track.findings else track.seed.appearance
-            finding = examine(track.seed.appearance, before, here, result.score, result.quality, dice(mask, track.mask))
+            finding = examine(track.seed.appearance, before, here, result.score, result.quality)
             track.bank.add(result.slice, memory)
             track.add(result, finding, mask, decoded)
             self._follow(track)
