@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..frames import FrameStack, View
+from .looks import Looks
 from .region import Extent
 from .results import SliceResult
 from .track import Seed
@@ -19,13 +20,6 @@ MARGIN = 1.8  # side of the canvas in longer sides of the object
 LARGEST = 96  # cells along the longer side of an object; larger ones are seen coarser
 LEAST_ROOM = 8  # pixels around the object
 MOST_CELLS = 192  # along the side, which bounds memory and time where an object wanders, or a pass has leaked
-AROUND_MM, LEAST_AROUND = 8.0, 3  # what belongs to an object's surroundings; at least so many cells
-BACKGROUND_PART = 0.4  # of the object's width, the root of its area: as far around it background is compared with it
-BINS, RANGE_BINS, FIRST_BIN = 32, 24, 4  # of intensities; of those for the usual range; below it
-SMOOTHED = (0.05, 0.24, 0.42, 0.24, 0.05)  # neighbouring bins
-RARE = 1e-3  # added to every bin's part
-USUAL = 2, 98  # percent of the intensities around keyframes
-BEYOND = 0.25  # of the usual range; what lies farther outside of it is not told apart
 
 
 class Canvas:
@@ -48,7 +42,8 @@ class Canvas:
         self.size = self.view.size
         x_mm, y_mm = (each * self.coarseness for each in stack.spacing_mm)
         self.spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
-        self._looks = _Looks(self, seeds)
+        shown = [(self.raw(seed.slice), self.mask(seed.mask) > 0.5) for seed in seeds if seed.mask.any()]
+        self._looks = Looks(shown, min(self.spacing_mm[1:]))
 
     def image(self, index: int) -> Tensor:
         """Intensities of a slice, those that are usual around the keyframes being 0..1."""
@@ -76,33 +71,6 @@ class Canvas:
         return (self.cells(mask) >= 0.5).float()
 
 
-class _Looks:
-    """Intensities of the object and around it, as keyframes show them."""
-
-    def __init__(self, canvas: Canvas, seeds: Sequence[Seed]) -> None:
-        shown = [(canvas.raw(seed.slice), canvas.mask(seed.mask) > 0.5) for seed in seeds if seed.mask.any()]
-        reach = max(LEAST_AROUND, round(AROUND_MM / min(canvas.spacing_mm[1:])))
-        near = torch.cat([image[_grown(mask, reach)] for image, mask in shown])
-        self._low, high = np.percentile(near.numpy(), USUAL)
-        self._range = max(float(high - self._low), 1e-6)
-        inside, outside = torch.zeros(BINS), torch.zeros(BINS)
-        for image, mask in shown:
-            bins = self._bins(self.scaled(image))
-            around = _grown(mask, max(LEAST_AROUND, round(BACKGROUND_PART * float(mask.sum()) ** 0.5))) & ~mask
-            inside += _parts(bins[mask])
-            outside += _parts(bins[around])
-        self._ratio = (_smooth(inside) / _smooth(outside)).log()
-
-    def scaled(self, image: Tensor) -> Tensor:
-        return ((image - self._low) / self._range).clamp(-BEYOND, 1 + BEYOND)
-
-    def evidence(self, image: Tensor) -> Tensor:
-        return self._ratio[self._bins(image)]
-
-    def _bins(self, image: Tensor) -> Tensor:
-        return (image * RANGE_BINS + FIRST_BIN).long().clamp(0, BINS - 1)
-
-
 def _around(extent: Extent, pixels: int) -> View:
     """A square around an extent, with room for an object whose longer side has so many `pixels` somewhere."""
     wanted = _side(extent) + max(round((MARGIN - 1) * pixels), 2 * LEAST_ROOM)
@@ -115,16 +83,3 @@ def _around(extent: Extent, pixels: int) -> View:
 
 def _side(extent: Extent) -> int:
     return int(max(extent.right - extent.left, extent.bottom - extent.top))
-
-
-def _grown(mask: Tensor, reach: int) -> Tensor:
-    return F.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0] > 0.5
-
-
-def _parts(bins: Tensor) -> Tensor:
-    return torch.bincount(bins, minlength=BINS) / max(1, len(bins))
-
-
-def _smooth(parts: Tensor) -> Tensor:
-    smooth = F.conv1d(parts[None, None], torch.tensor(SMOOTHED)[None, None], padding=len(SMOOTHED) // 2)[0, 0] + RARE
-    return smooth / smooth.sum()

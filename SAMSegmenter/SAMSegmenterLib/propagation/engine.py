@@ -11,6 +11,7 @@ from torch import Tensor
 from ..frames import FrameStack, View
 from ..models.loading import Model
 from ..prompts import Keyframe
+from .companion import Companion, Found
 from .memory import Memory, MemoryBank, Recall
 from .network import Decoded
 from .options import Options
@@ -62,7 +63,8 @@ class Engine:
         network = self.runner.network(seed.result.view.size)
         recent = min(self.options.recent, network.memories - 1)
         bank = MemoryBank(seed.slice, seed.memory, network.memories, network.max_pointers, recent)
-        return Track(seed, direction, last, bank, seed.result.view, seed.decoded, seed.mask, self.options.early_stop)
+        companion = Companion(self.stack, seed) if self.options.refine and seed.mask.any() else None
+        return Track(seed, direction, last, bank, seed.result.view, seed.decoded, seed.mask, companion, self.options.early_stop)
 
     def advance(self, tracks: Iterable[Track]) -> Iterator[tuple[Track, SliceResult]]:
         """Move every unfinished pass by one slice, yielding each as soon as it has moved."""
@@ -70,8 +72,8 @@ class Engine:
         while waiting:
             group = self._batch(waiting)
             waiting = [track for track in waiting if track not in group]
-            for track, decoded, memory in self.runner.surviving(lambda group=group: self._look(group)):
-                yield track, self._note(track, decoded, memory)
+            for track, found, memory in self.runner.surviving(lambda group=group: self._look(group)):
+                yield track, self._note(track, found, memory)
 
     def _batch(self, tracks: list[Track]) -> list[Track]:
         """The first of `tracks`, with all that can be run together with it."""
@@ -84,24 +86,28 @@ class Engine:
     def _recall(self, track: Track) -> Recall:
         return track.bank.recall(track.next_slice, len(self.stack))
 
-    def _look(self, group: list[Track]) -> list[tuple[Track, Decoded, Memory]]:
-        """What the network finds on the next slice of each pass, and how it remembers it. Changes nothing."""
+    def _look(self, group: list[Track]) -> list[tuple[Track, Found, Memory]]:
+        """What is found on the next slice of each pass, and how the network remembers it. Changes nothing."""
         runner, network = self.runner, self.runner.network(group[0].view.size)
         features = runner.features_of([(track.next_slice, track.view) for track in group])
         with runner.timed("track"):
             decoded = network.track(features, [self._recall(track) for track in group], len(self.stack))
+        with runner.timed("accompany"):
+            found = [_put_right(track, each) for track, each in zip(group, decoded.split(), strict=True)]
         with runner.timed("remember"):
-            memories = network.remember(features, decoded, prompted=False)
-        return list(zip(group, decoded.split(), memories, strict=True))
+            memories = network.remember(features, Decoded.joined([each.decoded for each in found]), prompted=False)
+        return list(zip(group, found, memories, strict=True))
 
-    def _note(self, track: Track, decoded: Decoded, memory: Memory) -> SliceResult:
+    def _note(self, track: Track, found: Found, memory: Memory) -> SliceResult:
+        decoded = found.decoded
         with self.runner.timed("judge"):
             result = SliceResult.of(track.next_slice, track.view, decoded, self.options.exact).on(self._shelf)
             mask = result.mask(self.stack.shape)
             here = Appearance.of(mask, self.stack.frame(result.slice))
-            before = track.findings[-1].appearance if track.findings else track.seed.appearance
-            finding = examine(track.seed.appearance, before, here, result.score, result.quality)
+            finding = examine(track.seed.appearance, here, result.score, result.quality, found.carried)
             track.bank.add(result.slice, memory)
+            if found.place:
+                track.companion.accept(found.place)
             track.add(result, finding, mask, decoded)
             self._follow(track)
         return result
@@ -136,6 +142,10 @@ class Engine:
         features = self.runner.features(index, view)
         track.bank.keyframe = self.runner.network(view.size).remember([features], moved, prompted=True)[0]
         track.bank.start, track.bank.last = index, {}
+
+
+def _put_right(track: Track, decoded: Decoded) -> Found:
+    return track.companion.look(track.next_slice, track.view, decoded) if track.companion else Found(decoded)
 
 
 def _transfer(maps: Tensor, old: View, new: View) -> Tensor:

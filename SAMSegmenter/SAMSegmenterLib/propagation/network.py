@@ -78,6 +78,11 @@ class Decoded:
     score: Tensor
     quality: Tensor
 
+    @classmethod
+    def joined(cls, parts: Sequence[Decoded]) -> Decoded:
+        """One `Decoded` of all the batches of `parts`."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
     def split(self) -> list[Decoded]:
         """One `Decoded` of batch 1 for each in the batch."""
         parts = zip(*(getattr(self, field.name).split(1) for field in fields(self)), strict=True)

@@ -40,11 +40,15 @@ class Carrier:
 
     def step(self, image: Tensor) -> Tensor:
         """Go on to the next slice, and return its labels."""
+        self.labels, self._image = self.look(image), image
+        return self.labels
+
+    def look(self, image: Tensor) -> Tensor:
+        """The labels of the next slice, ``(n, n)`` 0..1, without going there."""
         window = self._window()
         labels = torch.zeros_like(self.labels)
         if window:
             labels[window] = self._carried(window, image)
-        self.labels, self._image = labels, image
         return labels
 
     def _window(self) -> tuple[slice, slice] | None:

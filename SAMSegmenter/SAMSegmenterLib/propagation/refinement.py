@@ -49,7 +49,7 @@ class Weights:
 
 # Rounded from logistic regressions on 60 synthetic objects and on those 69 real ones, which gave about the same weights.
 BETWEEN = Weights(0.75, 0.25, 0.4, 0.45, 0.5)
-BEYOND = Weights(0.5, 0.2, 0.3, 0.6, 0.3)
+BEYOND = Weights(0.25, 0.5, 0.25, 0.5, 0.25)
 
 
 @dataclass(frozen=True, eq=False)

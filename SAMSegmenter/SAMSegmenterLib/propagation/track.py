@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from .memory import Memory, MemoryBank
 from .network import Decoded
 from .quality import DOUBTFUL_SLICES, Appearance, Finding, reason_to_stop
 from .results import SliceResult
+
+if TYPE_CHECKING:
+    from .companion import Companion
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,7 @@ class Track:
         view: what the next slice will be looked at through.
         latest: what the network said of the slice just seen.
         mask: the object there, bool ``(rows, columns)``.
+        companion: what goes along with it; None if nothing does.
         may_end: whether it may stop before `last`; not where a keyframe beyond says that the object goes on.
         ended: why it stopped; empty while it may go on.
     """
@@ -59,6 +64,7 @@ class Track:
     view: View
     latest: Decoded | None
     mask: np.ndarray
+    companion: Companion | None = None
     may_end: bool = True
     ended: str = ""
     results: list[SliceResult] = field(default_factory=list)

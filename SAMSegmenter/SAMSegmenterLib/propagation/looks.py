@@ -1,0 +1,64 @@
+"""How an object looks where it is known: its intensities, and those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+AROUND_MM, LEAST_AROUND = 8.0, 3  # what belongs to an object's surroundings; at least so many cells
+BACKGROUND_PART = 0.4  # of the object's width, the root of its area: as far around it background is compared with it
+BINS, RANGE_BINS, FIRST_BIN = 32, 24, 4  # of intensities; of those for the usual range; below it
+SMOOTHED = (0.05, 0.24, 0.42, 0.24, 0.05)  # neighbouring bins
+RARE = 1e-3  # added to every bin's part
+USUAL = 2, 98  # percent of the intensities around keyframes
+BEYOND = 0.25  # of the usual range; what lies farther outside of it is not told apart
+
+
+class Looks:
+    """Intensities of an object and around it.
+
+    Args:
+        shown: images ``(n, n)`` and where the object is on them, ``(n, n)`` bool, nowhere empty.
+        cell_mm: the shorter side of a cell of these.
+    """
+
+    def __init__(self, shown: Sequence[tuple[Tensor, Tensor]], cell_mm: float) -> None:
+        reach = max(LEAST_AROUND, round(AROUND_MM / cell_mm))
+        near = torch.cat([image[_grown(mask, reach)] for image, mask in shown])
+        self._low, high = np.percentile(near.numpy(), USUAL)
+        self._range = max(float(high - self._low), 1e-6)
+        inside, outside = torch.zeros(BINS), torch.zeros(BINS)
+        for image, mask in shown:
+            bins = self._bins(self.scaled(image))
+            around = _grown(mask, max(LEAST_AROUND, round(BACKGROUND_PART * float(mask.sum()) ** 0.5))) & ~mask
+            inside += _parts(bins[mask])
+            outside += _parts(bins[around])
+        self._ratio = (_smooth(inside) / _smooth(outside)).log()
+
+    def scaled(self, image: Tensor) -> Tensor:
+        """Intensities of an image ``(n, n)``, those that are usual around the object being 0..1."""
+        return ((image - self._low) / self._range).clamp(-BEYOND, 1 + BEYOND)
+
+    def evidence(self, image: Tensor) -> Tensor:
+        """Log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""
+        return self._ratio[self._bins(image)]
+
+    def _bins(self, image: Tensor) -> Tensor:
+        return (image * RANGE_BINS + FIRST_BIN).long().clamp(0, BINS - 1)
+
+
+def _grown(mask: Tensor, reach: int) -> Tensor:
+    return F.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0] > 0.5
+
+
+def _parts(bins: Tensor) -> Tensor:
+    return torch.bincount(bins, minlength=BINS) / max(1, len(bins))
+
+
+def _smooth(parts: Tensor) -> Tensor:
+    smooth = F.conv1d(parts[None, None], torch.tensor(SMOOTHED)[None, None], padding=len(SMOOTHED) // 2)[0, 0] + RARE
+    return smooth / smooth.sum()
