@@ -215,8 +215,7 @@ class Composition:
     def _gap(self, segment: Segment, below: int | None, above: int | None) -> Gap | None:
         seeds = tuple(None if index is None else self._seed(segment, index) for index in (below, above))
         passes = self.tracks.get((segment.name, below, 1)), self.tracks.get((segment.name, above, -1))
-        marked = [segment.keyframe(index) for index in (below, above) if index is not None]
-        return Gap.of(seeds, passes, all(each.mask or each.box or each.line or each.prior for each in marked))
+        return Gap.of(seeds, passes)
 
     def _seed(self, segment: Segment, index: int) -> Seed | None:
         known = self.seeds.get((segment.name, index))

@@ -97,7 +97,7 @@ def test_an_image_in_colour_is_seen_by_its_mean(scene):
 
 
 def test_passes_that_are_not_refined_go_alone(scene, shipped_model):
-    stack, inside, seed = scene
+    stack, _, seed = scene
     alone = Engine(shipped_model, stack, Options(precision="float32", refine=False), CPU)
     assert alone.track(seed, 1, 20).companion is None
     assert Engine(shipped_model, stack, Options(precision="float32"), CPU).track(seed, 1, 20).companion is not None

@@ -17,7 +17,7 @@ import numpy as np
 
 DOUBTFUL_SLICES = 2  # in a row, before a pass believes that its object has ended; one may be noise
 VANISHED = 0.02  # of the keyframe's area: less than this is a speck
-LEAST_TRUST = 0.5
+LEAST_TRUST = 0.6
 BELIEF = 5.75  # in a slice that nothing speaks against
 WEIGHT_OF_SCORE, WEIGHT_OF_QUALITY, WEIGHT_OF_CARRIED = 0.5, 1.5, 6.7
 WEIGHT_OF_GROWTH, WEIGHT_OF_CHANGE = 1.6, 0.7  # of the logarithm of areas; of a spread of the keyframe's intensities

@@ -14,6 +14,7 @@ intensity is in the object, and the network's logits. Mean Dice on 69 organs and
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,6 @@ from .results import STEP, SliceResult
 from .track import Seed, Track
 from .walker import walk
 
-ALIVE = 0.5  # labels carried beyond the outermost keyframe have ended where none is above this
 FAINTEST = 0.1  # labels are raised to the object's from there on
 BLOCK = 32  # slices that are walked through at a time, which bounds the memory needed
 CERTAIN, NETWORK_CERTAIN = 4.0, 6.0  # largest logit of a kind of evidence
@@ -49,7 +49,7 @@ class Weights:
 
 # Rounded from logistic regressions on 60 synthetic objects and on those 69 real ones, which gave about the same weights.
 BETWEEN = Weights(0.75, 0.25, 0.4, 0.45, 0.5)
-BEYOND = Weights(0.25, 0.5, 0.25, 0.5, 0.25)
+BEYOND = Weights(0.4, 0.3, 0.3, 0.55, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,23 +60,21 @@ class Gap:
         seeds: the keyframe below and the one above; one of them is None beyond the outermost.
         passes: the pass from each of them.
         first, last: the slices.
-        sized: whether the prompts tell how large the object is; if not, labels are not carried farther than the passes went.
     """
 
     seeds: tuple[Seed | None, Seed | None]
     passes: tuple[Track | None, Track | None]
     first: int
     last: int
-    sized: bool = True
 
     @classmethod
-    def of(cls, seeds: tuple[Seed | None, Seed | None], passes: tuple[Track | None, Track | None], sized: bool = True) -> Gap | None:
+    def of(cls, seeds: tuple[Seed | None, Seed | None], passes: tuple[Track | None, Track | None]) -> Gap | None:
         """The gap between the keyframes `seeds`; None if passes through it are missing or not finished, or it has no slice."""
         if not any(seeds) or any((seed is None) != (track is None) for seed, track in zip(seeds, passes, strict=True)):
             return None
         first = seeds[0].slice + 1 if seeds[0] else passes[1].last
         last = seeds[1].slice - 1 if seeds[1] else passes[0].last
-        gap = cls(seeds, passes, first, last, sized)
+        gap = cls(seeds, passes, first, last)
         return gap if first <= last and all(track.ended or gap._seen(track) == gap.count for track in passes if track) else None
 
     @property
@@ -100,12 +98,9 @@ class Gap:
         one, other = (track.result(index) if track else None for track in self.passes)
         return one, other
 
-    def goes_on(self, index: int, labels: Tensor) -> bool:
-        """Whether there is anything on a slice that carried `labels` have reached, or may be on those behind it."""
-        if self.closed or any(self.found(index)):
-            return True
-        seen = any(abs(index - track.seed.slice) <= len(track.results) for track in self.passes if track)
-        return bool(labels.max() >= ALIVE) and (self.sized or seen)
+    def goes_on(self, index: int) -> bool:
+        """Whether the object may be on a slice: between keyframes it is, beyond them as far as the pass found it."""
+        return self.closed or any(self.found(index))
 
     def refined(self, stack: FrameStack) -> dict[int, SliceResult]:
         """Masks of the slices by index; fewer where labels and passes end before the gap does, none if nothing is marked."""
@@ -141,16 +136,13 @@ class _Refiner:
         return {index: SliceResult(index, self._canvas.view, each, score=0.0, quality=0.0) for index, each in masks}
 
     def _carried(self, seed: Seed | None, slices: range) -> dict[int, Tensor]:
-        """Labels of slices as bytes, from a keyframe on; beyond the outermost one up to where they and the pass have ended."""
+        """Labels of slices as bytes, from a keyframe on; beyond the outermost one up to where the pass has ended."""
         if seed is None:
             return {}
         canvas, labels = self._canvas, {}
         carrier = Carrier(canvas.mask(seed.mask), canvas.image(seed.slice), canvas.spacing_mm[1])
-        for index in slices:
-            here = carrier.step(canvas.image(index))
-            if not self._gap.goes_on(index, here):
-                break
-            labels[index] = (here * 255).round().byte()
+        for index in itertools.takewhile(self._gap.goes_on, slices):
+            labels[index] = (carrier.step(canvas.image(index)) * 255).round().byte()
         return labels
 
     def _labels(self, index: int) -> Tensor:

@@ -19,7 +19,6 @@ from .views import carried
 
 SURE = 10.0  # logits of a mask that is certain
 CORRECTED = 0.3  # of the prompts are followed by a correction
-ALTERNATIVES = 0.5  # weight of the candidates for a box, beside the answer to it
 PAINTED = 0.4  # weight of the answer to a painted mask, which the engine does not show
 TRACKED = 1.5  # weight of all slices after the first
 
@@ -128,10 +127,7 @@ class Rollout:
         judged = judge(answer.masks[:, 0], answer.quality[:, 0], answer.score, target, weight)
         if not ambiguous:
             self._note(kind, judged)
-            loss = judged.loss
-            if kind == "box":
-                loss = loss + ALTERNATIVES * judge_candidates(answer.masks[:, 1:], answer.quality[:, 1:], target, judged.present)
-            return answer.masks[:, :1], loss
+            return answer.masks[:, :1], judged.loss
         best = answer.quality[:, 1:].argmax(1) + 1
         every = torch.arange(len(best), device=best.device)
         taken = judge(answer.masks[every, best], answer.quality[every, best], answer.score, target, weight)
