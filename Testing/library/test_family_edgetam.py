@@ -202,7 +202,7 @@ def test_memories_that_move_are_summed_up_anew(network):
 
 def test_the_engine_carries_it_along_with_a_region_that_moves(network):
     """Only whether it runs: what random weights find wanders all over the slices."""
-    options = Options(precision="float32", early_stop=False, compact_cache=False)
+    options = Options(precision="float32", early_stop=False, refine=False, compact_cache=False)
     engine = Engine(as_model(network), cells(8), options, torch.device("cpu"))
     track = engine.track(engine.seed(Keyframe(0, box=Box(20, 20, 44, 40))), 1, 7)
     while not track.finished:

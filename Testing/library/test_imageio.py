@@ -432,6 +432,16 @@ def test_a_truncated_slice_is_named_and_not_left_out(folder_of, length):
         read_volume(folder)
 
 
+def test_a_slice_that_ends_anywhere_in_its_header_is_never_left_out(folder_of):
+    folder = folder_of(*axial())
+    damaged = folder / "004.dcm"
+    content = damaged.read_bytes()
+    for length in range(132, content.index(b"\xe0\x7f\x10\x00"), 3):  # up to the tag of the pixels
+        damaged.write_bytes(content[:length])
+        with pytest.raises(InputError):
+            read_volume(folder)
+
+
 def test_a_damaged_real_slice_is_named(data, tmp_path):
     for path in sorted((data / "ct_abdomen_dicom").iterdir())[:4]:
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -134,9 +134,10 @@ def _read_header(path: Path) -> _Picture | None:
 
 
 def _picture(header: Any, path: Path) -> _Picture | None:
-    if "Rows" not in header:
+    if "Rows" not in header or "Columns" not in header:
         kind = header.file_meta.get("MediaStorageSOPClassUID")
-        if kind is None or "Image Storage" in kind.name:
+        # of no known kind, and with nothing in it: the identifier itself is cut off
+        if not kind or "Image Storage" in kind.name or (kind == kind.name and not len(header)):
             raise ValueError("it ends early")
         return None
     return _Picture(
