@@ -15,6 +15,8 @@ from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.network import Decoded
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.results import SliceResult
+from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.volume import Volume
 
 CPU = torch.device("cpu")
 
@@ -101,3 +103,15 @@ def test_passes_that_are_not_refined_go_alone(scene, shipped_model):
     alone = Engine(shipped_model, stack, Options(precision="float32", refine=False), CPU)
     assert alone.track(seed, 1, 20).companion is None
     assert Engine(shipped_model, stack, Options(precision="float32"), CPU).track(seed, 1, 20).companion is not None
+
+
+@pytest.mark.parametrize("region", [True, False])
+def test_a_line_thinner_than_a_cell_is_no_trouble(shipped_model, region):
+    voxels = np.zeros((6, 512, 512), np.int16)
+    voxels[:, 250, 60:450] = 100
+    stack = FrameStack(Volume(voxels), window=Window(0, 100))
+    session = Session(stack, shipped_model, Options(precision="float32", region=region), "cpu")
+    session.set_keyframe("line", Keyframe(2, mask=MaskPrompt(voxels[2] > 0)))
+    for _ in session.propagate():
+        pass
+    assert session.segment_volume("line")[2].sum() == 390

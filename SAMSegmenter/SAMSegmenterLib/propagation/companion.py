@@ -59,6 +59,7 @@ class Companion:
     def __init__(self, stack: FrameStack, seed: Seed) -> None:
         self._stack, view = stack, seed.result.view
         mask = self._cells(seed.mask, view)
+        mask = mask / mask.max()  # of what is thinner than a cell, a cell shows a part
         self._looks = Looks([(self._raw(seed.slice, view), mask >= 0.5)], self._cell_mm(view))
         self._start(Place(seed.slice, view, mask))
 

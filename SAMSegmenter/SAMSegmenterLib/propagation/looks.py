@@ -22,13 +22,13 @@ class Looks:
     """Intensities of an object and around it.
 
     Args:
-        shown: images ``(n, n)`` and where the object is on them, ``(n, n)`` bool, nowhere empty.
+        shown: images ``(n, n)`` and where the object is on them, ``(n, n)`` bool; what is thinner than a cell may leave that empty.
         cell_mm: the shorter side of a cell of these.
     """
 
     def __init__(self, shown: Sequence[tuple[Tensor, Tensor]], cell_mm: float) -> None:
         reach = max(LEAST_AROUND, round(AROUND_MM / cell_mm))
-        near = torch.cat([image[_grown(mask, reach)] for image, mask in shown])
+        near = torch.cat([image[_grown(mask, reach)] if mask.any() else image.flatten() for image, mask in shown])
         self._low, high = np.percentile(near.numpy(), USUAL)
         self._range = max(float(high - self._low), 1e-6)
         inside, outside = torch.zeros(BINS), torch.zeros(BINS)
