@@ -25,7 +25,7 @@ class Options:
         recent: slices that each slice attends to beside the keyframe, at most 6; fewer is faster.
         early_stop: end a pass where the object ends.
         search: ask small networks in many ways what a box or click means, and take what fits it best, see `search`.
-        refine: improve what finished passes found by how the object looks on its keyframes, see `refinement`.
+        refine: put masks right within passes and behind them, by how the object looks on its keyframes, see `companion`, `refinement`.
         cache_bytes: bound on cached image features.
         compact_cache: cache features in bfloat16 and results in 8 bits, at half and a quarter of the memory.
         upstream_points: place prompts as upstream's predictor does, up to half an input pixel off.
