@@ -103,7 +103,7 @@ def test_a_box_is_asked_for_with_clicks_in_it_and_other_prompts_as_they_are(ship
         "both": Keyframe(16, box=box, points=click),
         "line": Keyframe(16, line=Line(22, 32, 42, 32)),
     }.items():
-        counts[name] = sum(len(answers.logits) for _, answers in every_answer(runner, 16, question(keyframe), [view]))
+        counts[name] = len(every_answer(runner, 16, question(keyframe), view).logits)
     assert counts == {"box": 40, "click": 4, "both": 4, "line": 4}
 
 

@@ -28,11 +28,15 @@ CONTRAST = 3.0  # what their sum is multiplied by, to be as certain as a network
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a companion is: a slice, the view of it, and the labels it has carried there, ``(n, n)`` 0..1 over the view."""
+    """Where a companion is: a slice, the view of it, and over the view the labels it has carried there and the picture.
+
+    Both are ``(n, n)``; labels are 0..1, so are the intensities that are usual around the object.
+    """
 
     slice: int
     view: View
     labels: Tensor
+    picture: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,35 +65,30 @@ class Companion:
         mask = self._cells(seed.mask, view)
         mask = mask / mask.max()  # of what is thinner than a cell, a cell shows a part
         self._looks = Looks([(self._raw(seed.slice, view), mask >= 0.5)], self._cell_mm(view))
-        self._start(Place(seed.slice, view, mask))
+        self.accept(Place(seed.slice, view, mask, self._picture(seed.slice, view)))
 
     def look(self, index: int, view: View, decoded: Decoded) -> Found:
         """Put right what the network found on slice `index`; changes nothing, so that it may be done again."""
-        carrier = self._carrier if view == self._place.view else self._begun(self._moved(view))
-        picture = self._picture(index, view)
-        labels = carrier.look(picture)
+        here, picture = self._seen_through(view), self._picture(index, view)
+        labels = Carrier(here.labels, here.picture, self._cell_mm(view)).step(picture)
         own = F.interpolate(decoded.logits.float().cpu(), labels.shape, mode="bilinear", align_corners=False)[0, 0]
         evidence = F.avg_pool2d(self._looks.evidence(picture)[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
         logits = NETWORK * own.clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN) + INTENSITY * evidence + BIAS
         logits += CARRIED * labels.logit(1e-6).clamp(-CERTAIN, CERTAIN)
         put_right = F.interpolate(CONTRAST * logits[None, None], decoded.logits.shape[-2:], mode="bilinear", antialias=True)
-        return Found(replace(decoded, logits=put_right.to(decoded.logits.device)), Place(index, view, labels))
+        return Found(replace(decoded, logits=put_right.to(decoded.logits.device)), Place(index, view, labels, picture))
 
     def accept(self, place: Place) -> None:
         """Go on from where it has looked."""
-        self._start(place)
+        self._place = place
 
-    def _start(self, place: Place) -> None:
-        self._place, self._carrier = place, self._begun(place)
-
-    def _begun(self, place: Place) -> Carrier:
-        return Carrier(place.labels, self._picture(place.slice, place.view), self._cell_mm(place.view))
-
-    def _moved(self, view: View) -> Place:
-        """Where it is, seen through another view."""
+    def _seen_through(self, view: View) -> Place:
+        """Where it is, in a view that may be another."""
         place = self._place
+        if view == place.view:
+            return place
         by_row, by_column = (torch.from_numpy(matrix) for matrix in view.transfer(place.view, len(place.labels)))
-        return Place(place.slice, view, by_row @ place.labels @ by_column.T)
+        return Place(place.slice, view, by_row @ place.labels @ by_column.T, self._picture(place.slice, view))
 
     def _picture(self, index: int, view: View) -> Tensor:
         return self._looks.scaled(self._raw(index, view))

@@ -6,6 +6,8 @@ label of the pixels around its place on the slice before, weighted by how much t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,15 +42,11 @@ class Carrier:
 
     def step(self, image: Tensor) -> Tensor:
         """Go on to the next slice, and return its labels."""
-        self.labels, self._image = self.look(image), image
-        return self.labels
-
-    def look(self, image: Tensor) -> Tensor:
-        """The labels of the next slice, ``(n, n)`` 0..1, without going there."""
         window = self._window()
         labels = torch.zeros_like(self.labels)
         if window:
             labels[window] = self._carried(window, image)
+        self.labels, self._image = labels, image
         return labels
 
     def _window(self) -> tuple[slice, slice] | None:
@@ -62,18 +60,21 @@ class Carrier:
         return found[0], found[1]
 
     def _carried(self, window: tuple[slice, slice], image: Tensor) -> Tensor:
-        difference = (self._moved(self._image, window) - image[window]) ** 2
-        difference = F.avg_pool2d(difference, PATCH, 1, PATCH // 2, count_include_pad=False)
+        here = image[window]
+        differences = torch.empty(len(self._moves), *here.shape)
+        for difference, moved in zip(differences, self._moved(self._image, window), strict=True):  # one at a time: all take much memory
+            difference[:] = F.avg_pool2d(((moved - here) ** 2)[None], PATCH, 1, PATCH // 2, count_include_pad=False)[0]
         if not self._tolerance:
-            usual = difference.amin(0)[self.labels[window] > FAINT].median().sqrt()
+            usual = differences.amin(0)[self.labels[window] > FAINT].median().sqrt()
             self._tolerance = max(LEAST_TOLERANCE, TOLERANCE * float(usual))
-        weights = torch.softmax(-difference / (2 * self._tolerance**2) - self._effort, 0)
-        return (weights * self._moved(self.labels, window)).sum(0)
+        weights = torch.softmax(differences.div_(-2 * self._tolerance**2).sub_(self._effort), 0)
+        return sum(weight * moved for weight, moved in zip(weights, self._moved(self.labels, window), strict=True))
 
-    def _moved(self, values: Tensor, window: tuple[slice, slice]) -> Tensor:
-        """``(m, h, w)``: what lies in the window after each of the moves."""
+    def _moved(self, values: Tensor, window: tuple[slice, slice]) -> Iterator[Tensor]:
+        """``(h, w)`` for each of the moves: what lies in the window after it."""
         reach, (rows, columns) = self._reach, window
         wide = F.pad(values[None, None], (reach,) * 4, mode="replicate")[0, 0]
-        shape = values[window].shape
-        corners = [(rows.start + reach + dy, columns.start + reach + dx) for dy, dx in self._moves]
-        return torch.stack([wide[top : top + shape[0], left : left + shape[1]] for top, left in corners])
+        height, width = values[window].shape
+        for dy, dx in self._moves:
+            top, left = rows.start + reach + dy, columns.start + reach + dx
+            yield wide[top : top + height, left : left + width]

@@ -32,10 +32,11 @@ def worth_searching(runner: Runner) -> bool:
 def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[View]) -> tuple[View, Decoded]:
     """The mask on slice `index` that fits what is asked best, and the view that it was found in."""
     best, chosen = -np.inf, None
-    for view, answers in every_answer(runner, index, asked, views):
+    for view in views:
+        answers = every_answer(runner, index, asked, view)
         picture = torch.from_numpy(np.array(view.resize(runner.stack.frame(index)))).float()
         picture = (picture.mean(-1) if picture.ndim == 3 else picture).to(runner.device)
-        xy, labels = (torch.from_numpy(np.asarray(each)).to(runner.device) for each in (view.to_input(asked.xy), asked.labels))
+        xy, labels = (torch.from_numpy(each).to(runner.device) for each in (view.to_input(asked.xy), asked.labels))
         fit = fitness(answers.logits[:, 0], answers.quality, picture, xy, labels)
         if float(fit.max()) > best:
             best, chosen = float(fit.max()), (view, answers.split()[int(fit.argmax())])
@@ -43,12 +44,10 @@ def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[Vie
     return view, replace(decoded, score=decoded.score.abs())  # what was marked is there, whatever the network thinks
 
 
-def every_answer(runner: Runner, index: int, asked: Question, views: Sequence[View]) -> Iterator[tuple[View, Decoded]]:
-    """All masks that the network has for what is asked, some at a time, with the view they are in; see `Network.candidates`."""
-    for view in views:
-        features, network = runner.features(index, view), runner.network(view.size)
-        for ways in _ways(asked):
-            yield view, network.candidates(features, [(view.to_input(xy), labels) for xy, labels in ways])
+def every_answer(runner: Runner, index: int, asked: Question, view: View) -> Decoded:
+    """All masks that the network has for what is asked, in one view; see `Network.candidates`."""
+    features, network = runner.features(index, view), runner.network(view.size)
+    return Decoded.joined([network.candidates(features, [(view.to_input(xy), labels) for xy, labels in ways]) for ways in _ways(asked)])
 
 
 def _ways(asked: Question) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
