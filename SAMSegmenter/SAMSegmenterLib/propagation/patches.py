@@ -17,6 +17,7 @@ DRIFT_MM = 4.0  # how far they usually move
 PATCH = 3  # pixels
 TOLERANCE = 0.7  # of the usual difference between the best matches
 LEAST_TOLERANCE = 0.02  # of the range of intensities
+AT_ONCE = 16  # moves looked at together: all of them would take much memory where whole slices are seen
 FAINT = 0.02  # labels below this are dropped
 
 
@@ -60,21 +61,21 @@ class Carrier:
         return found[0], found[1]
 
     def _carried(self, window: tuple[slice, slice], image: Tensor) -> Tensor:
-        here = image[window]
-        differences = torch.empty(len(self._moves), *here.shape)
-        for difference, moved in zip(differences, self._moved(self._image, window), strict=True):  # one at a time: all take much memory
-            difference[:] = F.avg_pool2d(((moved - here) ** 2)[None], PATCH, 1, PATCH // 2, count_include_pad=False)[0]
+        differences = torch.empty(len(self._moves), *image[window].shape)
+        for difference, moved in zip(differences.split(AT_ONCE), self._moved(self._image, window), strict=True):
+            difference[:] = F.avg_pool2d((moved - image[window]) ** 2, PATCH, 1, PATCH // 2, count_include_pad=False)
         if not self._tolerance:
             usual = differences.amin(0)[self.labels[window] > FAINT].median().sqrt()
             self._tolerance = max(LEAST_TOLERANCE, TOLERANCE * float(usual))
         weights = torch.softmax(differences.div_(-2 * self._tolerance**2).sub_(self._effort), 0)
-        return sum(weight * moved for weight, moved in zip(weights, self._moved(self.labels, window), strict=True))
+        parts = zip(weights.split(AT_ONCE), self._moved(self.labels, window), strict=True)
+        return sum((weight * moved).sum(0) for weight, moved in parts)
 
     def _moved(self, values: Tensor, window: tuple[slice, slice]) -> Iterator[Tensor]:
-        """``(h, w)`` for each of the moves: what lies in the window after it."""
+        """What lies in the window after each of the moves, ``(m, h, w)`` for some of them at a time."""
         reach, (rows, columns) = self._reach, window
         wide = F.pad(values[None, None], (reach,) * 4, mode="replicate")[0, 0]
         height, width = values[window].shape
-        for dy, dx in self._moves:
-            top, left = rows.start + reach + dy, columns.start + reach + dx
-            yield wide[top : top + height, left : left + width]
+        corners = [(rows.start + reach + dy, columns.start + reach + dx) for dy, dx in self._moves]
+        for start in range(0, len(corners), AT_ONCE):
+            yield torch.stack([wide[top : top + height, left : left + width] for top, left in corners[start : start + AT_ONCE]])
