@@ -146,6 +146,13 @@ class View:
             cut[top - self.top : bottom - self.top, left - self.left : right - self.left] = pixels[top:bottom, left:right]
         return cut
 
+    def extended(self, pixels: np.ndarray) -> np.ndarray:
+        """Cut this rectangle out of a slice ``(rows, columns)``; outside of the slice its border goes on."""
+        rows, columns = pixels.shape
+        by_row = np.clip(np.arange(self.top, self.top + self.height), 0, rows - 1)
+        by_column = np.clip(np.arange(self.left, self.left + self.width), 0, columns - 1)
+        return pixels[np.ix_(by_row, by_column)]
+
     def resize(self, pixels: np.ndarray) -> np.ndarray:
         """Show a uint8 slice ``(rows, columns[, 3])`` as the network sees it: uint8 ``(size, size[, 3])``.
 
@@ -247,6 +254,11 @@ class FrameStack:
     def intensities(self, index: int) -> np.ndarray:
         """The slice's own values ``(rows, columns[, 3])``, a view of the volume."""
         return self.place(self.volume.voxels, index)
+
+    def grey(self, index: int) -> np.ndarray:
+        """The slice's own values, of colours their mean: float32 ``(rows, columns)``."""
+        values = self.intensities(index).astype(np.float32)
+        return values.mean(-1) if self.volume.is_rgb else values
 
     def frame(self, index: int) -> np.ndarray:
         """The windowed slice: uint8 ``(rows, columns)``, or ``(rows, columns, 3)`` for RGB."""

@@ -46,7 +46,7 @@ def test_a_pixel_shows_the_voxel_it_maps_to(volume, axis, data):
     stack = FrameStack(volume, axis, GREY)
     index, y, x = (data.draw(st.integers(0, n - 1)) for n in (len(stack), *stack.shape))
     i, j, k = stack.to_ijk(index, np.array([x, y])).astype(int)
-    assert stack.intensities(index)[y, x] == volume.voxels[k, j, i]
+    assert stack.intensities(index)[y, x] == stack.grey(index)[y, x] == volume.voxels[k, j, i]
     assert stack.frame(index)[y, x] == GREY.apply(volume.voxels[k, j, i])
 
 
@@ -165,6 +165,13 @@ def test_a_view_beyond_the_slice_is_black_there(view):
     assert np.array_equal(cut, np.where((y >= 0) & (y < 20) & (x >= 0) & (x < 25), 9, 0))
 
 
+@given(views())
+def test_an_extended_view_goes_on_with_the_border_of_the_slice(view):
+    places = np.arange(500).reshape(20, 25)
+    y, x = np.mgrid[view.top : view.top + view.height, view.left : view.left + view.width]
+    assert np.array_equal(view.extended(places), y.clip(0, 19) * 25 + x.clip(0, 24))
+
+
 @given(st.integers(0, 99), views(largest=30))
 def test_a_grey_view_has_the_bytes_of_an_rgb_one(seed, view):
     grey = np.random.default_rng(seed).integers(0, 256, (20, 25), dtype=np.uint8)
@@ -255,6 +262,7 @@ def test_rgb_passes_unchanged(noise):
     rgb = noise.integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
     for axis, expected in {"i": rgb[:, :, 2], "j": rgb[:, 2], "k": rgb[2]}.items():
         assert np.array_equal(FrameStack(Volume(rgb), axis).frame(2), expected)
+        assert FrameStack(Volume(rgb), axis).grey(2) == pytest.approx(expected.mean(-1))
 
 
 def test_a_constant_volume_is_refused():

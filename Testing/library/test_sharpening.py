@@ -9,7 +9,7 @@ from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scri
 from SAMSegmenterLib.propagation import seeding
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.question import is_box_alone
+from SAMSegmenterLib.propagation.question import question
 from SAMSegmenterLib.propagation.sharpening import sharpened
 from SAMSegmenterLib.session import Session
 
@@ -57,11 +57,11 @@ def test_a_box_at_the_border_of_the_slice_is_no_trouble(picture):
 
 
 def test_only_a_box_by_itself_is_sharpened():
-    assert is_box_alone(Keyframe(3, box=BOX))
+    assert question(Keyframe(3, box=BOX)).is_box
     click, stroke, line = (Point(30, 30),), (Scribble(((30, 30),)),), Line(20, 30, 40, 30)
-    for beside in ({"points": click}, {"scribbles": stroke}, {"line": line}, {"mask": MaskPrompt(DISC)}, {"prior": MaskPrompt(DISC)}):
-        assert not is_box_alone(Keyframe(3, box=BOX, **beside))
-    assert not is_box_alone(Keyframe(3, points=click))
+    for beside in ({"points": click}, {"scribbles": stroke}, {"line": line}, {"prior": MaskPrompt(DISC)}):
+        assert not question(Keyframe(3, box=BOX, **beside)).is_box
+    assert not question(Keyframe(3, points=click)).is_box
 
 
 def test_a_session_sharpens_boxes_unless_it_is_told_not_to(shipped_model, monkeypatch):

@@ -74,7 +74,7 @@ class Grow:
         _seed_faces(seeds, box, ((reach[0], reach[1] + 1), (0, stack.shape[0]), (0, stack.shape[1])))
         for index, each in painted.items():
             seeds[index - slices.start] = _seeds_on_slice(each[rows, columns], (y_mm, x_mm))
-        intensities = np.stack([_grey(stack, index)[rows, columns] for index in range(slices.start, slices.stop)])
+        intensities = np.stack([stack.grey(index)[rows, columns] for index in range(slices.start, slices.stop)])
         mask = np.zeros((len(stack), *stack.shape), bool)
         mask[box] = grow_from_seeds(intensities, seeds, (z_mm, y_mm, x_mm)) == OBJECT
         return mask
@@ -114,9 +114,3 @@ def _seed_faces(seeds: np.ndarray, box: Sequence[slice], available: Sequence[tup
             layers[0] = BACKGROUND
         if part.stop < end:
             layers[-1] = BACKGROUND
-
-
-def _grey(stack: FrameStack, index: int) -> np.ndarray:
-    """Intensities of a slice ``(rows, columns)``; of colours their mean."""
-    values = stack.intensities(index)
-    return values.mean(-1) if values.ndim == 3 else values

@@ -55,15 +55,11 @@ class Canvas:
 
     def raw(self, index: int) -> Tensor:
         """Intensities of a slice as they are; of colours their mean."""
-        values = self._stack.intensities(index)
-        return self.cells((values.mean(-1) if values.ndim == 3 else values).astype(np.float32))
+        return self.cells(self._stack.grey(index))
 
     def cells(self, pixels: np.ndarray) -> Tensor:
         """Means ``(size, size)`` of the pixels ``(rows, columns)`` of a slice; beyond the slice its border goes on."""
-        view, (rows, columns) = self.view, pixels.shape
-        by_row = np.clip(np.arange(view.top, view.top + view.height), 0, rows - 1)
-        by_column = np.clip(np.arange(view.left, view.left + view.width), 0, columns - 1)
-        cut = torch.from_numpy(pixels[np.ix_(by_row, by_column)].astype(np.float32))
+        cut = torch.from_numpy(self.view.extended(pixels).astype(np.float32))
         return F.avg_pool2d(cut[None], self.coarseness)[0] if self.coarseness > 1 else cut
 
     def mask(self, mask: np.ndarray) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .looks import grown
 from .region import MARGIN
 
 SURE = 1.0  # logits; a mask that much depends on the threshold's place within it is doubtful
@@ -60,7 +61,7 @@ def signs(logits: Tensor, quality: Tensor, picture: Tensor, xy: Tensor, labels: 
 def _alike(masks: Tensor, cells: Tensor) -> Tensor:
     """Bhattacharyya's coefficient of the intensities within and around."""
     greys = F.one_hot((cells * (GREYS / 256)).long().clamp(0, GREYS - 1).flatten(), GREYS).float()
-    around = _grown(masks, NEAR) & ~_grown(masks, BORDER)
+    around = grown(masks, NEAR) & ~grown(masks, BORDER)
     within, beside = ((each.flatten(1).float() @ greys + 0.5) for each in (masks, around))
     return (within / within.sum(1, keepdim=True) * beside / beside.sum(1, keepdim=True)).sqrt().sum(1)
 
@@ -95,8 +96,3 @@ def _edges(masks: Tensor) -> Tensor:
         first, last = torch.where(present, places, masks.shape[-1]).amin(1), torch.where(present, places, -1).amax(1)
         ends.append(torch.stack([torch.minimum(first, last + 1), last + 1], 1))
     return torch.stack(ends, 2).flatten(1).float()
-
-
-def _grown(masks: Tensor, reach: int) -> Tensor:
-    wide = F.max_pool2d(masks[:, None].float(), (1, 2 * reach + 1), 1, (0, reach))
-    return F.max_pool2d(wide, (2 * reach + 1, 1), 1, (reach, 0))[:, 0] > 0.5

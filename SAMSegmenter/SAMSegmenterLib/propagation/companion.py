@@ -94,15 +94,11 @@ class Companion:
         return self._looks.scaled(self._raw(index, view))
 
     def _raw(self, index: int, view: View) -> Tensor:
-        values = self._stack.intensities(index)
-        return self._cells(values.mean(-1) if values.ndim == 3 else values, view)
+        return self._cells(self._stack.grey(index), view)
 
     def _cells(self, pixels: np.ndarray, view: View) -> Tensor:
         """Pixels ``(rows, columns)`` of a slice as they lie in a view, ``(n, n)``; beyond the slice its border goes on."""
-        rows, columns = pixels.shape
-        by_row = np.clip(np.arange(view.top, view.top + view.height), 0, rows - 1)
-        by_column = np.clip(np.arange(view.left, view.left + view.width), 0, columns - 1)
-        cut = torch.from_numpy(pixels[np.ix_(by_row, by_column)].astype(np.float32))
+        cut = torch.from_numpy(view.extended(pixels).astype(np.float32))
         size = view.size // COARSER
         return F.interpolate(cut[None, None], (size, size), mode="bilinear", align_corners=False, antialias=True)[0, 0]
 

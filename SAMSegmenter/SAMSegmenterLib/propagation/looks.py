@@ -28,13 +28,14 @@ class Looks:
 
     def __init__(self, shown: Sequence[tuple[Tensor, Tensor]], cell_mm: float) -> None:
         reach = max(LEAST_AROUND, round(AROUND_MM / cell_mm))
-        near = torch.cat([image[_grown(mask, reach)] if mask.any() else image.flatten() for image, mask in shown])
+        near = torch.cat([image[grown(mask[None], reach)[0]] if mask.any() else image.flatten() for image, mask in shown])
         self._low, high = np.percentile(near.numpy(), USUAL)
         self._range = max(float(high - self._low), 1e-6)
         inside, outside = torch.zeros(BINS), torch.zeros(BINS)
         for image, mask in shown:
             bins = self._bins(self.scaled(image))
-            around = _grown(mask, max(LEAST_AROUND, round(BACKGROUND_PART * float(mask.sum()) ** 0.5))) & ~mask
+            reach = max(LEAST_AROUND, round(BACKGROUND_PART * float(mask.sum()) ** 0.5))
+            around = grown(mask[None], reach)[0] & ~mask
             inside += _parts(bins[mask])
             outside += _parts(bins[around])
         self._ratio = (_smooth(inside) / _smooth(outside)).log()
@@ -51,8 +52,10 @@ class Looks:
         return (image * RANGE_BINS + FIRST_BIN).long().clamp(0, BINS - 1)
 
 
-def _grown(mask: Tensor, reach: int) -> Tensor:
-    return F.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0] > 0.5
+def grown(masks: Tensor, reach: int) -> Tensor:
+    """Masks ``(n, h, w)`` bool and all that is up to `reach` cells away from them along both axes."""
+    wide = F.max_pool2d(masks[:, None].float(), (1, 2 * reach + 1), 1, (0, reach))
+    return F.max_pool2d(wide, (2 * reach + 1, 1), 1, (reach, 0))[:, 0] > 0.5
 
 
 def _parts(bins: Tensor) -> Tensor:

@@ -56,12 +56,6 @@ def question(keyframe: Keyframe) -> Question:
     return Question(table[:, :2], table[:, 2].astype(np.int32), prior)
 
 
-def is_box_alone(keyframe: Keyframe) -> bool:
-    """Whether a box is all that is known; clicks beside it say more than intensities do."""
-    others = keyframe.points or keyframe.scribbles or keyframe.line or keyframe.mask or keyframe.prior
-    return keyframe.box is not None and not others
-
-
 def ellipse_box(line: Line) -> Box:
     """The bounding box of the ellipse whose long axis is `line`."""
     long, short = line.length / 2, SHORT_AXIS * line.length / 2

@@ -14,7 +14,7 @@ from ..frames import View
 from ..prompts import Keyframe
 from .network import Decoded
 from .quality import Appearance
-from .question import Question, is_box_alone, question
+from .question import Question, question
 from .region import SMALLEST_PIXELS, Extent, region_around, square
 from .results import SliceResult
 from .runner import Runner
@@ -38,24 +38,11 @@ class Seeder:
     def seed(self, keyframe: Keyframe) -> Seed:
         """A mask on the keyframe's slice, as painted or as the network finds it, and a memory of it."""
         view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe)
-        if self._options.refine and is_box_alone(keyframe):
-            view, decoded = self._sharpened(keyframe, view, decoded)
         features = self._runner.features(keyframe.slice, view)
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
         result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
         return Seed(result, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)), decoded, memory)
-
-    def _sharpened(self, keyframe: Keyframe, view: View, decoded: Decoded) -> tuple[View, Decoded]:
-        """What was found in a box, its border where the intensities change; as it is if nothing of it would be left."""
-        found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
-        values = self._stack.intensities(keyframe.slice)
-        grey = values.mean(-1) if values.ndim == 3 else values
-        mask = sharpened(found.logits(self._stack.shape), grey, keyframe.box)
-        if not mask.any():
-            return view, decoded
-        view = self._view(question(keyframe).extent)
-        return view, replace(self._taken_over(keyframe.slice, mask, view), quality=decoded.quality)
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
         """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
@@ -82,15 +69,31 @@ class Seeder:
         return self._runner.network(view.size).prompt_mask(features, _seen(mask, view))
 
     def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        """What is found, and the view for it; what is in a box alone, sharpened: clicks beside it say more than intensities do."""
+        asked = question(keyframe)
+        view, decoded = self._found(keyframe.slice, asked)
+        if self._options.refine and asked.is_box:
+            return self._sharpened(keyframe, view, decoded)
+        return view, decoded
+
+    def _sharpened(self, keyframe: Keyframe, view: View, decoded: Decoded) -> tuple[View, Decoded]:
+        """What was found in a box, its border where the intensities change; as it is if nothing of it would be left."""
+        found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
+        if not mask.any():
+            return view, decoded
+        view = self._view(question(keyframe).extent)
+        return view, replace(self._taken_over(keyframe.slice, mask, view), quality=decoded.quality)
+
+    def _found(self, index: int, asked: Question) -> tuple[View, Decoded]:
         """What the network finds, and the view that it found it in.
 
         Of several views, that is the one whose mask the network expects to be good, and which is of the right size for that mask.
         """
-        asked = question(keyframe)
         if asked.prior is None and worth_searching(self._runner):
-            return self._searched(keyframe.slice, asked)
-        tried = [self._ask(keyframe.slice, asked, view) for view in self._views(asked)]
-        return tried[0] if len(tried) == 1 else max(tried, key=lambda found: self._suitability(keyframe.slice, *found))
+            return self._searched(index, asked)
+        tried = [self._ask(index, asked, view) for view in self._views(asked)]
+        return tried[0] if len(tried) == 1 else max(tried, key=lambda found: self._suitability(index, *found))
 
     def _searched(self, index: int, asked: Question) -> tuple[View, Decoded]:
         """The best of many answers, shown to the network once more, in the view that suits it, to be improved."""

@@ -25,12 +25,12 @@ def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box) -> np.ndarr
 
     Args:
         logits: of the network, float32 ``(rows, columns)``.
-        intensities: of the slice, ``(rows, columns)``, in any units.
+        intensities: of the slice, float32 ``(rows, columns)``, in any units.
         box: in slice pixels.
     """
     rows, columns = _around(box, logits.shape)
     network = np.clip(logits[rows, columns], -CERTAIN, CERTAIN)
-    bins = _bins(intensities[rows, columns].astype(np.float32))
+    bins = _bins(intensities[rows, columns])
     y, x = np.mgrid[rows, columns]
     inside = (x >= box.x0) & (x <= box.x1) & (y >= box.y0) & (y <= box.y1)
     mask, background = (network > 0) & inside, ~inside
