@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,14 @@ PROPAGATED = ("forward", "backward", "both")
 Key = tuple[str, int]  # segment and slice
 
 
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A slice that is looked at without prompts: `take` is given the mask ``(rows, columns)`` that `task` finds."""
+
+    take: Callable[[np.ndarray], None]
+    task: Task
+
+
 class Workbench:
     """Everything that is computed for the marks of one segmentation.
 
@@ -50,8 +59,8 @@ class Workbench:
         self.preview: Preview | None = None
         self._interaction: Interaction | None = None
         self._used: tuple[str, ...] = ()
-        self._waiting: deque = deque()
-        self._proposal: tuple[Callable[[np.ndarray], None], Task] | None = None
+        self._waiting: deque[Progress | Summary | Ended | Proposal | SliceMask] = deque()
+        self._proposal: Proposal | None = None
         self._sources: dict[Key, str] = {}
         self._before: dict[Key, np.ndarray | None] | None = None
         self._shown_item: int | None = None
@@ -167,7 +176,7 @@ class Workbench:
 
             yield proposed_keyframe(index, stack, _proposer(chosen.proposer, chosen.device)).mask.mask
 
-        self._proposal = take, shared_worker().submit(find)
+        self._proposal = Proposal(take, shared_worker().submit(find))
 
     def stop(self, keep: bool) -> None:
         """Stop what is running; what a run has found stays if `keep`, else everything is as before it."""
@@ -212,7 +221,7 @@ class Workbench:
         """Show what the worker has found since; False if nothing has changed."""
         if self._interaction:
             self._waiting += self._interaction.poll()
-        if self._proposal and self._proposal[1].finished:
+        if self._proposal and self._proposal.task.finished:
             self._waiting.append(self._proposal)
             self._proposal = None
         if not self._waiting:
@@ -225,23 +234,23 @@ class Workbench:
         self.preview.flush(outlines=not self.busy)
         return True
 
-    def _take(self, news: Any) -> None:
+    def _take(self, news: Progress | Summary | Ended | Proposal | SliceMask) -> None:
         if isinstance(news, Progress):
             self.progress = news
         elif isinstance(news, Summary):
             self._conclude(news)
         elif isinstance(news, Ended):
             self._end(news)
-        elif isinstance(news, tuple):
-            self._take_proposal(*news)
+        elif isinstance(news, Proposal):
+            self._take_proposal(news)
         else:
             self._show(news)
 
-    def _take_proposal(self, take: Callable[[np.ndarray], None], task: Task) -> None:
-        if task.error:
-            self._end(Ended("propose", error=task.error))
-        for mask in task.take():
-            take(mask)
+    def _take_proposal(self, proposal: Proposal) -> None:
+        if proposal.task.error:
+            self._end(Ended("propose", error=proposal.task.error))
+        for mask in proposal.task.take():
+            proposal.take(mask)
 
     def _show(self, found: SliceMask) -> None:
         if not self._editing.has_segment(found.segment):
