@@ -36,6 +36,16 @@ def shipped_model():
     return load_model()
 
 
+@pytest.fixture
+def pico_state():
+    """The weights that ship, by name, for the test to change."""
+    from safetensors.torch import load_file
+
+    from checkpoints import PICO
+
+    return load_file(PICO)
+
+
 @dataclass
 class Outcome:
     """What a command left: its exit code, and what it wrote to either stream."""

@@ -1,0 +1,24 @@
+"""Fixtures of the tests of sessions; a test file asks for them by ``pytest_plugins = ["session_fixtures"]``."""
+
+import pytest
+
+from phantoms import ball
+from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.propagation.options import Options
+from SAMSegmenterLib.session import Session
+from session_steps import WINDOW
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return ball()[0]
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return ball()[1]
+
+
+@pytest.fixture
+def session(volume, shipped_model):
+    return Session(FrameStack(volume, window=WINDOW), shipped_model, Options(precision="float32"), device="cpu")

@@ -1,0 +1,125 @@
+"""Ctrl-C keeps what is finished and leaves nothing half-written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cli_steps import LIBRARY, MIDDLE, labels_in, leftovers, segment
+from phantoms import ball
+from SAMSegmenterLib.imageio import write_volume
+from SAMSegmenterLib.session import Session
+
+pytest_plugins = ["cli_fixtures"]
+
+
+@pytest.fixture
+def pressing(monkeypatch):
+    """Press Ctrl-C once so many masks have come out of the session."""
+
+    def after(count, times=1):
+        original = Session.propagate
+
+        def interrupted(self, *arguments, **named):
+            for number, found in enumerate(original(self, *arguments, **named)):
+                if number >= count:
+                    for _ in range(times):
+                        signal.raise_signal(signal.SIGINT)
+                yield found
+
+        monkeypatch.setattr(Session, "propagate", interrupted)
+
+    return after
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_so(propagate, pressing, tmp_path, out):
+    pressing(4)
+    outcome = propagate("--stats", tmp_path / "s.json")
+    assert outcome.code == 130
+    assert "interrupted" in outcome.err
+    assert out.name in outcome.err
+    labels = labels_in(out)
+    assert labels[MIDDLE].any()
+    assert not labels[0].any()
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["cancelled"] is True
+
+
+def test_a_second_ctrl_c_ends_at_once(propagate, pressing, tmp_path, out):
+    pressing(4, times=2)
+    assert propagate().code == 130
+    assert not leftovers(tmp_path, "prompts.json")
+
+
+def test_ctrl_c_before_anything_is_finished_leaves_no_output(propagate, monkeypatch, tmp_path):
+    def nothing_yet(self, *arguments, cancel, **named):
+        signal.raise_signal(signal.SIGINT)
+        assert cancel()
+        return iter(())
+
+    monkeypatch.setattr(Session, "propagate", nothing_yet)
+    outcome = propagate()
+    assert outcome.code == 130
+    assert "nothing was written" in outcome.err
+    assert not leftovers(tmp_path, "prompts.json")
+
+
+def test_ctrl_c_while_loading_leaves_no_output(propagate, monkeypatch, tmp_path):
+    monkeypatch.setattr("SAMSegmenterLib.models.loading.load_model", lambda name: signal.raise_signal(signal.SIGINT))
+    assert propagate().code == 130
+    assert not leftovers(tmp_path, "prompts.json")
+
+
+def test_ctrl_c_while_writing_loses_nothing_that_is_finished(propagate, monkeypatch, out):
+    from SAMSegmenterLib import imageio
+
+    original = imageio.write_segmentation
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(imageio, "write_segmentation", interrupted)
+    assert propagate("--range", "9:11").code in (0, 130)
+    assert labels_in(out)[MIDDLE].any()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals and SIGINT from outside on Windows")
+def test_a_terminal_shows_progress_and_a_real_ctrl_c_stops_it(tmp_path, marked):
+    import pty
+
+    write_volume(tmp_path / "long.nrrd", ball(400, 96, 45)[0])
+    prompts = marked(segment(index=200, box=[4, 4, 92, 92]))
+    program = [sys.executable, "-c", "from SAMSegmenterLib.cli import main; main()"]
+    command = [*program, "propagate", "long.nrrd", "--prompts", prompts, "--output", "out.nii.gz", "--mode", "strict"]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = read_until(ours, "slices/s")
+    process.send_signal(signal.SIGINT)
+    shown += read_until(ours, None)
+    os.close(ours)
+    assert process.wait(timeout=60) == 130
+    assert "slices/s" in shown
+    assert "interrupted" in shown
+    labels = labels_in(tmp_path / "out.nii.gz")
+    assert labels[200].any()
+    assert not labels[0].any()
+
+
+def read_until(terminal, words, seconds=60):
+    """What a terminal shows until certain words come, or until its program ends."""
+    shown, end = "", time.monotonic() + seconds
+    while time.monotonic() < end and not (words and words in shown):
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # Linux: nobody writes any more
+            break
+        if not part:
+            break
+        shown += part.decode(errors="replace")
+    return shown

@@ -1,0 +1,131 @@
+"""Nothing is left half-written, and what cannot be written is known before the work starts."""
+
+import errno
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+
+from images import LIVER_AND_CYST, SEGMENTATION_FORMATS, painted
+from SAMSegmenterLib.errors import InputError, OutputError
+from SAMSegmenterLib.imageio import check_output, write_segmentation, write_volume
+
+pytest_plugins = ["imageio_fixtures"]
+
+
+def raising(error):
+    def fail(*arguments, **named):
+        raise error
+
+    return fail
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def full_disk_of_itk(image, path, **named):
+    """What SimpleITK does on a full disk: half a file, and an error that is no OSError."""
+    Path(path).write_bytes(b"half")
+    raise RuntimeError("ITK ERROR: MetaImageIO: File cannot be written\nReason: No space left on device")
+
+
+def full_disk_of_nifti(image, path, **named):
+    """What ITK does with NIfTI on a full disk: half a file, and no error."""
+    with gzip.open(path, "wb") as file:
+        file.write(b"half" * 200)
+
+
+@pytest.mark.parametrize("before", [None, b"an older result"])
+@pytest.mark.parametrize(
+    ("name", "target", "failure", "message"),
+    [
+        ("a.seg.nrrd", "gzip.GzipFile.write", raising(FULL), r"No space left on device"),
+        ("a.seg.nrrd", "os.fsync", raising(FULL), "No space left on device"),
+        ("a.nrrd", "os.replace", raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
+        ("a.nrrd", "tempfile.TemporaryDirectory", raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
+        ("a.mha", "SimpleITK.WriteImage", full_disk_of_itk, "the disk may be full"),
+        ("a.nii.gz", "SimpleITK.WriteImage", full_disk_of_nifti, "the disk may be full"),
+        ("a.nii", "SimpleITK.WriteImage", lambda image, path, **named: None, "the disk may be full"),
+    ],
+)
+def test_a_failed_write_leaves_everything_as_it_was(tmp_path, knee, monkeypatch, before, name, target, failure, message):
+    path = tmp_path / name
+    if before:
+        path.write_bytes(before)
+    monkeypatch.setattr(target, failure)
+    with pytest.raises(OutputError, match=message) as error:
+        write_segmentation(path, painted(), knee, LIVER_AND_CYST)
+    assert str(path) in str(error.value)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == ({name: before} if before else {})
+
+
+def test_a_volume_that_cannot_be_written_leaves_the_older_one(tmp_path, knee, monkeypatch):
+    (tmp_path / "a.nii.gz").write_bytes(b"an older image")
+    monkeypatch.setattr("SimpleITK.WriteImage", full_disk_of_itk)
+    with pytest.raises(OutputError, match="the disk may be full"):
+        write_volume(tmp_path / "a.nii.gz", knee)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"a.nii.gz": b"an older image"}
+
+
+def test_what_itk_wrote_is_compared_with_what_was_meant(tmp_path, knee, monkeypatch):
+    write = sitk.WriteImage
+    monkeypatch.setattr(sitk, "WriteImage", lambda image, path, **named: write(image * 0, path, **named))
+    with pytest.raises(OutputError, match="differs"):
+        write_segmentation(tmp_path / "a.nii.gz", painted(), knee, LIVER_AND_CYST)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_write_leaves_everything_as_it_was(tmp_path, knee, monkeypatch):
+    (tmp_path / "a.seg.nrrd").write_bytes(b"an older result")
+    monkeypatch.setattr("gzip.GzipFile.write", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        write_segmentation(tmp_path / "a.seg.nrrd", painted(), knee, LIVER_AND_CYST)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"a.seg.nrrd": b"an older result"}
+
+
+def test_an_image_is_not_written_as_a_segmentation(tmp_path, knee):
+    with pytest.raises(InputError, match=r"a\.seg\.nrrd: 3D Slicer takes \.seg\.nrrd for a segmentation"):
+        write_volume(tmp_path / "a.seg.nrrd", knee)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_good_output_is_known_before_the_work_starts(tmp_path, knee):
+    for name in SEGMENTATION_FORMATS:
+        check_output(tmp_path / name)
+        check_output(tmp_path / name, knee)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_without_a_folder_is_refused_before_the_work_starts(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "a.nrrd").mkdir()
+    for path in (tmp_path / "missing" / "a.nrrd", tmp_path / "file" / "a.nrrd"):
+        with pytest.raises(OutputError, match="no such folder"):
+            check_output(path)
+    with pytest.raises(OutputError, match="this is a folder"):
+        check_output(tmp_path / "a.nrrd")
+    with pytest.raises(InputError, match="segmentations are written as"):
+        check_output(tmp_path / "a.png")
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "touch", raising(OSError(errno.EROFS, "Read-only file system")))
+    with pytest.raises(OutputError, match=r"cannot write to this folder \(Read-only file system\)"):
+        check_output(tmp_path / "a.nrrd")
+
+
+def test_a_protected_file_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "a.nrrd").write_bytes(b"an older result")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="write-protected"):
+        check_output(tmp_path / "a.nrrd")
+
+
+def test_a_disk_that_is_too_full_is_noticed_before_the_work_starts(tmp_path, knee, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=100))
+    check_output(tmp_path / "a.nii")
+    with pytest.raises(OutputError, match="the disk is full"):
+        check_output(tmp_path / "a.nii", knee)

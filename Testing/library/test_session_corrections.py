@@ -1,0 +1,102 @@
+"""Keyframes on further slices correct what was found: they are kept, and only what they can change is run again."""
+
+import numpy as np
+import pytest
+
+from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.prompts import Keyframe, MaskPrompt, Point
+from SAMSegmenterLib.propagation.fusion import dice
+from session_steps import painted, run
+
+pytest_plugins = ["session_fixtures"]
+
+
+def passes(session):
+    return {(report.start, report.direction): report for report in session.reports()}
+
+
+def test_painted_slices_come_back_as_painted(session, truth):
+    odd = truth[20].copy()
+    odd[30, 30:60] = True  # nothing a network would propose
+    session.set_keyframe("ball", Keyframe(20, mask=MaskPrompt(odd)))
+    session.set_keyframe("ball", painted(truth, 12))
+    run(session)
+    np.testing.assert_array_equal(session.labels(20), odd)
+    np.testing.assert_array_equal(session.slice_mask("ball", 20).mask, odd)
+    assert session.slice_mask("ball", 20).trust == 1
+
+
+def test_slices_between_keyframes_are_fused_from_both_sides(session, truth):
+    for index in (10, 22):
+        session.set_keyframe("ball", painted(truth, index))
+    run(session)
+    assert {session.slice_mask("ball", n).source for n in range(11, 22)} == {"both"}
+    assert passes(session)[10, 1].reason == passes(session)[22, -1].reason == "next keyframe"
+    assert dice(session.labelmap() == 1, truth) > 0.9
+
+
+def test_a_correction_is_kept_and_re_runs_only_what_it_can_change(session, truth):
+    """Upstream stores a correction of a tracked slice as one more guess, and propagating again overwrites it."""
+    session.set_keyframe("ball", painted(truth, 16))
+    run(session)
+    before = {n: session.slice_mask("ball", n).mask for n in range(32)}
+    steps = session.engine.runner.cache.misses
+    session.set_keyframe("ball", painted(truth, 21))
+    assert session.remaining() == 4 + 10
+    found = run(session)
+    assert {each.slice for each in found} <= {16, *range(17, 32)}
+    np.testing.assert_array_equal(session.labels(21), truth[21])
+    for n in range(16):
+        np.testing.assert_array_equal(session.slice_mask("ball", n).mask, before[n])
+    run(session)
+    np.testing.assert_array_equal(session.labels(21), truth[21])
+    assert session.remaining() == 0
+    assert session.engine.runner.cache.misses >= steps
+
+
+def test_a_keyframe_beyond_makes_an_ended_pass_go_on(session, truth):
+    session.set_keyframe("ball", painted(truth, 16))
+    run(session)
+    reached = passes(session)[16, 1].reached
+    assert reached < 28
+    session.set_keyframe("ball", Keyframe(30, mask=MaskPrompt(truth[16])))
+    run(session)
+    assert passes(session)[16, 1].reached == 29
+    assert passes(session)[16, 1].reason == "next keyframe"
+
+
+def test_changing_a_keyframe_runs_its_passes_again(session, truth):
+    session.set_keyframe("ball", painted(truth, 16))
+    run(session)
+    session.set_keyframe("ball", Keyframe(16, points=(Point(32, 32),)))
+    assert session.remaining() == 31
+    assert len(run(session)) > 10
+    assert session.remaining() == 0
+
+
+def test_removing_a_keyframe_falls_back_to_what_was_there_before(session, truth):
+    session.set_keyframe("ball", painted(truth, 16))
+    run(session)
+    before = session.labelmap()
+    session.set_keyframe("ball", painted(truth, 21))
+    run(session)
+    session.set_keyframe("ball", Keyframe(21))
+    np.testing.assert_array_equal(session.labelmap(), before)
+
+
+def test_an_outside_point_alone_takes_a_leak_away_and_keeps_the_rest(session, truth):
+    leaked = truth[16].copy()
+    leaked[26:38, 14:26] = True
+    outside = Point(20, 32, positive=False)
+    with pytest.raises(InputError, match="only negative points"):
+        session.set_keyframe("ball", Keyframe(16, points=(outside,)))
+    session.set_keyframe("ball", Keyframe(16, points=(outside,), prior=MaskPrompt(leaked)))
+    corrected = session.preview("ball", 16).mask
+    assert (corrected & leaked & ~truth[16]).sum() < 0.1 * (leaked & ~truth[16]).sum()
+    assert 2 * (corrected & truth[16]).sum() / (corrected.sum() + truth[16].sum()) > 0.95
+
+
+def test_a_prior_of_another_size_or_by_itself_is_refused(session, truth):
+    with pytest.raises(InputError, match="rows and columns"):
+        session.set_keyframe("ball", Keyframe(20, points=(Point(5, 5),), prior=MaskPrompt(np.ones((3, 3)))))
+    assert Keyframe(20, prior=MaskPrompt(truth[20])).is_empty
