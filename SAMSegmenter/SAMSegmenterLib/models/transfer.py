@@ -23,6 +23,7 @@ ATTEMPTS = 4  # in a row without a byte more than before
 FIRST_PAUSE_SECONDS = 1.0
 CHUNK_BYTES = 1 << 14  # a slow host is waited for until so many have come, and only then asked whether to stop
 SPARE_BYTES = 16 << 20  # left free on the disk
+ASK_SPACE_EVERY_BYTES = SPARE_BYTES // 2  # of a file of unknown size: rarely, but before it can use up what is spared
 LARGEST_BYTES = 16 << 30
 WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
@@ -151,16 +152,18 @@ class Transfer:
             )
 
     def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
-        done, most = start, total or LARGEST_BYTES
+        done, most, asked = start, total or LARGEST_BYTES, start
         self.progress(done, total)
-        with self.part.open("ab", buffering=0) as file:  # so that its size is what has arrived
+        with self.part.open("ab") as file:  # buffered: else what does not fit on the disk is left out without an error
             for chunk in response.iter_content(CHUNK_BYTES):
-                if total is None:  # then nobody could see before that the disk is too small
+                if total is None and done - asked >= ASK_SPACE_EVERY_BYTES:  # then nobody could see before that the disk is too small
                     self._check_space(total, done)
+                    asked = done
                 done += len(chunk)
                 if done > most:
                     raise DownloadError(f"{self.url}: sends more than the {most} bytes of the file. It is not the published file.")
                 file.write(chunk)
+                file.flush()  # so that the size of part is what has arrived
                 self.progress(done, total)
                 self._stop_if_cancelled()
         if not done or (total and done < total):
