@@ -40,7 +40,7 @@ PLAIN = LAYERS[0] - {"usage", "worker"}
 PLAIN_NEEDS = {"numpy", "PIL", *sys.stdlib_module_names}
 # Only here may these libraries be imported.
 HOMES = {
-    "SimpleITK": {"evaluation", "imageio"},
+    "SimpleITK": {"evaluation", "imageio", "propagation"},
     "pydicom": {"imageio"},
     "psutil": {"usage"},
     "scipy": {"evaluation"},

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..frames import View
 from ..prompts import Keyframe
+from .holes import filled
 from .network import Decoded
 from .quality import Appearance
 from .question import Question, question
@@ -69,21 +70,24 @@ class Seeder:
         return self._runner.network(view.size).prompt_mask(features, _seen(mask, view))
 
     def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
-        """What is found, and the view for it; what is in a box alone, sharpened: clicks beside it say more than intensities do."""
+        """What the network finds, put right where it is known to be weak, and the view for it."""
         asked = question(keyframe)
         view, decoded = self._found(keyframe.slice, asked)
-        if self._options.refine and asked.is_box:
-            return self._sharpened(keyframe, view, decoded)
-        return view, decoded
-
-    def _sharpened(self, keyframe: Keyframe, view: View, decoded: Decoded) -> tuple[View, Decoded]:
-        """What was found in a box, its border where the intensities change; as it is if nothing of it would be left."""
-        found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
-        mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
-        if not mask.any():
+        if not self._options.refine:
             return view, decoded
-        view = self._view(question(keyframe).extent)
+        found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        mask = self._put_right(keyframe, asked, found)
+        if not mask.any() or np.array_equal(mask, found.mask(self._stack.shape)):
+            return view, decoded
+        view = self._view(asked.extent or Extent.of_mask(mask))
         return view, replace(self._taken_over(keyframe.slice, mask, view), quality=decoded.quality)
+
+    def _put_right(self, keyframe: Keyframe, asked: Question, found: SliceResult) -> np.ndarray:
+        """The mask ``(rows, columns)``: in a box with its border where intensities change, and of a small network without holes."""
+        mask = found.mask(self._stack.shape)
+        if asked.is_box:  # clicks beside it say more than intensities do
+            mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
+        return filled(mask, asked.xy[asked.labels == 0]) if worth_searching(self._runner) else mask
 
     def _found(self, index: int, asked: Question) -> tuple[View, Decoded]:
         """What the network finds, and the view that it found it in.
