@@ -10,12 +10,13 @@ import numpy as np
 from .frames import FrameStack
 from .prompts import Keyframe, PromptSet, Segment
 from .propagation.fusion import dice, fuse
+from .propagation.quality import LEAST_TRUST, Finding, least_trust
 from .propagation.refinement import Gap
 from .propagation.results import SliceResult
 from .propagation.track import Seed, Track
 
 PAINTED = 1e6  # logit of a voxel that the user painted: no network outvotes it
-LEAST_TRUST = 0.05  # so that a segment nobody trusts still beats none
+FAINTEST_TRUST = 0.05  # so that a segment nobody trusts still beats none
 UNKNOWN = -1.0  # logit of a slice that nothing is known of
 SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
 
@@ -152,7 +153,7 @@ class Composition:
         labels = np.zeros(self.stack.shape, np.uint16)
         for number, segment in enumerate(prompts.segments, 1):
             trust = 1.0 if segment.keyframe(index) else self.trust(segment, index)
-            certainty = self.logits(segment, index) * (LEAST_TRUST + trust)
+            certainty = self.logits(segment, index) * (FAINTEST_TRUST + trust)
             better = certainty > best
             best[better], labels[better] = certainty[better], number
         return labels
@@ -165,6 +166,22 @@ class Composition:
         for below, above in pairs(segment):
             found |= self._refined(segment, below, above).keys()
         return sorted(found)
+
+    def judge(self, segment: Segment) -> None:
+        """Tell passes beyond the outermost keyframes how far the segment can be trusted between them; they may end elsewhere by it."""
+        least = least_trust(self._between(segment))
+        for (_, start, direction), track in self.live(segment):
+            outwards = neighbours(segment, start)[direction > 0] is None
+            track.doubt_below(least if outwards else LEAST_TRUST)
+
+    def _between(self, segment: Segment) -> list[Finding]:
+        """What passes have noted between the segment's keyframes, where it is known to be."""
+        noted = []
+        for below, above in pairs(segment):
+            for key in ((segment.name, below, 1), (segment.name, above, -1)):
+                if None not in (below, above) and key in self.tracks:
+                    noted += self.tracks[key].findings[: above - below - 1]
+        return noted
 
     def live(self, segment: Segment) -> Iterator[tuple[PassKey, Track]]:
         """The passes from keyframes that the segment has now."""

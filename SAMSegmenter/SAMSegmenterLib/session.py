@@ -67,6 +67,7 @@ class Session:
         self._done.append(self._prompts)
         self._undone.clear()
         self._prompts = prompts
+        self._judge()
 
     def set_keyframe(self, segment: str, keyframe: Keyframe) -> None:
         """Replace the prompts of one segment on one slice; an empty keyframe removes them. New names add a segment.
@@ -92,7 +93,12 @@ class Session:
             return False
         target.append(self._prompts)
         self._prompts = source.pop()
+        self._judge()
         return True
+
+    def _judge(self) -> None:
+        for segment in self._prompts.segments:
+            self.composition.judge(segment)
 
     # ------------------------------------------------------------------ computing
 
@@ -155,16 +161,12 @@ class Session:
                     return
                 self._seed(segment.name, keyframe)
                 yield self.slice_mask(segment.name, keyframe.slice)
-        tracks = self._scheduled(chosen, first, last)
-        names = {id(track): name for (name, _, _), track in tracks.items()}
-        while not stopped() and not all(track.finished for track in tracks.values()):
-            for track, result in self.engine.advance(tracks.values()):
-                name = names[id(track)]
-                yield self.slice_mask(name, result.slice)
-                if track.ended:  # what was shown of the doubtful slices is taken back
-                    yield from (self.slice_mask(name, each.slice) for each in track.results[track.valid : -1])
-                if stopped():
-                    return
+        for outwards in (False, True):  # what is found between keyframes tells how far what is found beyond can be trusted
+            tracks = self._scheduled(chosen, first, last, outwards)
+            self._judge()
+            yield from self._run(tracks, stopped)
+            if stopped():
+                return
         if self.options.refine:
             for segment in chosen:
                 for index in self.composition.refine(segment):
@@ -199,17 +201,30 @@ class Session:
         known = self.composition.seeds.get((segment, keyframe.slice))
         return known is not None and known[0] == keyframe
 
-    def _scheduled(self, segments: list[Segment], first: int, last: int) -> dict[PassKey, Track]:
-        """The passes wanted now, new or continued."""
+    def _run(self, tracks: dict[PassKey, Track], stopped: Callable[[], bool]) -> Iterator[SliceMask]:
+        """Run passes side by side, yielding each slice as it is ready."""
+        names = {id(track): name for (name, _, _), track in tracks.items()}
+        while not stopped() and not all(track.finished for track in tracks.values()):
+            for track, result in self.engine.advance(tracks.values()):
+                name = names[id(track)]
+                yield self.slice_mask(name, result.slice)
+                if track.ended:  # what was shown of the doubtful slices is taken back
+                    yield from (self.slice_mask(name, each.slice) for each in track.results[track.valid : -1])
+                if stopped():
+                    return
+
+    def _scheduled(self, segments: list[Segment], first: int, last: int, outwards: bool) -> dict[PassKey, Track]:
+        """The passes wanted between keyframes, or `outwards` from the outermost; new or continued."""
         wanted = {}
         for segment in segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
-                key = segment.name, each.start, each.direction
-                wanted[key] = self.composition.tracks[key] = self._track(segment, key, each)
+                if outwards == (segment.keyframe(each.last + each.direction) is None):
+                    key = segment.name, each.start, each.direction
+                    wanted[key] = self.composition.tracks[key] = self._track(segment, key, each, outwards)
         return wanted
 
-    def _track(self, segment: Segment, key: PassKey, each: Pass) -> Track:
-        may_end = self.options.early_stop and segment.keyframe(each.last + each.direction) is None
+    def _track(self, segment: Segment, key: PassKey, each: Pass, outwards: bool) -> Track:
+        may_end = outwards and self.options.early_stop
         track = self.composition.tracks.get(key)
         if track:
             track.extend(each.last, may_end)

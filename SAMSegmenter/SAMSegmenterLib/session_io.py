@@ -29,7 +29,7 @@ from .session import Session
 from .volume import Volume
 
 FORMAT = "SAMSegmenter session"
-VERSION = 2
+VERSION = 3
 
 
 def save_session(session: Session, path: Path) -> None:
@@ -85,8 +85,9 @@ def restore_session(path: Path, volume: Volume, model: Model, device: str = "aut
             _take_up_seed(session, entry, arrays[f"seed{number}"])
         for number, entry in enumerate(document["passes"]):
             _take_up_track(session, entry, arrays.get(f"pass{number}", ()))
-        if session.options.refine:
-            for segment in prompts.segments:
+        for segment in prompts.segments:
+            session.composition.judge(segment)
+            if session.options.refine:
                 list(session.composition.refine(segment))
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: the session is damaged ({type(error).__name__}: {error}).") from error
@@ -127,7 +128,7 @@ def _result(told: dict[str, Any], stored: np.ndarray) -> SliceResult:
 
 def _track_to_dict(key: PassKey, track: Track) -> dict[str, Any]:
     segment, start, direction = key
-    told = {"segment": segment, "start": start, "direction": direction, "last": track.last, "ended": track.ended}
+    told = {"segment": segment, "start": start, "direction": direction, "last": track.last, "may_end": track.may_end}
     findings = [asdict(finding) for finding in track.findings]
     return {**told, "results": [_told(result) for result in track.results], "findings": findings}
 
@@ -142,7 +143,8 @@ def _take_up_seed(session: Session, entry: dict[str, Any], stored: np.ndarray) -
 def _take_up_track(session: Session, entry: dict[str, Any], stored: np.ndarray | tuple[()]) -> None:
     segment, start, direction = entry["segment"], entry["start"], entry["direction"]
     _, seed = session.composition.seeds[segment, start]
-    track = Track(seed, direction, entry["last"], None, seed.result.view, None, seed.mask, ended=entry["ended"])
+    track = Track(seed, direction, entry["last"], None, seed.result.view, None, seed.mask)
     track.results = [_result(told, array) for told, array in zip(entry["results"], stored, strict=True)]
     track.findings = [Finding(**{**each, "appearance": Appearance(**each["appearance"])}) for each in entry["findings"]]
+    track.extend(entry["last"], entry["may_end"])
     session.composition.tracks[segment, start, direction] = track

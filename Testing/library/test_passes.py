@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from SAMSegmenterLib.frames import FrameStack, View
 from SAMSegmenterLib.propagation.fusion import dice, fuse
 from SAMSegmenterLib.propagation.plan import Pass, plan
-from SAMSegmenterLib.propagation.quality import Appearance, examine, reason_to_stop, review_order
+from SAMSegmenterLib.propagation.quality import ENOUGH_TRUST, LEAST_TRUST, Appearance, ending, examine, least_trust, review_order
 from SAMSegmenterLib.propagation.region import Extent, following, region_around
 from SAMSegmenterLib.propagation.results import BACKGROUND, STEP, SliceResult
 from SAMSegmenterLib.propagation.track import Track
@@ -99,7 +99,7 @@ def seen(here=ORGAN, score=8.0, quality=0.9, carried=1.0):
 
 
 def test_an_unchanged_object_is_trusted_and_not_doubted():
-    assert not seen().doubt
+    assert not seen().doubt(LEAST_TRUST)
     assert seen().trust > 0.8
 
 
@@ -117,15 +117,24 @@ def test_an_unchanged_object_is_trusted_and_not_doubted():
     ],
 )
 def test_each_sign_of_the_end_is_doubted_by_name_and_not_trusted(what, named):
-    assert named in seen(**what).doubt
+    assert named in seen(**what).doubt(LEAST_TRUST)
     assert seen(**what).trust < 0.5
 
 
-def test_a_pass_stops_after_two_doubtful_slices_in_a_row_and_says_why():
+def test_an_object_ends_before_two_doubtful_slices_in_a_row():
     good, bad = seen(), seen(score=-1.0)
-    assert reason_to_stop([bad]) == ""
-    assert reason_to_stop([bad, good, bad]) == ""
-    assert "object score" in reason_to_stop([good, bad, bad])
+    assert ending([], LEAST_TRUST) is None
+    assert ending([bad, good, bad], LEAST_TRUST) is None
+    assert ending([good, bad, bad], LEAST_TRUST) == 1
+    assert ending([bad, good, good, bad, bad, good, good], LEAST_TRUST) == 3
+
+
+def test_beyond_its_keyframes_an_object_is_doubted_where_it_is_trusted_less_than_between_them():
+    sure, fair, poor = seen(), seen(quality=0.5, score=5.0, carried=0.8), seen(score=-1.0)
+    assert LEAST_TRUST < fair.trust < ENOUGH_TRUST < sure.trust
+    assert least_trust([sure, fair, sure]) == fair.trust
+    assert least_trust([sure, sure]) == ENOUGH_TRUST
+    assert least_trust([]) == least_trust([sure, poor]) == LEAST_TRUST
 
 
 def test_trust_falls_with_each_sign_of_drift():
@@ -199,9 +208,29 @@ def test_kept_results_cover_the_slice_and_lose_next_to_nothing():
     assert (exact[:, 26:] == BACKGROUND).all()
 
 
-@pytest.mark.parametrize(("last", "ended"), [(15, "the object is gone"), (20, "the object is gone"), (21, "")])
-def test_a_pass_that_had_stopped_goes_on_only_where_it_has_to(last, ended):
-    stopped = Track(SimpleNamespace(slice=10), 1, 31, None, None, None, None, ended="the object is gone", results=[None] * 12)
-    assert stopped.valid == 10
-    stopped.extend(last, may_end=False)
-    assert stopped.ended == ended
+@pytest.fixture
+def stopped():
+    """A pass that was doubtful about its fourth slice already, and stopped after the seventh."""
+    findings = [seen()] * 3 + [seen(quality=0.5, score=5.0, carried=0.8)] * 2 + [seen(score=-1.0)] * 2
+    return Track(SimpleNamespace(slice=10), 1, 31, None, None, None, None, results=[None] * 7, findings=findings)
+
+
+def test_a_pass_stops_where_its_object_has_ended_and_says_why(stopped):
+    assert stopped.finished
+    assert stopped.slices() == range(11, 16)
+    assert stopped.ended == "object score -1.0, trust 0.00 below 0.60"
+
+
+def test_a_pass_goes_on_where_a_keyframe_says_that_its_object_does(stopped):
+    stopped.extend(31, may_end=False)
+    assert (stopped.finished, stopped.valid, stopped.ended) == (False, 7, "")
+    stopped.extend(15, may_end=False)
+    assert (stopped.finished, stopped.valid) == (True, 5), "it goes no farther than it has to"
+
+
+def test_a_pass_has_ended_earlier_for_whoever_knows_its_object_better(stopped):
+    stopped.doubt_below(ENOUGH_TRUST)
+    assert stopped.slices() == range(11, 14)
+    assert stopped.ended == "object score 5.0, trust 0.76 below 0.90"
+    stopped.doubt_below(LEAST_TRUST)
+    assert stopped.slices() == range(11, 16)

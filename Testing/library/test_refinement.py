@@ -1,5 +1,7 @@
 """What keyframes show of an object sharpens what passes found: patches, the random walk, and masks between keyframes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from SAMSegmenterLib.propagation.canvas import MOST_CELLS, Canvas
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.patches import Carrier
-from SAMSegmenterLib.propagation.quality import Appearance
+from SAMSegmenterLib.propagation.quality import Appearance, Finding
 from SAMSegmenterLib.propagation.refinement import BLOCK, Gap, _met
 from SAMSegmenterLib.propagation.results import SliceResult
 from SAMSegmenterLib.propagation.track import Seed, Track
@@ -49,16 +51,25 @@ def seed(index, mask, stack):
     return Seed(result, mask, Appearance.of(mask, stack.frame(index)))
 
 
-def blind(start, direction, last, ended="nothing found"):
+def noted(trust):
+    return Finding(Appearance(100, 120.0, 10.0), 5.0, 0.8, 1.0, "object score 5.0", trust)
+
+
+def unfinished(start, direction, last):
+    return Track(start, direction, last, None, VIEW, None, start.mask)
+
+
+def blind(start, direction, last):
     """A pass that stopped at once, having found nothing."""
-    return Track(start, direction, last, None, VIEW, None, start.mask, ended=ended)
+    return replace(unfinished(start, direction, last), results=[None, None], findings=[noted(0.0)] * 2)
 
 
 def faulty(start, last_found, truth):
     """A pass upwards that found a wrong mask up to a slice, and ended two slices behind it."""
     wrong = [np.roll(truth[n], 4, 1) for n in range(start.slice + 1, last_found + 3)]
     results = [SliceResult(start.slice + 1 + n, VIEW, np.where(each, 3, -3).astype(np.float32), 5.0, 0.8) for n, each in enumerate(wrong)]
-    return Track(start, 1, 31, None, VIEW, None, start.mask, ended="nothing found", results=results)
+    findings = [noted(1.0)] * (len(wrong) - 2) + [noted(0.0)] * 2
+    return replace(unfinished(start, 1, 31), results=results, findings=findings)
 
 
 # ---------------------------------------------------------------- patches
@@ -202,7 +213,7 @@ def test_nothing_is_refined_where_nothing_is_marked(stack):
 
 def test_unfinished_passes_leave_a_gap_alone(stack, truth):
     start = seed(16, truth[16], stack)
-    assert Gap.of((start, None), (blind(start, 1, 31, ended=""), None)) is None
+    assert Gap.of((start, None), (unfinished(start, 1, 31), None)) is None
     assert Gap.of((start, None), (None, None)) is None
     assert Gap.of((None, None), (None, None)) is None
 

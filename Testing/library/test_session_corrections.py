@@ -1,11 +1,15 @@
 """Keyframes on further slices correct what was found: they are kept, and only what they can change is run again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.prompts import Keyframe, MaskPrompt, Point
+from SAMSegmenterLib.propagation import engine
 from SAMSegmenterLib.propagation.fusion import dice
+from SAMSegmenterLib.propagation.quality import examine
 from session_steps import painted, run
 
 pytest_plugins = ["session_fixtures"]
@@ -81,6 +85,25 @@ def test_removing_a_keyframe_falls_back_to_what_was_there_before(session, truth)
     session.set_keyframe("ball", painted(truth, 21))
     run(session)
     session.set_keyframe("ball", Keyframe(21))
+    np.testing.assert_array_equal(session.labelmap(), before)
+
+
+def test_beyond_keyframes_it_is_trusted_as_far_as_between_them(session, truth, monkeypatch):
+    def wary(keyframe, here, *signs):
+        found = examine(keyframe, here, *signs)
+        return replace(found, trust=min(found.trust, 0.8 if here.area > truth[12].sum() else 0.7))
+
+    monkeypatch.setattr(engine, "examine", wary)
+    session.set_keyframe("ball", painted(truth, 12))
+    run(session)
+    before = session.labelmap()
+    assert passes(session)[12, -1].reached < 10
+    session.set_keyframe("ball", painted(truth, 20))
+    run(session)
+    assert passes(session)[12, -1].reached == 12
+    assert passes(session)[20, 1].reached == 20
+    assert "trust 0.70 below 0.80" in passes(session)[20, 1].reason
+    session.undo()
     np.testing.assert_array_equal(session.labelmap(), before)
 
 

@@ -5,19 +5,23 @@ synthetic scenes, each from a true mask to some slices beyond the object's end. 
 (torso, 3 mm) and .85 (abdomen, 1 x 1 x 2 mm) on the passes of 69 organs and bones of two CT volumes. Mean Dice of the latter through
 whole volumes, nothing refined: .63 / .78 if they never stop, .67 / .78 with this limit, .74 / .79 if all stop where the object ends.
 ``Testing/benchmarks/quality.py`` measures the stop rule anew.
+
+Where there are several keyframes, the limit is the object's own: between them it is known to be there, and beyond them it is doubted
+where it is trusted less than anywhere between. With masks on three slices of each object, mean Dice rose from .829 to .850 (torso), from
+.845 to .846 (abdomen), and from .950 to .956 (synthetic scenes).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 DOUBTFUL_SLICES = 2  # in a row, before a pass believes that its object has ended; one may be noise
 VANISHED = 0.02  # of the keyframe's area: less than this is a speck
-LEAST_TRUST = 0.6
+LEAST_TRUST, ENOUGH_TRUST = 0.6, 0.9  # below the one every slice is doubted, above the other none
 BELIEF = 5.75  # in a slice that nothing speaks against
 WEIGHT_OF_SCORE, WEIGHT_OF_QUALITY, WEIGHT_OF_CARRIED = 0.5, 1.5, 6.7
 WEIGHT_OF_GROWTH, WEIGHT_OF_CHANGE = 1.6, 0.7  # of the logarithm of areas; of a spread of the keyframe's intensities
@@ -57,7 +61,7 @@ class Finding:
         score: object score logit.
         quality: intersection over union that the network expects, 0..1.
         carried: the largest of the labels carried along from the keyframe by patches, 0..1; 1 if there are none.
-        doubt: why the object may not be here; empty where nothing speaks against it.
+        against: what speaks most against the object being here, in words.
         trust: 0..1.
     """
 
@@ -65,21 +69,24 @@ class Finding:
     score: float
     quality: float
     carried: float
-    doubt: str
+    against: str
     trust: float
+
+    def doubt(self, least_trust: float) -> str:
+        """Why the object may not be here; empty if it is trusted enough."""
+        return f"{self.against}, trust {self.trust:.2f} below {least_trust:.2f}" if self.trust < least_trust else ""
 
 
 def examine(keyframe: Appearance, here: Appearance, score: float, quality: float, carried: float) -> Finding:
     """Judge one slice of a pass against its keyframe."""
     quality = min(max(quality, 0.0), 1.0)
     if score < 0:
-        return Finding(here, score, quality, carried, f"object score {score:.1f} below 0", 0.0)
+        return Finding(here, score, quality, carried, f"object score {score:.1f}", 0.0)
     if here.area < VANISHED * keyframe.area:
         return Finding(here, score, quality, carried, f"area fell to {here.area / keyframe.area:.0%} of the keyframe's", 0.0)
     against = _against(keyframe, here, score, quality, carried)
     trust = 1 / (1 + math.exp(sum(against.values()) - BELIEF))
-    doubt = f"{max(against, key=against.get)}, trust {trust:.2f}" if trust < LEAST_TRUST else ""
-    return Finding(here, score, quality, carried, doubt, trust)
+    return Finding(here, score, quality, carried, max(against, key=against.get), trust)
 
 
 def _against(keyframe: Appearance, here: Appearance, score: float, quality: float, carried: float) -> dict[str, float]:
@@ -94,12 +101,20 @@ def _against(keyframe: Appearance, here: Appearance, score: float, quality: floa
     }
 
 
-def reason_to_stop(findings: Sequence[Finding]) -> str:
-    """Why a pass should end before its last few slices; empty while it should go on."""
-    recent = findings[-DOUBTFUL_SLICES:]
-    if len(recent) < DOUBTFUL_SLICES or not all(finding.doubt for finding in recent):
-        return ""
-    return recent[0].doubt
+def least_trust(between: Iterable[Finding]) -> float:
+    """How far an object has to be trusted beyond its keyframes, after what passes have found `between` them."""
+    lowest = min((finding.trust for finding in between), default=LEAST_TRUST)
+    return min(max(lowest, LEAST_TRUST), ENOUGH_TRUST)
+
+
+def ending(findings: Iterable[Finding], least_trust: float) -> int | None:
+    """How many slices a pass found its object on before it must have ended; None while it may go on."""
+    doubted = 0
+    for number, finding in enumerate(findings, 1):
+        doubted = doubted + 1 if finding.trust < least_trust else 0
+        if doubted == DOUBTFUL_SLICES:
+            return number - DOUBTFUL_SLICES
+    return None
 
 
 def review_order(trust: Mapping[int, float], count: int) -> list[int]:

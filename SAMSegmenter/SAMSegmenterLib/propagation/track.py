@@ -10,7 +10,7 @@ import numpy as np
 from ..frames import View
 from .memory import Memory, MemoryBank
 from .network import Decoded
-from .quality import DOUBTFUL_SLICES, Appearance, Finding, reason_to_stop
+from .quality import LEAST_TRUST, Appearance, Finding, ending
 from .results import SliceResult
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Track:
         mask: the object there, bool ``(rows, columns)``.
         companion: what goes along with it; None if nothing does.
         may_end: whether it may stop before `last`; not where a keyframe beyond says that the object goes on.
+        least_trust: below it a slice is doubted; two in a row, and the object has ended.
+        valid: how many slices it found the object on: all it has seen, less the doubtful ones and those behind them.
         ended: why it stopped; empty while it may go on.
     """
 
@@ -66,9 +68,14 @@ class Track:
     mask: np.ndarray
     companion: Companion | None = None
     may_end: bool = True
-    ended: str = ""
+    least_trust: float = LEAST_TRUST
     results: list[SliceResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    valid: int = field(init=False)
+    ended: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._judge()
 
     @property
     def next_slice(self) -> int:
@@ -77,11 +84,6 @@ class Track:
     @property
     def finished(self) -> bool:
         return bool(self.ended) or (self.last - self.next_slice) * self.direction < 0
-
-    @property
-    def valid(self) -> int:
-        """How many slices it found the object on: all it has seen, less the last doubtful ones if it stopped for them."""
-        return len(self.results) - (DOUBTFUL_SLICES if self.ended else 0)
 
     def slices(self) -> range:
         """The slices it has valid results for, in the order it saw them."""
@@ -99,13 +101,23 @@ class Track:
     def extend(self, last: int, may_end: bool) -> None:
         """Aim at another `last` slice; a pass that had stopped before it goes on if it may not end any more."""
         self.last, self.may_end = last, may_end
-        if not may_end and self.valid < abs(last - self.seed.slice):
-            self.ended = ""
+        self._judge()
+
+    def doubt_below(self, least_trust: float) -> None:
+        """Change how far it has to be trusted: it may turn out to have ended earlier, or go on though it had stopped."""
+        self.least_trust = least_trust
+        self._judge()
 
     def add(self, result: SliceResult, finding: Finding, mask: np.ndarray, latest: Decoded) -> None:
         """Note one more slice, and stop there if the object has ended."""
         self.results.append(result)
         self.findings.append(finding)
         self.mask, self.latest = mask, latest
-        if self.may_end:
-            self.ended = reason_to_stop(self.findings)
+        self._judge()
+
+    def _judge(self) -> None:
+        end = ending(self.findings, self.least_trust)
+        if end is None or (end < abs(self.last - self.seed.slice) and not self.may_end):
+            self.valid, self.ended = len(self.results), ""
+        else:
+            self.valid, self.ended = end, self.findings[end].doubt(self.least_trust)
