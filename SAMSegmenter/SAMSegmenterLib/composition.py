@@ -10,7 +10,7 @@ import numpy as np
 from .frames import FrameStack
 from .prompts import Keyframe, PromptSet, Segment
 from .propagation.fusion import dice, fuse
-from .propagation.quality import LEAST_TRUST, Finding, least_trust
+from .propagation.quality import LEAST_TRUST, least_trust
 from .propagation.refinement import Gap
 from .propagation.results import SliceResult
 from .propagation.track import Seed, Track
@@ -168,20 +168,22 @@ class Composition:
         return sorted(found)
 
     def judge(self, segment: Segment) -> None:
-        """Tell passes beyond the outermost keyframes how far the segment can be trusted between them; they may end elsewhere by it."""
-        least = least_trust(self._between(segment))
-        for (_, start, direction), track in self.live(segment):
-            outwards = neighbours(segment, start)[direction > 0] is None
-            track.doubt_below(least if outwards else LEAST_TRUST)
+        """Have passes that start outwards from painted slices end by how far the segment can be trusted between such slices.
 
-    def _between(self, segment: Segment) -> list[Finding]:
-        """What passes have noted between the segment's keyframes, where it is known to be."""
-        noted = []
-        for below, above in pairs(segment):
-            for key in ((segment.name, below, 1), (segment.name, above, -1)):
-                if None not in (below, above) and key in self.tracks:
-                    noted += self.tracks[key].findings[: above - below - 1]
-        return noted
+        Whoever paints several slices shows how far it reaches; clicks correct one slice, and leave what is far from it as it is.
+        """
+        between, beyond = [], []
+        for (_, start, direction), track in self.live(segment):
+            track.doubt_below(LEAST_TRUST)
+            end = neighbours(segment, start)[direction > 0]
+            if not segment.keyframe(start).mask:
+                continue
+            if end is None:
+                beyond.append(track)
+            elif segment.keyframe(end).mask:
+                between += track.findings[: abs(end - start) - 1]
+        for track in beyond:
+            track.doubt_below(least_trust(between))
 
     def live(self, segment: Segment) -> Iterator[tuple[PassKey, Track]]:
         """The passes from keyframes that the segment has now."""

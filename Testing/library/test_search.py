@@ -17,6 +17,8 @@ from SAMSegmenterLib.propagation.question import question
 from SAMSegmenterLib.propagation.runner import Runner
 from SAMSegmenterLib.propagation.search import best_answer, every_answer, worth_searching
 from SAMSegmenterLib.propagation.seeding import Seeder
+from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.volume import Volume
 
 SIZE = 128
 Y, X = np.mgrid[:SIZE, :SIZE]
@@ -156,3 +158,12 @@ def test_a_box_finds_the_ball_where_the_first_answer_is_wrong(shipped_model, sta
 
         monkeypatch.setattr(network, "candidates", misled)
     assert dice(Seeder(runner).seed(keyframe).mask, truth) > 0.8
+
+
+@pytest.mark.parametrize("side", [4, 10, 40])
+def test_a_click_is_understood_on_slices_of_any_size(shipped_model, side):
+    voxels = np.random.default_rng(0).normal(0, 8, (3, side, side)).astype(np.float32)
+    voxels[:, 1:-1, 1:-1] += 100
+    session = Session(FrameStack(Volume(voxels)), shipped_model, Options(precision="float32"), "cpu")
+    session.set_keyframe("a", Keyframe(1, points=(Point(side // 2, side // 2),)))
+    assert session.preview("a", 1).mask[side // 2, side // 2]

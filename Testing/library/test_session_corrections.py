@@ -10,7 +10,7 @@ from SAMSegmenterLib.prompts import Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.propagation import engine
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.quality import examine
-from session_steps import painted, run
+from session_steps import box, painted, run
 
 pytest_plugins = ["session_fixtures"]
 
@@ -88,12 +88,19 @@ def test_removing_a_keyframe_falls_back_to_what_was_there_before(session, truth)
     np.testing.assert_array_equal(session.labelmap(), before)
 
 
-def test_beyond_keyframes_it_is_trusted_as_far_as_between_them(session, truth, monkeypatch):
-    def wary(keyframe, here, *signs):
+@pytest.fixture
+def wary(truth, monkeypatch):
+    """Passes trust the ball less where it is narrow."""
+
+    def judged(keyframe, here, *signs):
         found = examine(keyframe, here, *signs)
         return replace(found, trust=min(found.trust, 0.8 if here.area > truth[12].sum() else 0.7))
 
-    monkeypatch.setattr(engine, "examine", wary)
+    monkeypatch.setattr(engine, "examine", judged)
+
+
+@pytest.mark.usefixtures("wary")
+def test_beyond_painted_slices_it_is_trusted_as_far_as_between_them(session, truth):
     session.set_keyframe("ball", painted(truth, 12))
     run(session)
     before = session.labelmap()
@@ -105,6 +112,17 @@ def test_beyond_keyframes_it_is_trusted_as_far_as_between_them(session, truth, m
     assert "trust 0.70 below 0.80" in passes(session)[20, 1].reason
     session.undo()
     np.testing.assert_array_equal(session.labelmap(), before)
+
+
+@pytest.mark.usefixtures("wary")
+def test_clicks_on_a_slice_leave_what_is_far_from_it(session, truth):
+    session.set_keyframe("ball", painted(truth, 12))
+    run(session)
+    reached = passes(session)[12, -1].reached
+    session.set_keyframe("ball", box(20))
+    run(session)
+    assert passes(session)[12, -1].reached == reached < 10
+    assert passes(session)[20, 1].reached > 24
 
 
 def test_an_outside_point_alone_takes_a_leak_away_and_keeps_the_rest(session, truth):

@@ -121,13 +121,11 @@ class Seeder:
         if asked.extent:
             return [self._view(asked.extent, wider) for wider in margins]
         x, y = asked.xy.mean(0)
-        sides_mm = np.array(self._stack.shape[::-1]) * self._stack.spacing_mm
-        side = max(SMALLEST_PIXELS * min(self._stack.spacing_mm), 1.5 * Extent.of_points(asked.xy).side_mm(self._stack))
-        views = []
-        while side < max(sides_mm) * SEARCH_STEP:
-            views.append(square(x, y, min(side, max(sides_mm)), self._stack, self._size(side)))
-            side *= SEARCH_STEP
-        return views
+        largest = max(np.array(self._stack.shape[::-1]) * self._stack.spacing_mm)
+        sides = [max(SMALLEST_PIXELS * min(self._stack.spacing_mm), 1.5 * Extent.of_points(asked.xy).side_mm(self._stack))]
+        while sides[-1] < largest:
+            sides.append(sides[-1] * SEARCH_STEP)
+        return [square(x, y, min(side, largest), self._stack, self._size(side)) for side in sides]
 
     def _suitability(self, index: int, view: View, decoded: Decoded) -> float:
         result = SliceResult.of(index, view, decoded, exact=False)
