@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ UNKNOWN = -1.0  # logit of a slice that nothing is known of
 SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
 
 PassKey = tuple[str, int, int]  # segment, slice of the keyframe, direction
+Masks = dict[int, SliceResult]  # by slice
 GapKey = tuple[str, int | None, int | None]  # segment, slices of the keyframes below and above
 
 
@@ -66,7 +68,7 @@ class Refined:
 
     gap: Gap
     state: tuple[object, ...]
-    results: dict[int, SliceResult]
+    results: Masks
     told: int = 0
 
     def suits(self, gap: Gap) -> bool:
@@ -82,25 +84,45 @@ class Composition:
 
     Attributes:
         stack: the slices.
+        early_stop: whether passes may end before the volume does.
         seeds: keyframes as the network understood them, with the prompts they were made of, by segment and slice.
         tracks: passes by segment, keyframe's slice and direction.
         gaps: what was refined, by segment and the slices of the keyframes below and above.
     """
 
     stack: FrameStack
+    early_stop: bool = True
     seeds: dict[tuple[str, int], tuple[Keyframe, Seed]] = field(default_factory=dict)
     tracks: dict[PassKey, Track] = field(default_factory=dict)
     gaps: dict[GapKey, Refined] = field(default_factory=dict)
 
-    def refine(self, segment: Segment) -> Iterator[int]:
-        """Refine what finished passes have found, unless that is done; yields each slice that has a new mask, once."""
+    def begin(self, segment: Segment, index: int, seed: Seed) -> None:
+        """Take up what was understood of the keyframe on a slice; passes from what had been there before are dropped."""
+        self.seeds[segment.name, index] = segment.keyframe(index), seed
+        for direction in (-1, 1):
+            self.tracks.pop((segment.name, index, direction), None)
+
+    def seed(self, segment: Segment, index: int) -> Seed | None:
+        """What was understood of the keyframe on a slice; None if that was of other prompts than it has now."""
+        keyframe, seed = self.seeds.get((segment.name, index), (None, None))
+        return seed if keyframe and keyframe == segment.keyframe(index) else None
+
+    def track(self, segment: Segment, start: int | None, direction: int) -> Track | None:
+        """The pass from the keyframe on slice `start`; None if it began at other prompts than there are now."""
+        return None if start is None or not self.seed(segment, start) else self.tracks.get((segment.name, start, direction))
+
+    def refine(self, segment: Segment, surviving: Callable[[Callable[[], Masks]], Masks]) -> Iterator[int]:
+        """Refine what finished passes have found, unless that is done; yields each slice that has a new mask, once.
+
+        `surviving` calls what it is given, see `Runner.surviving`.
+        """
         for below, above in pairs(segment):
             gap = self._gap(segment, below, above)
             if gap is None:
                 continue
             known = self.gaps.get((segment.name, below, above))
             if known is None or not known.suits(gap):
-                known = self.gaps[segment.name, below, above] = Refined(gap, gap.state, gap.refined(self.stack))
+                known = self.gaps[segment.name, below, above] = Refined(gap, gap.state, surviving(partial(gap.refined, self.stack)))
             for index in sorted(known.results)[known.told :]:
                 known.told += 1
                 yield index
@@ -116,7 +138,7 @@ class Composition:
         if keyframe and keyframe.mask:
             return np.where(keyframe.mask.mask, np.float32(PAINTED), np.float32(-PAINTED))
         if keyframe:
-            seed = self._seed(segment, index)
+            seed = self.seed(segment, index)
             return seed.result.logits(self.stack.shape) if seed else self._unknown()
         refined = self._refined(segment, *neighbours(segment, index)).get(index)
         if refined:
@@ -137,7 +159,7 @@ class Composition:
         if keyframe and keyframe.mask:
             return 1.0
         if keyframe:
-            seed = self._seed(segment, index)
+            seed = self.seed(segment, index)
             return float(np.clip(seed.result.quality, 0, 1)) if seed else 0.0
         found = self._found(segment, index).values()
         best = max((track.finding(index).trust for track in found), default=0.0)
@@ -160,7 +182,7 @@ class Composition:
 
     def slices(self, segment: Segment) -> list[int]:
         """The slices on which something is known of a segment."""
-        found = {keyframe.slice for keyframe in segment.keyframes if self._seed(segment, keyframe.slice)}
+        found = {keyframe.slice for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)}
         for _, track in self.live(segment):
             found |= set(track.slices())
         for below, above in pairs(segment):
@@ -168,14 +190,14 @@ class Composition:
         return sorted(found)
 
     def judge(self, segment: Segment) -> None:
-        """Have passes that start outwards from painted slices end by how far the segment can be trusted between such slices.
+        """Find anew where passes end: not before the next keyframe; from painted slices, by their trust between such slices.
 
-        Whoever paints several slices shows how far it reaches; clicks correct one slice, and leave what is far from it as it is.
+        Whoever paints several slices shows how far the segment reaches; clicks correct one slice, and leave what is far from it as it is.
         """
         between, beyond = [], []
         for (_, start, direction), track in self.live(segment):
-            track.doubt_below(LEAST_TRUST)
             end = neighbours(segment, start)[direction > 0]
+            track.judge(self.early_stop and end is None, LEAST_TRUST)
             if not segment.keyframe(start).mask:
                 continue
             if end is None:
@@ -183,17 +205,18 @@ class Composition:
             elif segment.keyframe(end).mask:
                 between += track.findings[: abs(end - start) - 1]
         for track in beyond:
-            track.doubt_below(least_trust(between))
+            track.judge(self.early_stop, least_trust(between))
 
     def live(self, segment: Segment) -> Iterator[tuple[PassKey, Track]]:
-        """The passes from keyframes that the segment has now."""
+        """The passes that began at prompts that the segment has now."""
         for key, track in self.tracks.items():
-            if key[0] == segment.name and segment.keyframe(key[1]):
+            if key[0] == segment.name and self.seed(segment, key[1]):
                 yield key, track
 
     def reports(self, segment: Segment) -> list[PassReport]:
-        """How each of the segment's passes went."""
-        return [self._report(segment, key, track) for key, track in self.live(segment)]
+        """How each of the segment's passes went, but for those that have no slice left before the next keyframe."""
+        used = (item for item in self.live(segment) if not segment.keyframe(item[1].first))
+        return [self._report(segment, key, track) for key, track in used]
 
     def _report(self, segment: Segment, key: PassKey, track: Track) -> PassReport:
         name, start, direction = key
@@ -212,7 +235,7 @@ class Composition:
     def _source(self, segment: Segment, index: int) -> str:
         """See `SliceMask.source`."""
         if segment.keyframe(index):
-            return "prompted" if self._seed(segment, index) else ""
+            return "prompted" if self.seed(segment, index) else ""
         below, above = neighbours(segment, index)
         if index in self._refined(segment, below, above):
             return SOURCES[below is not None, above is not None]
@@ -222,7 +245,7 @@ class Composition:
     def _found(self, segment: Segment, index: int) -> dict[int, Track]:
         """The passes from the nearest keyframes on either side that found the segment on a slice, by direction."""
         below, above = neighbours(segment, index)
-        tracks = {1: self.tracks.get((segment.name, below, 1)), -1: self.tracks.get((segment.name, above, -1))}
+        tracks = {1: self.track(segment, below, 1), -1: self.track(segment, above, -1)}
         return {direction: track for direction, track in tracks.items() if track and track.result(index)}
 
     def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
@@ -232,13 +255,8 @@ class Composition:
         return known.results if gap and known.suits(gap) else {}
 
     def _gap(self, segment: Segment, below: int | None, above: int | None) -> Gap | None:
-        seeds = tuple(None if index is None else self._seed(segment, index) for index in (below, above))
-        passes = self.tracks.get((segment.name, below, 1)), self.tracks.get((segment.name, above, -1))
-        return Gap.of(seeds, passes)
-
-    def _seed(self, segment: Segment, index: int) -> Seed | None:
-        known = self.seeds.get((segment.name, index))
-        return known[1] if known else None
+        passes = self.track(segment, below, 1), self.track(segment, above, -1)
+        return Gap.of(tuple(track and track.seed for track in passes), passes)
 
     def _unknown(self) -> np.ndarray:
         return np.full(self.stack.shape, UNKNOWN, np.float32)

@@ -104,7 +104,7 @@ def _mask(index: int, xy: np.ndarray, mark: Mark, stack: FrameStack) -> Keyframe
 
 def _lasso(index: int, xy: np.ndarray, mark: Mark, stack: FrameStack) -> Keyframe:
     """A rough outline, as prompts that networks know: its box, a point deep inside, and points in corners that it leaves out."""
-    inside, outside = _deepest(xy)
+    inside, outside = _deepest(_on_slice(xy, stack))
     if not mark.positive:
         return Keyframe(index, points=tuple(Point(*each, positive=False) for each in inside))
     points = [Point(*each) for each in inside] + [Point(*each, positive=False) for each in outside]
@@ -129,11 +129,16 @@ def _joined(first: Keyframe, second: Keyframe) -> Keyframe:
 
 def _bounds(xy: np.ndarray, stack: FrameStack) -> Box:
     """The box around positions, cut at the slice's border: a hand that slips over it means the border."""
-    rows, columns = stack.shape
-    low, high = np.clip(xy.min(0), -0.5, None), np.minimum(xy.max(0), (columns - 0.5, rows - 0.5))
+    inside = _on_slice(xy, stack)
+    low, high = inside.min(0), inside.max(0)
     if (high <= low).any():
         raise InputError("the box lies outside the slice. Draw it around the segment.")
     return Box(*map(float, (*low, *high)))
+
+
+def _on_slice(xy: np.ndarray, stack: FrameStack) -> np.ndarray:
+    rows, columns = stack.shape
+    return np.clip(xy, -0.5, (columns - 0.5, rows - 0.5))
 
 
 def _resampled(mask: np.ndarray, xy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

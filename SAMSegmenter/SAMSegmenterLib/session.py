@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .composition import Composition, PassKey, PassReport, SliceMask
+from .composition import Composition, PassKey, PassReport, SliceMask, neighbours
 from .errors import InputError
 from .frames import FrameStack
 from .models.loading import Model
@@ -48,10 +48,10 @@ class Session:
         self.stack, self.model = stack, model
         self.options = options or Options()
         self.engine = Engine(model, stack, self.options, pick_device(device))
-        self._prompts = prompts or PromptSet(axis=stack.axis)
         self._undone: list[PromptSet] = []
         self._done: list[PromptSet] = []
-        self.composition = Composition(stack)
+        self.composition = Composition(stack, self.options.early_stop)
+        self.prompts = prompts or PromptSet(axis=stack.axis)
 
     # ------------------------------------------------------------------ prompts
 
@@ -61,16 +61,14 @@ class Session:
 
     @prompts.setter
     def prompts(self, prompts: PromptSet) -> None:
-        """Replace all prompts; one step of undo."""
+        """Replace all prompts; no step of undo: hosts that do so keep such steps themselves."""
         if prompts.axis != self.stack.axis:
             raise InputError(f"prompts are along axis {prompts.axis}, the session along {self.stack.axis}.")
-        self._done.append(self._prompts)
-        self._undone.clear()
         self._prompts = prompts
         self._judge()
 
     def set_keyframe(self, segment: str, keyframe: Keyframe) -> None:
-        """Replace the prompts of one segment on one slice; an empty keyframe removes them. New names add a segment.
+        """Replace the prompts of one segment on one slice; an empty keyframe removes them. New names add a segment. One step of undo.
 
         Raises:
             InputError: the prompts do not fit the slice or each other; nothing is changed.
@@ -78,6 +76,8 @@ class Session:
         if not keyframe.is_empty:
             check_keyframe(keyframe, self.stack)
         known = next((each for each in self._prompts.segments if each.name == segment), Segment(segment))
+        self._done.append(self._prompts)
+        self._undone.clear()
         self.prompts = self._prompts.with_segment(known.with_keyframe(keyframe))
 
     def undo(self) -> bool:
@@ -92,8 +92,7 @@ class Session:
         if not source:
             return False
         target.append(self._prompts)
-        self._prompts = source.pop()
-        self._judge()
+        self.prompts = source.pop()
         return True
 
     def _judge(self) -> None:
@@ -117,10 +116,10 @@ class Session:
         Raises:
             InputError: the segment has no prompts on that slice.
         """
-        keyframe = self._prompts.segment(segment).keyframe(index)
-        if keyframe is None:
+        marked = self._prompts.segment(segment)
+        if marked.keyframe(index) is None:
             raise InputError(f"segment {segment!r} has no prompts on slice {index}.")
-        return self._seed(segment, keyframe)
+        return self._seed(marked, index)
 
     def prepare(self, segment: str, index: int) -> Iterator[int]:
         """Encode the slices around a keyframe, nearest first, as many as are kept; propagation then finds them ready.
@@ -159,7 +158,7 @@ class Session:
             for keyframe in (each for each in segment.keyframes if first <= each.slice <= last):
                 if stopped():
                     return
-                self._seed(segment.name, keyframe)
+                self._seed(segment, keyframe.slice)
                 yield self.slice_mask(segment.name, keyframe.slice)
         for outwards in (False, True):  # what is found between keyframes tells how far what is found beyond can be trusted
             tracks = self._scheduled(chosen, first, last, outwards)
@@ -169,7 +168,7 @@ class Session:
                 return
         if self.options.refine:
             for segment in chosen:
-                for index in self.composition.refine(segment):
+                for index in self.composition.refine(segment, self.engine.runner.surviving):
                     yield self.slice_mask(segment.name, index)
                     if stopped():
                         return
@@ -180,36 +179,27 @@ class Session:
         left = 0
         for segment in self._prompts.segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
-                track = self.composition.tracks.get((segment.name, each.start, each.direction))
-                if track is None or not self._is_current(segment.name, segment.keyframe(each.start)):
+                track = self.composition.track(segment, each.start, each.direction)
+                if track is None:
                     left += abs(each.last - each.start)
                 elif not track.ended:
                     left += max(0, abs(each.last - each.start) - len(track.results))
         return left
 
-    def _seed(self, segment: str, keyframe: Keyframe) -> Seed:
-        """The keyframe as the network understands it; computed once, until its prompts change."""
-        if not self._is_current(segment, keyframe):
-            check_keyframe(keyframe, self.stack)
-            self.composition.seeds[segment, keyframe.slice] = keyframe, self.engine.seed(keyframe)
-            for direction in (-1, 1):
-                self.composition.tracks.pop((segment, keyframe.slice, direction), None)
-        return self.composition.seeds[segment, keyframe.slice][1]
-
-    def _is_current(self, segment: str, keyframe: Keyframe) -> bool:
-        """Whether what is known of a keyframe was made of the prompts that it has now."""
-        known = self.composition.seeds.get((segment, keyframe.slice))
-        return known is not None and known[0] == keyframe
+    def _seed(self, segment: Segment, index: int) -> Seed:
+        """The keyframe on a slice as the network understands it; computed once, until its prompts change."""
+        if not self.composition.seed(segment, index):
+            check_keyframe(segment.keyframe(index), self.stack)
+            self.composition.begin(segment, index, self.engine.seed(segment.keyframe(index)))
+        return self.composition.seed(segment, index)
 
     def _run(self, tracks: dict[PassKey, Track], stopped: Callable[[], bool]) -> Iterator[SliceMask]:
         """Run passes side by side, yielding each slice as it is ready."""
         names = {id(track): name for (name, _, _), track in tracks.items()}
         while not stopped() and not all(track.finished for track in tracks.values()):
             for track, result in self.engine.advance(tracks.values()):
-                name = names[id(track)]
-                yield self.slice_mask(name, result.slice)
-                if track.ended:  # what was shown of the doubtful slices is taken back
-                    yield from (self.slice_mask(name, each.slice) for each in track.results[track.valid : -1])
+                for each in (*track.withdrawn, result):
+                    yield self.slice_mask(names[id(track)], each.slice)
                 if stopped():
                     return
 
@@ -218,28 +208,25 @@ class Session:
         wanted = {}
         for segment in segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
-                if outwards == (segment.keyframe(each.last + each.direction) is None):
+                if outwards == (neighbours(segment, each.start)[each.direction > 0] is None):
                     key = segment.name, each.start, each.direction
-                    wanted[key] = self.composition.tracks[key] = self._track(segment, key, each, outwards)
+                    wanted[key] = self.composition.tracks[key] = self._track(segment, each)
         return wanted
 
-    def _track(self, segment: Segment, key: PassKey, each: Pass, outwards: bool) -> Track:
-        may_end = outwards and self.options.early_stop
-        track = self.composition.tracks.get(key)
+    def _track(self, segment: Segment, each: Pass) -> Track:
+        track = self.composition.track(segment, each.start, each.direction)
         if track:
-            track.extend(each.last, may_end)
+            track.last = each.last
             if track.finished or track.bank:
                 return track
-        track = self.engine.track(self._whole_seed(segment, each.start), each.direction, each.last)
-        track.extend(each.last, may_end)
-        return track
+        return self.engine.track(self._whole_seed(segment, each.start), each.direction, each.last)
 
     def _whole_seed(self, segment: Segment, index: int) -> Seed:
         """A seed with its memory, computed anew if the seed comes from a file."""
-        keyframe, seed = self.composition.seeds[segment.name, index]
+        seed = self.composition.seed(segment, index)
         if seed.memory is None:
-            anew = self.engine.seed(keyframe)
-            seed = replace(anew, mask=seed.mask)
+            keyframe = segment.keyframe(index)
+            seed = replace(self.engine.seed(keyframe), mask=seed.mask)
             self.composition.seeds[segment.name, index] = keyframe, seed
         return seed
 

@@ -40,10 +40,10 @@ def save_session(session: Session, path: Path) -> None:
     """
     composition, segments = session.composition, session.prompts.segments
     seeds = [
-        (segment.name, composition.seeds[segment.name, keyframe.slice][1])
+        (segment.name, composition.seed(segment, keyframe.slice))
         for segment in segments
         for keyframe in segment.keyframes
-        if (segment.name, keyframe.slice) in composition.seeds
+        if composition.seed(segment, keyframe.slice)
     ]
     tracks = [item for segment in segments for item in composition.live(segment)]
     document = {
@@ -88,15 +88,15 @@ def restore_session(path: Path, volume: Volume, model: Model, device: str = "aut
         for segment in prompts.segments:
             session.composition.judge(segment)
             if session.options.refine:
-                list(session.composition.refine(segment))
-    except (KeyError, TypeError) as error:
+                list(session.composition.refine(segment, session.engine.runner.surviving))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: the session is damaged ({type(error).__name__}: {error}).") from error
     return session
 
 
 def fingerprint(volume: Volume) -> str:
     """Tells volumes apart by geometry and voxels, whatever their file is called."""
-    digest = hashlib.sha256(np.round(volume.ijk_to_ras, 4).tobytes())
+    digest = hashlib.sha256((np.round(volume.ijk_to_ras, 4) + 0.0).tobytes())
     digest.update(f"{volume.voxels.shape} {volume.voxels.dtype}".encode())
     for slice_ in volume.voxels:
         digest.update(np.ascontiguousarray(slice_))
@@ -112,7 +112,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file, not a dict)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a session: it is damaged or something else ({error}).") from error
-    if document.get("format") != FORMAT or document.get("version") != VERSION:
+    if not isinstance(document, dict) or (document.get("format"), document.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: is not a session of this program, or of another version of it.")
     return document, arrays
 
@@ -128,7 +128,7 @@ def _result(told: dict[str, Any], stored: np.ndarray) -> SliceResult:
 
 def _track_to_dict(key: PassKey, track: Track) -> dict[str, Any]:
     segment, start, direction = key
-    told = {"segment": segment, "start": start, "direction": direction, "last": track.last, "may_end": track.may_end}
+    told = {"segment": segment, "start": start, "direction": direction, "last": track.last}
     findings = [asdict(finding) for finding in track.findings]
     return {**told, "results": [_told(result) for result in track.results], "findings": findings}
 
@@ -143,8 +143,7 @@ def _take_up_seed(session: Session, entry: dict[str, Any], stored: np.ndarray) -
 def _take_up_track(session: Session, entry: dict[str, Any], stored: np.ndarray | tuple[()]) -> None:
     segment, start, direction = entry["segment"], entry["start"], entry["direction"]
     _, seed = session.composition.seeds[segment, start]
-    track = Track(seed, direction, entry["last"], None, seed.result.view, None, seed.mask)
-    track.results = [_result(told, array) for told, array in zip(entry["results"], stored, strict=True)]
-    track.findings = [Finding(**{**each, "appearance": Appearance(**each["appearance"])}) for each in entry["findings"]]
-    track.extend(entry["last"], entry["may_end"])
+    results = [_result(told, array) for told, array in zip(entry["results"], stored, strict=True)]
+    findings = [Finding(**{**each, "appearance": Appearance(**each["appearance"])}) for each in entry["findings"]]
+    track = Track(seed, direction, entry["last"], None, seed.result.view, None, seed.mask, results=results, findings=findings)
     session.composition.tracks[segment, start, direction] = track

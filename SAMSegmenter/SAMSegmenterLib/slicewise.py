@@ -19,6 +19,7 @@ from .propagation.device import is_out_of_memory
 from .propagation.question import question
 
 CACHE_BYTES = 256 * 2**20
+RECENT = 8  # keyframes remembered beside those that are in use, for whoever undoes a click
 KINDS = ("point", "box", "mask")
 
 
@@ -105,6 +106,9 @@ class KeyframeMaker:
             InputError: the prompts do not fit the slice or the model, or the model finds nothing.
         """
         segments = [replace(segment, keyframes=tuple(map(self._keyframe, segment.keyframes))) for segment in prompts.segments]
+        marked = [keyframe for segment in prompts.segments for keyframe in segment.keyframes]
+        recent = self._known[-RECENT:]
+        self._known = [each for each in self._known if each in recent or each.asked in marked]
         return replace(prompts, segments=tuple(segments))
 
     def _keyframe(self, asked: Keyframe) -> Keyframe:
@@ -115,7 +119,7 @@ class KeyframeMaker:
             before = [each for each in self._known if _adds_to(asked, each.asked)]
             latest = max(before, key=lambda each: len(each.asked.points + each.asked.scribbles), default=None)
             answer = ask(asked, self._embeddings, latest.low if latest else None)
-            known = _Made(asked, _painted(asked, answer), answer.low[answer.best])
+            known = _Made(asked, _painted(asked, answer), answer.low[answer.best].copy())
             self._known.append(known)
         return known.keyframe
 

@@ -1,5 +1,6 @@
 """Engine and runner: features shared and bounded, batches, moving regions, too little memory."""
 
+import errno
 from dataclasses import replace
 
 import numpy as np
@@ -126,7 +127,7 @@ def test_an_interrupted_pass_goes_on_as_if_it_had_not_been(whole_slices):
     seed = whole_slices.seed(box(2))
     uninterrupted = run(whole_slices, [whole_slices.track(seed, 1, 11)])[0]
     track = run(whole_slices, [whole_slices.track(seed, 1, 5)])[0]
-    track.extend(11, may_end=False)
+    track.last = 11
     run(whole_slices, [track])
     for one, other in zip(uninterrupted.results, track.results, strict=True):
         np.testing.assert_array_equal(one.stored, other.stored)
@@ -250,6 +251,22 @@ def test_out_of_gpu_memory_falls_back_step_by_step_and_says_so(whole_slices, mon
     np.testing.assert_allclose(track.results[-1].stored, expected.results[-1].stored, atol=1e-4)
 
 
+def test_passes_that_do_not_fit_together_run_one_at_a_time(whole_slices, monkeypatch):
+    network, track, sizes = whole_slices.runner.network(64), whole_slices.runner.network(64).track, []
+
+    def small_batches_only(features, *others):
+        sizes.append(len(features))
+        if len(features) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return track(features, *others)
+
+    whole_slices.runner.batched = True
+    monkeypatch.setattr(network, "track", small_batches_only)
+    seed = whole_slices.seed(box(5))
+    run(whole_slices, [whole_slices.track(seed, 1, 6), whole_slices.track(seed, -1, 4)])
+    assert sizes == [2, 1, 1]
+
+
 def test_out_of_gpu_memory_ends_on_the_cpu(whole_slices):
     runner, calls = whole_slices.runner, []
     assert runner.execution.device == CPU
@@ -266,10 +283,20 @@ def test_out_of_gpu_memory_ends_on_the_cpu(whole_slices):
     assert runner.warnings == ["meta: out of memory; going on with the CPU."]
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")])
+NO_MEMORY = [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), OSError(errno.ENOMEM, "no pages")]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY)
 def test_out_of_memory_on_the_cpu_is_explained(whole_slices, error):
     with pytest.raises(SAMSegmenterError, match="too little free memory"):
         whole_slices.runner.surviving(failing(lambda: None, 5, error))
+
+
+def test_emptying_the_cache_may_make_room_enough(whole_slices):
+    runner = whole_slices.runner
+    runner.features(5, whole_slices.stack.whole(64))
+    assert runner.surviving(failing(lambda: "done", 1, MemoryError())) == "done"
+    assert len(runner.cache) == 0
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(whole_slices):

@@ -12,7 +12,7 @@ from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack, TimeStack, Window
 from SAMSegmenterLib.marking import mask_mark, prompt_set, slices_of
 from SAMSegmenterLib.marks import Mark, Marks, dumps, loads
-from SAMSegmenterLib.prompts import Line, Point
+from SAMSegmenterLib.prompts import Line, Point, check_keyframe
 from SAMSegmenterLib.volume import Volume
 
 SQUARE = [(10, 10), (30, 10), (30, 26), (10, 26)]
@@ -87,6 +87,13 @@ def test_a_lasso_becomes_its_box_a_point_inside_and_points_in_empty_corners(stac
     assert [point.positive for point in negative.points] == [False, True]
 
 
+def test_a_lasso_that_slips_over_the_border_means_the_border(stack):
+    slipped = only_keyframe(stack, mark(stack, "lasso", [(-8, -6), (20, -6), (20, 12), (-8, 12)]))
+    check_keyframe(slipped, stack)
+    assert (slipped.box.x0, slipped.box.y0) == (-0.5, -0.5)
+    assert slipped.points[0].x > 5
+
+
 def test_a_mask_comes_back_on_its_own_slices_and_on_a_shifted_grid(stack):
     painted = np.zeros(stack.shape, bool)
     painted[8:20, 5:17] = True
@@ -150,7 +157,7 @@ def test_a_mark_lies_at_the_time_it_was_placed_at(stack, film):
     keyframe = only_keyframe(film, point)
     assert (keyframe.points[0].x, keyframe.points[0].y) == pytest.approx((7, 9))
     np.testing.assert_allclose(film.to_ras(6, (7, 9)), stack.to_ras(5, (7, 9)))
-    assert loads(dumps({"n": Marks((point,), "time:k:5")}))["n"].all[0].item == 6
+    assert loads(dumps(Marks((point,), "time:k:5"))).all[0].item == 6
 
 
 def test_a_mask_through_time_keeps_its_time(film):
@@ -204,16 +211,29 @@ def test_undo_and_redo_restore_every_change_with_its_plane():
     assert not marks.can_redo
 
 
+def test_when_the_first_mark_is_taken_back_the_next_one_may_lie_in_another_plane():
+    marks = Marks(plane="k")  # known from the view, before the mark is added
+    marks.add(Mark("a", "point", [0, 0, 0]))
+    marks.undo()
+    assert (marks.all, marks.plane) == ((), None)
+    marks.redo()
+    assert marks.plane == "k"
+
+
 def test_marks_survive_json_exactly(stack):
     painted = np.random.default_rng(1).random(stack.shape) > 0.5
     before = Marks((mark(stack, "box", SQUARE), mark(stack, "point", (1 / 3, 7), positive=False), mask_mark("t", stack, 3, painted)), "k")
-    after = loads(dumps({"node": before, "empty": Marks()}))
-    assert list(after) == ["node"]
-    assert after["node"].plane == "k"
-    for old, new in zip(before.all, after["node"].all, strict=True):
+    after = loads(dumps(before))
+    assert after.plane == "k"
+    for old, new in zip(before.all, after.all, strict=True):
         assert (old.segment, old.kind, old.positive) == (new.segment, new.kind, new.positive)
         np.testing.assert_array_equal(old.positions, new.positions)
         np.testing.assert_array_equal(old.mask, new.mask)
+
+
+def test_no_marks_are_no_text():
+    assert dumps(Marks(plane="k")) == ""
+    assert loads("") == Marks()
 
 
 @pytest.mark.parametrize(
@@ -221,13 +241,13 @@ def test_marks_survive_json_exactly(stack):
     [
         "{",
         "[]",
-        '{"n": {"version": 2}}',
-        '{"n": {"version": 1, "plane": "x", "marks": []}}',
-        '{"n": {"version": 1, "plane": "k", "marks": [{"segment": "a"}]}}',
-        '{"n": {"version": 1, "plane": "k", "marks": 7}}',
-        '{"n": {"version": 1, "plane": [[1]], "marks": []}}',
-        '{"n": {"version": 1, "plane": "k", "marks": [{"segment": "a", "kind": "mask", "positive": true, '
-        '"positions": [[0,0,0],[1,0,0],[0,1,0]], "mask": {"shape": [9, 9], "bits": "AAAA"}}]}}',
+        '{"version": 2}',
+        '{"version": 1, "plane": "x", "marks": []}',
+        '{"version": 1, "plane": "k", "marks": [{"segment": "a"}]}',
+        '{"version": 1, "plane": "k", "marks": 7}',
+        '{"version": 1, "plane": [[1]], "marks": []}',
+        '{"version": 1, "plane": "k", "marks": [{"segment": "a", "kind": "mask", "positive": true, '
+        '"positions": [[0,0,0],[1,0,0],[0,1,0]], "mask": {"shape": [9, 9], "bits": "AAAA"}}]}',
     ],
 )
 def test_damaged_json_is_refused_with_a_clear_error(text):
@@ -236,7 +256,7 @@ def test_damaged_json_is_refused_with_a_clear_error(text):
 
 
 def test_a_mask_that_unpacks_to_more_than_it_says_is_refused(stack):
-    text = json.loads(dumps({"n": Marks((mask_mark("a", stack, 0, np.ones(stack.shape)),), "k")}))
-    text["n"]["marks"][0]["mask"]["shape"] = [2, 2]
+    text = json.loads(dumps(Marks((mask_mark("a", stack, 0, np.ones(stack.shape)),), "k")))
+    text["marks"][0]["mask"]["shape"] = [2, 2]
     with pytest.raises(InputError, match="another size"):
         loads(json.dumps(text))

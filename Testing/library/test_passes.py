@@ -222,15 +222,17 @@ def test_a_pass_stops_where_its_object_has_ended_and_says_why(stopped):
 
 
 def test_a_pass_goes_on_where_a_keyframe_says_that_its_object_does(stopped):
-    stopped.extend(31, may_end=False)
+    stopped.judge(False, LEAST_TRUST)
     assert (stopped.finished, stopped.valid, stopped.ended) == (False, 7, "")
-    stopped.extend(15, may_end=False)
-    assert (stopped.finished, stopped.valid) == (True, 5), "it goes no farther than it has to"
+    stopped.last = 15
+    assert stopped.finished, "it goes no farther than it has to"
+    stopped.judge(True, LEAST_TRUST)
+    assert (stopped.finished, stopped.valid) == (True, 5)
 
 
 def test_a_pass_has_ended_earlier_for_whoever_knows_its_object_better(stopped):
-    stopped.doubt_below(ENOUGH_TRUST)
+    stopped.judge(True, ENOUGH_TRUST)
     assert stopped.slices() == range(11, 14)
     assert stopped.ended == "object score 5.0, trust 0.76 below 0.90"
-    stopped.doubt_below(LEAST_TRUST)
+    stopped.judge(True, LEAST_TRUST)
     assert stopped.slices() == range(11, 16)

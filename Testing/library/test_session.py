@@ -5,7 +5,7 @@ import pytest
 
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Point, PromptSet
+from SAMSegmenterLib.prompts import Box, Keyframe, Point, PromptSet, Segment
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import MODES, Options
 from SAMSegmenterLib.session import Session
@@ -146,6 +146,13 @@ def test_prompts_can_be_undone_and_redone(session, truth):
     assert session.redo()
     assert [k.slice for k in session.prompts.segment("ball").keyframes] == [16, 20]
     assert not session.redo()
+
+
+def test_prompts_of_a_host_that_keeps_its_own_steps_of_undo_are_not_kept(session):
+    session.prompts = PromptSet((Segment("ball", (box(16),)),))
+    assert not session.undo()
+    with pytest.raises(InputError, match="along axis i"):
+        Session(session.stack, session.model, prompts=PromptSet(axis="i"))
 
 
 def test_bad_prompts_are_refused_and_change_nothing(session):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.prompts import Keyframe, MaskPrompt, Point
+from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.propagation import engine
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.quality import examine
@@ -86,6 +86,43 @@ def test_removing_a_keyframe_falls_back_to_what_was_there_before(session, truth)
     run(session)
     session.set_keyframe("ball", Keyframe(21))
     np.testing.assert_array_equal(session.labelmap(), before)
+
+
+def test_what_was_found_for_other_prompts_is_not_shown(session, truth):
+    session.set_keyframe("ball", painted(truth, 16))
+    run(session)
+    session.set_keyframe("ball", Keyframe(16, box=Box(3, 3, 15, 15)))
+    assert session.remaining() == 31
+    assert not session.labelmap().any()
+    assert session.slice_mask("ball", 16).source == session.slice_mask("ball", 17).source == ""
+    session.undo()
+    assert dice(session.labelmap() == 1, truth) > 0.9
+
+
+def test_an_undone_preview_leaves_nothing(session, truth):
+    session.set_keyframe("ball", painted(truth, 16))
+    session.set_keyframe("ball", Keyframe(16, box=Box(3, 3, 15, 15)))
+    session.preview("ball", 16)
+    session.undo()
+    assert session.slice_mask("ball", 16).source == ""
+
+
+def test_taking_back_a_keyframe_beyond_takes_back_how_far_a_pass_went_for_it(session, truth):
+    session.set_keyframe("ball", painted(truth, 16))
+    run(session)
+    before = session.labelmap()
+    session.set_keyframe("ball", Keyframe(30, mask=MaskPrompt(truth[16])))
+    run(session)
+    session.undo()
+    np.testing.assert_array_equal(session.labelmap(), before)
+
+
+def test_passes_that_a_neighbouring_keyframe_has_made_useless_are_not_reported(session, truth):
+    session.set_keyframe("ball", painted(truth, 16))
+    run(session)
+    session.set_keyframe("ball", painted(truth, 17))
+    run(session)
+    assert passes(session).keys() == {(16, -1), (17, 1)}
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError, OutputError
-from SAMSegmenterLib.prompts import Keyframe
+from SAMSegmenterLib.prompts import Box, Keyframe
 from SAMSegmenterLib.session_io import restore_session, save_session
 from session_steps import box, painted, run
 
@@ -24,6 +24,16 @@ def test_a_saved_session_comes_back_as_it_was(session, truth, tmp_path):
     assert back.reports() == session.reports()
     assert back.trust("ball") == session.trust("ball")
     assert back.remaining() == 0
+
+
+def test_a_correction_that_was_not_computed_yet_is_not_lost(session, tmp_path):
+    session.set_keyframe("ball", box(16))
+    run(session)
+    session.set_keyframe("ball", Keyframe(16, box=Box(3, 3, 15, 15)))
+    save_session(session, tmp_path / "work.session")
+    back = restore_session(tmp_path / "work.session", session.stack.volume, session.model, "cpu")
+    assert back.remaining() == 31
+    assert not back.labelmap().any()
 
 
 def test_a_session_saved_in_the_middle_can_be_finished(session, truth, tmp_path):

@@ -16,6 +16,7 @@ from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.runs import label_each_slice, proposed
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.slicewise import (
+    RECENT,
     Embeddings,
     KeyframeMaker,
     ask,
@@ -91,6 +92,13 @@ def test_a_slice_models_mask_becomes_a_painted_keyframe(pico_sees, truth):
     assert made.slice == MIDDLE
     assert made.box == BOX, "what the user marked stays beside the mask"
     assert dice(made.mask.mask, truth[MIDDLE]) > 0.9
+
+
+def test_keyframes_that_are_not_in_use_are_forgotten(pico_sees):
+    maker = KeyframeMaker(pico_sees)
+    for n in range(3 * RECENT):
+        maker(only(Keyframe(MIDDLE, box=Box(BOX.x0, BOX.y0, BOX.x1, BOX.y1 + n / 10))))
+    assert len(maker._known) <= RECENT + 1
 
 
 def test_a_propagation_model_carries_the_keyframe_on(shipped_model, pico_sees, stack, truth):

@@ -27,6 +27,9 @@ class FeatureCache:
         self.nbytes = self.misses = 0
         self._kept: OrderedDict[Key, Features | _Pages] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def __contains__(self, key: Key) -> bool:
         return key in self._kept
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,5 +137,7 @@ def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device, or the computer, has no memory left."""
+    if isinstance(error, OSError):  # of pages for what is kept
+        return error.errno == errno.ENOMEM
     # PyTorch's CPU allocator raises a plain RuntimeError
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

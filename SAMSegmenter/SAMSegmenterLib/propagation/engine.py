@@ -70,9 +70,10 @@ class Engine:
         """Move every unfinished pass by one slice, yielding each as soon as it has moved."""
         waiting = [track for track in tracks if not track.finished]
         while waiting:
-            group = self._batch(waiting)
+            looked = self.runner.surviving(lambda waiting=waiting: self._look(self._batch(waiting)))
+            group = [track for track, *_ in looked]
             waiting = [track for track in waiting if track not in group]
-            for track, found, memory in self.runner.surviving(lambda group=group: self._look(group)):
+            for track, found, memory in looked:
                 yield track, self._note(track, found, memory)
 
     def _batch(self, tracks: list[Track]) -> list[Track]:

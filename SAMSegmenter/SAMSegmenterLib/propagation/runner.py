@@ -90,24 +90,25 @@ class Runner:
             try:
                 with self.execution.active():
                     return call()
-            except (RuntimeError, MemoryError) as error:
+            except (RuntimeError, MemoryError, OSError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._make_room(error)
 
     def _make_room(self, error: BaseException) -> None:
+        kept = len(self.cache)
         self.cache.clear()
-        if self.device.type == "cpu" and not self.batched:
+        if self.batched:
+            self.batched = False
+            self.warnings.append(f"{self.device.type}: out of memory; going on with one segment at a time.")
+        elif self.device.type != "cpu":
+            self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
+            self._use(torch.device("cpu"))
+        elif not kept:  # else there is room now
             raise SAMSegmenterError(
                 "the computer has too little free memory for this model; close other programs, "
                 "choose a smaller model, or a smaller cache."
             ) from error
-        if self.batched:
-            self.batched = False
-            self.warnings.append(f"{self.device.type}: out of memory; going on with one segment at a time.")
-        else:
-            self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
-            self._use(torch.device("cpu"))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -78,6 +78,11 @@ class Track:
         self._judge()
 
     @property
+    def first(self) -> int:
+        """The slice next to its keyframe."""
+        return self.seed.slice + self.direction
+
+    @property
     def next_slice(self) -> int:
         return self.seed.slice + self.direction * (len(self.results) + 1)
 
@@ -87,8 +92,12 @@ class Track:
 
     def slices(self) -> range:
         """The slices it has valid results for, in the order it saw them."""
-        first = self.seed.slice + self.direction
-        return range(first, first + self.direction * self.valid, self.direction)
+        return range(self.first, self.first + self.direction * self.valid, self.direction)
+
+    @property
+    def withdrawn(self) -> list[SliceResult]:
+        """What it had found on the doubtful slices before the newest one, if it has ended there."""
+        return self.results[self.valid : -1]
 
     def result(self, index: int) -> SliceResult | None:
         """What it found on a slice; None where it has not been or did not believe what it saw."""
@@ -98,14 +107,9 @@ class Track:
         """What speaks for and against its result on a slice."""
         return self.findings[abs(index - self.seed.slice) - 1]
 
-    def extend(self, last: int, may_end: bool) -> None:
-        """Aim at another `last` slice; a pass that had stopped before it goes on if it may not end any more."""
-        self.last, self.may_end = last, may_end
-        self._judge()
-
-    def doubt_below(self, least_trust: float) -> None:
+    def judge(self, may_end: bool, least_trust: float) -> None:
         """Change how far it has to be trusted: it may turn out to have ended earlier, or go on though it had stopped."""
-        self.least_trust = least_trust
+        self.may_end, self.least_trust = may_end, least_trust
         self._judge()
 
     def add(self, result: SliceResult, finding: Finding, mask: np.ndarray, latest: Decoded) -> None:
@@ -116,8 +120,6 @@ class Track:
         self._judge()
 
     def _judge(self) -> None:
-        end = ending(self.findings, self.least_trust)
-        if end is None or (end < abs(self.last - self.seed.slice) and not self.may_end):
-            self.valid, self.ended = len(self.results), ""
-        else:
-            self.valid, self.ended = end, self.findings[end].doubt(self.least_trust)
+        end = ending(self.findings, self.least_trust) if self.may_end else None
+        self.valid = len(self.results) if end is None else end
+        self.ended = "" if end is None else self.findings[end].doubt(self.least_trust)
