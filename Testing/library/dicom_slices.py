@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 
 def slice_at(position, orientation=(1, 0, 0, 0, 1, 0), size=(8, 6), series="1.2.3", description="CT Body", **tags):
@@ -40,3 +40,31 @@ def colour(image):
     image.PixelData = bytes(range(image.Rows * image.Columns * 3))
     del image.RescaleSlope, image.RescaleIntercept
     return image
+
+
+def enhanced(positions, orientations=None, rescales=None):
+    """One multi-frame CT image with its frames at these positions in LPS mm; the pixels of frame n (from 0) are 100 n."""
+    image = slice_at((0, 0, 0), NumberOfFrames=len(positions))
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        delattr(image, name)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    image.PixelData = np.repeat(np.arange(len(positions), dtype=np.uint16) * 100, image.Rows * image.Columns).tobytes()
+    image.SharedFunctionalGroupsSequence = [_dataset(PixelMeasuresSequence=[_dataset(PixelSpacing=[0.75, 0.5], SpacingBetweenSlices=2.5)])]
+    image.PerFrameFunctionalGroupsSequence = [
+        _dataset(
+            PlanePositionSequence=[_dataset(ImagePositionPatient=list(position))],
+            PlaneOrientationSequence=[_dataset(ImageOrientationPatient=list(orientation))],
+            PixelValueTransformationSequence=[_dataset(RescaleSlope=slope, RescaleIntercept=intercept)],
+        )
+        for position, orientation, (slope, intercept) in zip(
+            positions, orientations or [(1, 0, 0, 0, 1, 0)] * len(positions), rescales or [(1, -1000)] * len(positions), strict=True
+        )
+    ]
+    return image
+
+
+def _dataset(**tags):
+    dataset = Dataset()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    return dataset

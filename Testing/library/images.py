@@ -34,6 +34,11 @@ def painted(dtype=np.uint8):
     return labels
 
 
+def nrrd_header(encoding):
+    """The header of an NRRD file that holds `noise`."""
+    return f"NRRD0004\ntype: short\ndimension: 3\nsizes: 7 6 5\nendian: little\nencoding: {encoding}\n\n".encode()
+
+
 def image_of(voxels, matrix=None):
     """SimpleITK's image of these voxels, at the place that an IJK-to-RAS matrix gives."""
     image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim == 4)

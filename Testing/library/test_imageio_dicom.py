@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from dicom_slices import axial, colour, slice_at
 from geometry import affines
-from SAMSegmenterLib.imageio import list_series, read_volume
+from SAMSegmenterLib.imageio import read_volume
 from SAMSegmenterLib.volume import RAS_TO_LPS
 
 pytest_plugins = ["imageio_fixtures"]
@@ -64,14 +64,6 @@ def test_a_series_in_colour_is_read_as_rgb(folder_of):
     volume = read_volume(folder_of(*(colour(image) for image in axial(3))))
     assert volume.is_rgb
     assert volume.voxels[1, 0, 1].tolist() == [3, 4, 5]
-
-
-def test_a_multi_frame_image_is_a_series_of_its_own(folder_of):
-    image = slice_at((0, 0, 0), NumberOfFrames=3)
-    image.PixelData *= 3
-    folder = folder_of(image)
-    assert list_series(folder)[0].slices == 3
-    assert read_volume(folder).shape_ijk == read_volume(folder / "000.dcm").shape_ijk == (8, 6, 3)
 
 
 def test_the_slices_that_tests_make_are_real_dicom(folder_of):

@@ -1,8 +1,10 @@
 """DICOM series that are mixed, incomplete or damaged are refused, and no slice is left out in silence."""
 
 import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import HTJ2K, MPEG2MPML, JPEG2000Lossless
 
-from dicom_slices import axial, colour, slice_at
+from dicom_slices import axial, colour, enhanced, slice_at
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.imageio import read_volume
 
@@ -70,3 +72,23 @@ def test_a_damaged_real_slice_is_named(data, tmp_path):
     last.write_bytes(last.read_bytes()[:-5000])
     with pytest.raises(InputError, match=last.name):
         read_volume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("coding", "message"),
+    [
+        (HTJ2K, r"compressed in a way that cannot be read here \(High-Throughput JPEG 2000 .*\)\. Export the series again"),
+        (MPEG2MPML, r"compressed in a way that cannot be read here \(MPEG2"),
+        (JPEG2000Lossless, "truncated or damaged"),
+    ],
+)
+@pytest.mark.parametrize("images", [axial, lambda: [enhanced([(0, 0, n) for n in range(4)])]], ids=["slices", "frames"])
+def test_a_compression_that_cannot_be_read_is_not_called_damage(folder_of, images, coding, message):
+    compressed = images()
+    for image in compressed:
+        image.file_meta.TransferSyntaxUID = coding
+        image.PixelData = encapsulate([b"\xff\x4f\xff\x51" + bytes(200)] * int(image.get("NumberOfFrames", 1)))
+        image["PixelData"].VR = "OB"
+    with pytest.raises(InputError, match=message) as error:
+        read_volume(folder_of(*compressed))
+    assert "000.dcm: " in str(error.value)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from geometry import affines
 from images import EXACT_FORMATS, LIVER_AND_CYST, SEGMENTATION_FORMATS, noise, painted
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.imageio import SegmentInfo, check_output, default_color, read_labelmap, write_segmentation
+from SAMSegmenterLib.imageio import SegmentInfo, check_output, default_color, read_labelmap, read_segment_names, write_segmentation
 from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["imageio_fixtures"]
@@ -100,6 +100,15 @@ def test_endings_may_be_in_capitals(tmp_path, knee, name):
 def test_any_name_of_a_segment_can_be_written(tmp_path, knee, name, stored_as):
     write_segmentation(tmp_path / "a.seg.nrrd", painted(), knee, [SegmentInfo(name), SegmentInfo("other")])
     assert sitk.ReadImage(str(tmp_path / "a.seg.nrrd")).GetMetaData("Segment0_Name") == stored_as
+
+
+def test_the_names_in_a_segmentation_are_read_back(tmp_path, knee):
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, painted(), knee, LIVER_AND_CYST)
+    assert read_segment_names(path) == {1: "liver", 2: "cyst, größte \\ 2"}
+    path.write_bytes(path.read_bytes().replace(b"Segment1_LabelValue:=2", b"Segment1_LabelValue:=two"))
+    with pytest.raises(InputError, match=r"a\.seg\.nrrd: its field Segment1_LabelValue should be a whole number, and is 'two'"):
+        read_segment_names(path)
 
 
 def test_default_colours_differ():

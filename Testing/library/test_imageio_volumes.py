@@ -1,10 +1,13 @@
 """Volumes and labelmaps are read in every format, and volumes read back as they were written."""
 
+import gzip
+import zlib
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from images import VOLUME_FORMATS, image_of, noise, oblique, painted
+from images import VOLUME_FORMATS, image_of, noise, nrrd_header, oblique, painted
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.imageio import read_labelmap, read_volume, write_volume
 from SAMSegmenterLib.volume import Volume
@@ -38,6 +41,30 @@ def test_colours_are_read_without_their_alpha(stored, name, channels):
     rgb = read_volume(stored(name, noise(np.uint8, (5, 6, 7, channels))))
     assert rgb.is_rgb
     assert np.array_equal(rgb.voxels, noise(np.uint8, (5, 6, 7, channels))[..., :3])
+
+
+@pytest.mark.parametrize("name", ["a.hdr", "a.img"])
+def test_either_file_of_a_nifti_pair_stands_for_both(stored, tmp_path, name):
+    stored("a.img", noise(), oblique())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hdr", "a.img"]
+    volume = read_volume(tmp_path / name)
+    assert np.array_equal(volume.voxels, noise())
+    assert volume.ijk_to_ras == pytest.approx(oblique(), abs=5e-5)
+    (tmp_path / "a.img").write_bytes((tmp_path / "a.img").read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"a\.img: the file is truncated \(400 of 420 bytes\)"):
+        read_volume(tmp_path / name)
+
+
+def test_gzip_may_come_in_several_parts_and_in_a_metaimage(tmp_path):
+    content = noise().astype("<i2").tobytes()
+    (tmp_path / "a.nrrd").write_bytes(nrrd_header("gzip") + gzip.compress(content[:100]) + gzip.compress(content[100:]))
+    packed = gzip.compress(content)
+    header = "NDims = 3\nDimSize = 7 6 5\nElementType = MET_SHORT\nCompressedData = True\n"
+    (tmp_path / "a.mha").write_bytes(f"{header}CompressedDataSize = {len(packed)}\nElementDataFile = LOCAL\n".encode() + packed)
+    (tmp_path / "a.mhd").write_text(f"{header}ElementDataFile = größe.zraw\n", encoding="utf-8")
+    (tmp_path / "größe.zraw").write_bytes(zlib.compress(content))
+    for name in ("a.nrrd", "a.mha", "a.mhd"):
+        assert np.array_equal(read_volume(tmp_path / name).voxels, noise())
 
 
 def test_a_lone_time_point_counts_as_a_volume(stored, tmp_path):

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..volume import Volume
-from .dicom import Series, choose, is_dicom, list_series, read_dicom_file, read_series, scan
+from .dicom import is_dicom
+from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
 from .itk import check_exists, read_image, read_segment_names, to_volume
 from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
 
@@ -20,6 +21,7 @@ __all__ = [
     "Series",
     "check_output",
     "default_color",
+    "is_dicom",
     "list_series",
     "read_labelmap",
     "read_segment_names",
@@ -41,8 +43,8 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
         (an alpha channel is dropped). `modality` is set for DICOM only.
 
     Raises:
-        InputError: the file is missing, empty, truncated, not an image, not 3-D, or has vectors for voxels; the folder
-            has several series and none is chosen; the series mixes images or lacks slices.
+        InputError: the file is missing, empty, damaged, not an image, not 3-D, or has vectors for voxels; the folder
+            has several series and none is chosen; the series, or multi-frame image, mixes images or lacks slices.
     """
     path = Path(path)
     if path.is_dir():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +10,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..files import check_name
 from ..volume import RAS_TO_LPS, Volume
+from .complete import check_complete
 
 READABLE = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, or a folder of DICOM images"
 
 
 def check_exists(path: Path) -> None:
+    check_name(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder.")
     if path.stat().st_size == 0:
@@ -40,6 +41,10 @@ def reading(path: Path) -> Iterator[None]:
 def _why_unreadable(path: Path, message: str) -> str:
     if "Unable to determine ImageIO" in message:
         return f"{path}: this is not an image, or it is damaged. Give {READABLE}."
+    if "orthonormal" in message:
+        return f"{path}: its axes are not at right angles, which cannot be read from NIfTI. Export it as .nrrd, or resample it."
+    if "encoding not available" in message:
+        return f"{path}: it is compressed in a way that cannot be read here ({last_line(message)}). Save it with gzip, or uncompressed."
     beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr", ".hdr") else ""
     return f"{path}: cannot be read; it is truncated or damaged{beside} ({last_line(message)})."
 
@@ -57,8 +62,7 @@ def read_image(path: Path) -> sitk.Image:
             reader.SetImageIO("MetaImageIO")  # ITK itself knows them in lower case only
         reader.ReadImageInformation()
         _check_kind(reader, path)
-        if reader.HasMetaDataKey("vox_offset"):
-            _check_complete(reader, path)
+        check_complete(reader, path)
         image = reader.Execute()
         while image.GetDimension() > 3:
             image = image[..., 0]
@@ -72,7 +76,15 @@ def read_segment_names(path: Path) -> dict[int, str]:
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         keys = [key.removesuffix("_LabelValue") for key in reader.GetMetaDataKeys() if key.endswith("_LabelValue")]
-        return {int(reader.GetMetaData(f"{key}_LabelValue")): reader.GetMetaData(f"{key}_Name") for key in keys}
+        return {_label(reader, f"{key}_LabelValue", path): reader.GetMetaData(f"{key}_Name") for key in keys}
+
+
+def _label(reader: sitk.ImageFileReader, field: str, path: Path) -> int:
+    value = reader.GetMetaData(field)
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"{path}: its field {field} should be a whole number, and is {value!r}. Export the segmentation again.") from None
 
 
 def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -87,28 +99,6 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:
     rgb = components in (3, 4) and reader.GetPixelID() == sitk.sitkVectorUInt8
     if (components > 1 and not rgb) or reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise InputError(f"{path}: its voxels are vectors ({components} components) or complex. Save the component to segment as a volume.")
-
-
-def _check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
-    """Raise `InputError` for a truncated NIfTI file, whose missing voxels ITK silently takes for zeros."""
-    axes = range(1, 1 + int(reader.GetMetaData("dim[0]")))
-    voxels = np.prod([int(reader.GetMetaData(f"dim[{n}]")) for n in axes], dtype=np.int64)
-    expected = float(reader.GetMetaData("vox_offset")) + int(voxels) * int(reader.GetMetaData("bitpix")) / 8
-    try:
-        length = _length(path)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: the file is truncated or damaged ({error}). Copy or export it again.") from error
-    if length < expected:
-        raise InputError(f"{path}: the file is truncated ({length} of {expected:.0f} bytes). Copy or export it again.")
-
-
-def _length(path: Path) -> int:
-    """The number of bytes in a file, decompressed."""
-    with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path.stat().st_size
-    with gzip.open(path) as file:
-        return sum(len(part) for part in iter(lambda: file.read(1 << 20), b""))
 
 
 def to_volume(image: sitk.Image, path: Path, ijk_to_lps: np.ndarray | None = None, modality: str = "") -> Volume:

@@ -7,7 +7,6 @@ import gzip
 import os
 import shutil
 import unicodedata
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError, OutputError
-from ..files import replacing
+from ..files import check_name, check_writable, replacing
 from ..volume import Volume
 from .itk import read_image
 
@@ -59,25 +58,15 @@ def check_output(path: Path, volume: Volume | None = None) -> None:
         volume: the image, if known; then the free space and its geometry are checked too.
 
     Raises:
-        InputError: the format is not supported, or cannot hold the geometry.
+        InputError: the format is not supported, or cannot hold the geometry; or the name is not UTF-8.
         OutputError: the folder is missing or not writable, the path is a folder, or there is too little space.
     """
     path = Path(path)
     suffix = _suffix(path)
     if volume is not None and suffix in NIFTI and not _is_orthogonal(volume):
         raise InputError(f"{path}: NIfTI cannot hold axes that are not at right angles, as {volume.name} has. Write .seg.nrrd or .nrrd.")
-    if path.is_dir():
-        raise OutputError(f"{path}: this is a folder. Give the name of a file.")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise OutputError(f"{path}: this file is write-protected. Choose another name.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent}: there is no such folder. Make it, or choose another one.")
-    try:
-        probe = path.with_name(f".samsegmenter-{uuid.uuid4().hex[:12]}")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"{path.parent}: cannot write to this folder ({error.strerror}). Choose another one.") from error
+    check_name(path)
+    check_writable(path)
     if volume is not None:
         _check_space(path, int(np.prod(volume.shape_ijk)) // (1 if suffix == ".nii" else 20))
 

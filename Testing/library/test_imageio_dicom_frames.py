@@ -1,0 +1,113 @@
+"""Multi-frame DICOM images are read as the slices that their frames are, or refused; nothing is guessed from the first frames."""
+
+import numpy as np
+import pytest
+from pydicom.uid import EnhancedMRImageStorage
+
+from dicom_slices import enhanced, slice_at
+from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.imageio import list_series, read_volume
+
+pytest_plugins = ["imageio_fixtures"]
+
+EVEN = [(-10, -20, 100 + 2.5 * n) for n in range(6)]
+AXIAL, CORONAL = (1, 0, 0, 0, 1, 0), (1, 0, 0, 0, 0, -1)
+
+
+def test_a_multi_frame_image_is_a_series_of_its_own(folder_of):
+    folder = folder_of(enhanced(EVEN))
+    assert list_series(folder)[0].slices == 6
+    for path in (folder, folder / "000.dcm"):
+        volume = read_volume(path)
+        assert volume.voxels[:, 0, 0].tolist() == [-1000, -900, -800, -700, -600, -500]
+        assert volume.ijk_to_lps.tolist() == [[0.5, 0, 0, -10], [0, 0.75, 0, -20], [0, 0, 2.5, 100], [0, 0, 0, 1]]
+        assert (volume.modality, volume.name, volume.voxels.dtype.kind) == ("CT", path.name, "i")
+
+
+@pytest.mark.parametrize("order", [[5, 4, 3, 2, 1, 0], [0, 3, 1, 4, 2, 5]])
+def test_frames_are_sorted_by_position(folder_of, order):
+    volume = read_volume(folder_of(enhanced([EVEN[n] for n in order])))
+    assert volume.voxels[:, 0, 0].tolist() == [100 * order.index(n) - 1000 for n in range(6)]
+    assert volume.ijk_to_lps[:3, 2:].tolist() == [[0, -10], [0, -20], [2.5, 100]]
+
+
+def test_frames_of_a_tilted_gantry_keep_their_slanted_axis(folder_of):
+    volume = read_volume(folder_of(enhanced([(0, 0.4 * n, 2.0 * n) for n in range(4)])))
+    assert volume.ijk_to_lps[:3, 2] == pytest.approx([0, 0.4, 2])
+
+
+@pytest.mark.parametrize("kind", [None, EnhancedMRImageStorage])
+@pytest.mark.parametrize("first", [(2, -1000), (0.5, 10)])
+def test_every_frame_is_rescaled_by_its_own_numbers(folder_of, kind, first):
+    image = enhanced(EVEN[:3], rescales=[first, (3, 1), (0.25, 0)])
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = kind or image.SOPClassUID
+    volume = read_volume(folder_of(image))
+    assert volume.voxels[:, 0, 0].tolist() == [first[1], 301, 50]
+    assert volume.voxels.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (enhanced(EVEN[:3] + EVEN[4:]), "not evenly spaced.*frame 3 and frame 4 are 5 mm apart, most slices 2.5 mm"),
+        (enhanced(EVEN[:1] + EVEN[2:]), "frame 1 and frame 2 are 5 mm apart"),
+        (enhanced(EVEN[:3] + [(-10, -20, 200 + 2.5 * n) for n in range(3)]), "frame 3 and frame 4 are 95 mm apart"),
+        (enhanced(EVEN + EVEN), "frame 1 and frame 7 lie at the same place; time points.* Export the volume to segment as a series of its"),
+        (enhanced([place for place in EVEN for _ in range(2)]), "frame 1 and frame 2 lie at the same place"),
+        (enhanced(EVEN, [AXIAL] * 3 + [CORONAL] * 3), r"mixes orientations: 3 axial \(.*\), 3 coronal"),
+        (enhanced(EVEN[:1] * 2), "lie at the same place"),
+        (slice_at((0, 0, 0), NumberOfFrames=3, PixelData=bytes(288)), "not say how far apart its 3 frames lie.*convert it to .nrrd"),
+    ],
+)
+def test_frames_that_are_no_even_volume_are_refused(folder_of, image, message):
+    with pytest.raises(InputError, match=message) as error:
+        read_volume(folder_of(image))
+    assert str(error.value).split(": ")[0].endswith("000.dcm")
+
+
+def test_frames_that_do_not_say_where_they_lie_are_refused(folder_of):
+    image = enhanced(EVEN)
+    del image.PerFrameFunctionalGroupsSequence[3].PlanePositionSequence
+    image.PerFrameFunctionalGroupsSequence[4].PlanePositionSequence = []
+    with pytest.raises(InputError, match=r"2 of its 6 images \(frame 4, \.\.\.\) have no position"):
+        read_volume(folder_of(image))
+
+
+@pytest.mark.parametrize("described", [0, 5])
+def test_frames_that_the_header_leaves_out_are_refused(folder_of, described):
+    image = enhanced(EVEN)
+    image.PerFrameFunctionalGroupsSequence = image.PerFrameFunctionalGroupsSequence[:described]
+    with pytest.raises(InputError, match=f"says of {described} of its 6 frames where they lie"):
+        read_volume(folder_of(image))
+
+
+def test_frames_of_the_older_kind_lie_at_the_distance_that_is_said(folder_of):
+    volume = read_volume(folder_of(slice_at((0, 0, 30), NumberOfFrames=3, SpacingBetweenSlices=4, PixelData=bytes(288))))
+    assert volume.ijk_to_lps.tolist() == [[0.5, 0, 0, 0], [0, 0.75, 0, 0], [0, 0, 4, 30], [0, 0, 0, 1]]
+    assert volume.shape_ijk == (8, 6, 3)
+
+
+@pytest.mark.parametrize("length", [400, 900, 1200, -700, -100])
+def test_a_truncated_multi_frame_image_is_named(folder_of, length):
+    path = folder_of(enhanced(EVEN)) / "000.dcm"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(InputError, match=r"000\.dcm"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("tag", [b"\x20\x00\x13\x91", b"\x20\x00\x32\x00"], ids=["sequence of positions", "position"])
+@pytest.mark.parametrize(("at", "flip"), [(4, 0x7F), (8, 0x01), (8, 0x7F), (12, 0x7F), (16, 0x7F)])
+def test_a_damaged_description_of_frames_is_named(folder_of, tag, at, flip):
+    path = folder_of(enhanced(EVEN)) / "000.dcm"
+    content = bytearray(path.read_bytes())
+    content[content.index(tag) + at] ^= flip
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"000\.dcm"):
+        read_volume(path)
+
+
+def test_a_multi_frame_segmentation_is_no_image(folder_of):
+    image = enhanced(EVEN)
+    image.Modality = "SEG"
+    with pytest.raises(InputError, match="holds SEG, not an image"):
+        read_volume(folder_of(image) / "000.dcm")
