@@ -34,19 +34,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 if it worked, 1 if it could not, 2 if it was called wrongly, 130 if it was interrupted."""
     if current_thread() is main_thread():
         signal.signal(signal.SIGINT, _leave)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr does so anyway
     try:
         app(args=arguments, prog_name="samsegmenter")
+    except PermissionError as error:
+        _fail(f"{error.filename}: {error.strerror}. Change who may use it, or choose another one.")
     except (SAMSegmenterError, OSError) as error:
-        print(f"samsegmenter: error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
     except MemoryError:
-        print("samsegmenter: error: the computer has too little free memory for this image.", file=sys.stderr)
-        sys.exit(1)
+        _fail("the computer has too little free memory for this image.")
     sys.exit(0)
 
 
+def _fail(why: str) -> NoReturn:
+    print(f"samsegmenter: error: {why}", file=sys.stderr)
+    sys.exit(1)
+
+
 def _leave(*_: Any) -> NoReturn:
-    print("samsegmenter: interrupted; nothing was written.", file=sys.stderr)
+    print("samsegmenter: interrupted; what was not finished was not written.", file=sys.stderr)
     sys.exit(INTERRUPTED)
 
 

@@ -1,10 +1,10 @@
-"""What several commands share: options, folders, and what Ctrl-C does."""
+"""What several commands share: options, files and folders, and what Ctrl-C does."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from .errors import OutputError
-from .files import replacing
+from .files import check_name, replacing
 
 INTERRUPTED = 130
 
@@ -66,9 +66,25 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
 
 
-def check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first.")
+def check_files(read: Iterable[Path | str | None], written: Iterable[Path | None]) -> None:
+    """Find out before a long run whether a result would replace what the run reads, or another result; None is what was not given.
+
+    Raises:
+        InputError: a name is not UTF-8.
+        OutputError: a result has the name of a file that is read, of another result, or of a DICOM image, which may be of a series.
+    """
+    from .imageio import is_dicom
+
+    sources, results = [Path(each) for each in read if each], [path for path in written if path]
+    for path in (*sources, *results):
+        check_name(path)
+    for path in filter(Path.is_file, results):
+        if any(source.exists() and source.samefile(path) for source in sources):
+            raise OutputError(f"{path}: this file is read, too, and would be lost. Choose another name for the result.")
+        if is_dicom(path):
+            raise OutputError(f"{path}: this is a DICOM image, and would be lost. Choose another name for the result.")
+    if len({path.resolve() for path in results}) < len(results):
+        raise OutputError(f"{results[-1]}: two results would have this name. Choose another name for one of them.")
 
 
 def write_text(path: Path, text: str) -> None:

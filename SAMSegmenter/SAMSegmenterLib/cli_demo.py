@@ -6,64 +6,91 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, make_folder, write_text
+from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, make_folder, write_text
 from .cli_runs import SeriesOption, carry_on, prepare, prompts_of, started, write
 from .files import replacing
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .prompts import PromptSet
     from .runs import Run
     from .volume import Volume
 
+    Case = tuple[Volume, PromptSet, dict[str, np.ndarray]]  # image, prompts and, of the phantom, the true segments by name
+
+
+SEGMENTATION, PICTURE, STATS = "segmentation.seg.nrrd", "overlay.png", "stats.json"
+PHANTOM, PHANTOM_PROMPTS = "phantom.nrrd", "phantom.prompts.json"
+
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the results.")] = Path("demo"),
-    volume: Annotated[Optional[Path], typer.Option("--volume", metavar="VOLUME", help="Your own image instead of the phantom.")] = None,
-    prompts: Annotated[Optional[Path], typer.Option("--prompts", metavar="FILE", help="What is marked on it.")] = None,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", readable=False, help="Folder for the results.")] = Path("demo"),
+    volume: Annotated[
+        Optional[Path], typer.Option("--volume", metavar="VOLUME", readable=False, help="Your own image instead of the phantom.")
+    ] = None,
+    prompts: Annotated[Optional[Path], typer.Option("--prompts", metavar="FILE", readable=False, help="What is marked on it.")] = None,
     model: ModelOption = None,
     device: DeviceOption = Device.auto,
     mode: ModeOption = Mode.auto,
     series: SeriesOption = None,
 ) -> None:
     """Segment a built-in phantom, or a volume of yours, and draw the result."""
+    from .imageio import check_output
+
     if (volume is None) != (prompts is None):
         raise typer.BadParameter("--volume and --prompts belong together: give both, or neither for the phantom.")
-    make_folder(output)
+    if series and not volume:
+        raise typer.BadParameter("--series chooses in a DICOM folder; give that folder as --volume.")
+    results = [output / name for name in (SEGMENTATION, PICTURE, STATS)]
+    check_files((volume, prompts, model), results)
     start = time.perf_counter()
-    image, marked, truth = _demo_case(output, volume, prompts, series)
+    image, marked, truth = _own_case(volume, prompts, series, results) if volume and prompts else _phantom_case()
     run = prepare(image, marked, model, mode, device, None)
+    make_folder(output)  # only now, so that none is left where there is nothing to put into it
+    check_output(output / SEGMENTATION, image)
+    if not volume:
+        results += _write_phantom(output, image, marked)
     run.seconds["load"] = time.perf_counter() - start
     carry_on(run, None)
     if not started(run):
         print("samsegmenter: interrupted before anything was finished; no segmentation was written.", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    write(run, output / "segmentation.seg.nrrd", overlap=False)
-    _draw(run, output / "overlay.png")
+    write(run, output / SEGMENTATION, overlap=False)
+    _draw(run, output / PICTURE)
     run.seconds["total"] = time.perf_counter() - start
-    write_text(output / "stats.json", json.dumps(run.stats(), indent=2))
-    _report_demo(run, output, truth)
+    write_text(output / STATS, json.dumps(run.stats(), indent=2))
+    _report_demo(run, results, truth)
     if run.cancelled:
         sys.exit(INTERRUPTED)
 
 
-def _demo_case(output: Path, volume: Path | None, prompts: Path | None, series: str | None) -> tuple[Volume, PromptSet, Any]:
-    """Image, prompts and, of the phantom, the true segments by name."""
-    from .imageio import read_volume, write_volume
+def _own_case(volume: Path, prompts: Path, series: str | None, results: list[Path]) -> Case:
+    from .imageio import read_volume
+
+    image = read_volume(volume, series)
+    return image, prompts_of(prompts, image, results), {}
+
+
+def _phantom_case() -> Case:
     from .phantom import make_phantom, phantom_prompts
+
+    image, labels, names = make_phantom()
+    return image, phantom_prompts(labels, names), {name: labels == number for number, name in enumerate(names, 1)}
+
+
+def _write_phantom(output: Path, image: Volume, marked: PromptSet) -> list[Path]:
+    """Write what the demo begins from, for the user to try more with; returns the files."""
+    from .imageio import write_volume
     from .prompts_io import prompts_to_dict
 
-    if volume and prompts:
-        image = read_volume(volume, series)
-        return image, prompts_of(prompts, image), None
-    image, labels, names = make_phantom()
-    marked = phantom_prompts(labels, names)
-    write_volume(output / "phantom.nrrd", image)
-    write_text(output / "prompts.json", json.dumps(prompts_to_dict(marked), indent=2))
-    return image, marked, {name: labels == number for number, name in enumerate(names, 1)}
+    write_volume(output / PHANTOM, image)
+    write_text(output / PHANTOM_PROMPTS, json.dumps(prompts_to_dict(marked), indent=2))
+    return [output / PHANTOM, output / PHANTOM_PROMPTS]
 
 
 def _draw(run: Run, path: Path) -> None:
@@ -77,15 +104,15 @@ def _draw(run: Run, path: Path) -> None:
         picture.save(temporary)
 
 
-def _report_demo(run: Run, output: Path, truth: Any) -> None:
+def _report_demo(run: Run, files: list[Path], truth: dict[str, np.ndarray]) -> None:
     stats = run.stats()
     speed = f"{stats['slices_per_second']:g} slices/s on {stats['device']}, {stats['precision']}"
     print(f"{run.slices} slices in {run.seconds['propagate']:.1f} s: {speed}")
-    if truth is not None:
+    if truth:
         from .propagation.fusion import dice
 
         for segment in run.session.prompts.segments:
             overlap = dice(run.session.segment_volume(segment.name), truth[segment.name])
             print(f"{segment.name}: Dice {overlap:.2f} against the phantom's truth, from one box on one slice")
-    for name in sorted(path.name for path in output.iterdir() if path.suffix in (".nrrd", ".png", ".json")):
-        print(output / name)
+    for path in sorted(files):
+        print(path)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from .cli_runs import SeriesOption
+from .cli_runs import SeriesOption, VolumeArgument
 from .errors import InputError
+from .files import check_name
 
 if TYPE_CHECKING:
     from .volume import Volume
 
 
-def info(
-    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An image file or a DICOM folder.")],
-    series: SeriesOption = None,
-) -> None:
+def info(volume: VolumeArgument, series: SeriesOption = None) -> None:
     """Show what an image is and how it would be windowed."""
     from .frames import looks_like_ct
     from .imageio import list_series, read_volume
 
+    check_name(volume)
     listed = list_series(volume) if volume.is_dir() else []
     for each in listed if len(listed) > 1 else []:
         print(f"series     {each}")

@@ -55,7 +55,8 @@ def list_models(as_json: JsonOption = False) -> None:
     for entry in entries:
         table.add_row(entry.id, entry.good_for, _short_licence(entry), _size(entry), _short_place(entry))
     console.print(table)
-    console.print(f"Files are in {', '.join(map(str, folders()))}; the variable {FOLDER_VARIABLE} names other folders.", highlight=False)
+    where = f"Files are in {', '.join(map(str, folders()))}; the variable {FOLDER_VARIABLE} names other folders."
+    console.print(where, markup=False, emoji=False, highlight=False)
 
 
 @models.command(epilog="Example: samsegmenter models get sam2.1-hiera-small medsam2-latest")
@@ -84,7 +85,7 @@ def get(
 
 @models.command("import", epilog="Example: samsegmenter models import best.pth --family medsam-vit-b --as my-liver")
 def import_models(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Model files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", readable=False, help="Model files, or folders of them.")],
     family: FamilyOption = None,
     id: AsOption = None,
 ) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_folder, interruptible, write_text
-from .cli_runs import SeriesOption, carry_on, prepare, progress_bar, prompts_of, slice_model, started, tell, told, write
+from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, interruptible, write_text
+from .cli_runs import SeriesOption, VolumeArgument, carry_on, prepare, progress_bar, prompts_of, slice_model, started, tell, told, write
 from .errors import InputError
+from .files import check_writable
 
 if TYPE_CHECKING:
     from .frames import Window
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
 
 
 def propagate(
-    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An image (.nrrd .nii .nii.gz .mha .mhd) or a DICOM folder.")],
-    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The segmentation: .seg.nrrd for 3D Slicer, or .nii.gz.")],
-    prompts: Annotated[Optional[Path], typer.Option("--prompts", metavar="FILE", help="What is marked, as JSON; see the README.")] = None,
+    volume: VolumeArgument,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", readable=False, help="The segmentation: .seg.nrrd for 3D Slicer, or .nii.gz.")
+    ],
+    prompts: Annotated[
+        Optional[Path], typer.Option("--prompts", metavar="FILE", readable=False, help="What is marked, as JSON; see the README.")
+    ] = None,
     propose: Annotated[
         Optional[str], typer.Option("--propose", metavar="ID_OR_FILE", help="Instead of --prompts: a model that finds without prompts.")
     ] = None,
@@ -36,7 +42,9 @@ def propagate(
     device: DeviceOption = Device.auto,
     mode: ModeOption = Mode.auto,
     range_: Annotated[Optional[str], typer.Option("--range", metavar="FIRST:LAST", help="Slices to go to at most.")] = None,
-    stats: Annotated[Optional[Path], typer.Option("--stats", metavar="FILE", help="Write timing, stop reasons and trust as JSON.")] = None,
+    stats: Annotated[
+        Optional[Path], typer.Option("--stats", metavar="FILE", readable=False, help="Write timing, stop reasons and trust as JSON.")
+    ] = None,
     window: Annotated[Optional[str], typer.Option("--window", metavar="LEVEL,WIDTH", help="Grey levels; automatic if not given.")] = None,
     series: SeriesOption = None,
     overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
@@ -51,17 +59,14 @@ def propagate(
     slices, fixed = _range(range_), _window(window)
     from .imageio import check_output, read_volume
 
-    if overlap and not output.name.endswith(".seg.nrrd"):
-        raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
     _check_origin(prompts, propose, on, keyframes_by)
     if each_slice:
         _check_each_slice(keyframes_by, slices, {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto})
-    check_output(output)
-    if stats:
-        check_folder(stats)
+    _check_files((volume, prompts, model, propose, keyframes_by), output, stats, overlap)
     start = time.perf_counter()
     image = read_volume(volume, series)
-    marked = prompts_of(prompts, image) if prompts else _proposed(image, propose, on, device, fixed)
+    check_output(output, image)
+    marked = prompts_of(prompts, image, (output, stats)) if prompts else _proposed(image, propose, on, device, fixed)
     if each_slice:
         _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output)
         return
@@ -115,6 +120,17 @@ def _check_each_slice(keyframes_by: str | None, slices: tuple[int, int] | None, 
     useless = ", ".join(name for name, given in of_propagation.items() if given)
     if useless:
         raise typer.BadParameter(f"--each-slice does not propagate and has no use for {useless}; leave that out.")
+
+
+def _check_files(read: Iterable[Path | str | None], output: Path, stats: Path | None, overlap: bool) -> None:
+    from .imageio import check_output
+
+    check_files(read, (output, stats))
+    if overlap and not output.name.lower().endswith(".seg.nrrd"):
+        raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
+    check_output(output)
+    if stats:
+        check_writable(stats)
 
 
 def _proposed(image: Volume, model: str, slices: list[int], device: Device, window: Window | None) -> PromptSet:

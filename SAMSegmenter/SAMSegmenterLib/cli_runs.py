@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .cli_common import Device, Mode, interruptible
+from .cli_common import Device, Mode, check_files, interruptible
 
 if TYPE_CHECKING:
     from .frames import Window
@@ -24,15 +24,27 @@ if TYPE_CHECKING:
 
 REVIEWED = 0.5  # slices trusted less than this are named on the terminal
 
-SeriesOption = Annotated[Optional[str], typer.Option("--series", metavar="UID", help="Which series of a DICOM folder that holds several.")]
+# `readable=False`: typer would end with 2 for a file that may not be read, as for a wrong call; `cli.main` ends with 1.
+VolumeArgument = Annotated[
+    Path, typer.Argument(metavar="VOLUME", readable=False, help="An image (.nrrd .nii .nii.gz .mha .mhd) or a DICOM folder.")
+]
+SeriesOption = Annotated[
+    Optional[str],
+    typer.Option("--series", metavar="UID", help="Which series of a DICOM folder: its UID, the beginning of it, or its description."),
+]
 
 
-def prompts_of(path: Path, image: Volume) -> PromptSet:
+def prompts_of(path: Path, image: Volume, results: Sequence[Path | None]) -> PromptSet:
+    """What a prompt file marks on an image; `results` must not replace the masks that it names."""
     from .frames import FrameStack
     from .imageio import read_labelmap
     from .prompts_io import read_axis, read_prompts
 
-    return read_prompts(path, FrameStack(image, read_axis(path)), read_labelmap)
+    def read_mask(mask: Path) -> Volume:
+        check_files([mask], results)
+        return read_labelmap(mask)
+
+    return read_prompts(path, FrameStack(image, read_axis(path)), read_mask)
 
 
 def prepare(
@@ -100,14 +112,14 @@ def tell(run: Run, headline: str) -> None:
     """On a terminal: the result, warnings, and the slices worth a look."""
     for warning in run.session.stats()["warnings"]:
         print(f"samsegmenter: warning: {warning}", file=sys.stderr)
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # users name files and segments
     if not console.is_terminal:
         return
-    console.print(headline, highlight=False)
+    console.print(headline)
     for report in run.session.reports():
-        console.print(f"  {report.segment}: from slice {report.start} to {report.reached}: {report.reason}", highlight=False)
+        console.print(f"  {report.segment}: from slice {report.start} to {report.reached}: {report.reason}")
     for segment in run.session.prompts.segments:
         trust = run.session.trust(segment.name)
         doubtful = [str(index) for index in run.session.review(segment.name) if trust[index] < REVIEWED]
         if doubtful:
-            console.print(f"  {segment.name}: slices most worth checking: {', '.join(doubtful)}", highlight=False)
+            console.print(f"  {segment.name}: slices most worth checking: {', '.join(doubtful)}")

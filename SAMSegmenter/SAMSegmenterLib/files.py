@@ -4,11 +4,44 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import OutputError
+from .errors import InputError, OutputError
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that image libraries written in C++ would abort the program for.
+
+    Raises:
+        InputError: the name of the file, or of a folder on the way to it, is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: its name is not UTF-8; rename it.") from error
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work whether its result can be written.
+
+    Raises:
+        OutputError: the folder is missing or not writable, or the path is a folder or a write-protected file.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: this is a folder. Give the name of a file.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{path}: this file is write-protected. Choose another name.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: there is no such folder. Make it, or choose another one.")
+    try:
+        probe = path.with_name(f".samsegmenter-{uuid.uuid4().hex[:12]}")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot write to this folder ({error.strerror}). Choose another one.") from error
 
 
 @contextmanager
@@ -24,4 +57,4 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: could not be written ({error.strerror or error}). Nothing has been changed.") from error
+        raise OutputError(f"{path}: could not be written ({error.strerror or error}). What was there is unchanged.") from error

@@ -15,7 +15,9 @@ Color = tuple[float, float, float]
 TILE = 300  # pixels of the longer side of a tile
 GAP = 6
 CAPTION = 22
-LEGEND = 34
+LEGEND = 34  # pixels of one of its rows
+SWATCH = 22
+LONGEST = 32  # letters of a name in the legend
 SURROUNDINGS = 0.25  # of the segments' extent, shown on either side of them
 FILL = 0.28  # opacity of a segment inside its contour
 BACKGROUND = (18, 20, 24)
@@ -44,23 +46,21 @@ def contact_sheet(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, col
     columns = min(4, len(drawn))
     rows = -(-len(drawn) // columns)
     width, height = drawn[0].size
-    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, rows * (height + GAP) + GAP + LEGEND), BACKGROUND)
+    legend = _legend(prompts, colors, columns * (width + GAP) + GAP)
+    sheet = Image.new("RGB", (legend.width, rows * (height + GAP) + GAP + legend.height), BACKGROUND)
     for number, tile in enumerate(drawn):
         sheet.paste(tile, (GAP + number % columns * (width + GAP), GAP + number // columns * (height + GAP)))
-    _legend(sheet, prompts, colors)
+    sheet.paste(legend, (0, sheet.height - legend.height))
     return sheet
 
 
 def _chosen(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, tiles: int) -> list[int]:
     """The keyframes (as many as leave room) and slices spread over what is segmented, up to `tiles`."""
     shown = [index for index in range(len(stack)) if stack.place(labels, index).any()] or list(range(len(stack)))
-    chosen = set(sorted({keyframe.slice for segment in prompts.segments for keyframe in segment.keyframes})[: max(1, tiles // 2)])
-    best = chosen
-    for count in range(1, len(shown) + 1):
-        spread = chosen | {shown[round(n)] for n in np.linspace(0, len(shown) - 1, count)}
-        if len(spread) <= tiles:
-            best = spread
-    return sorted(best)
+    marked = sorted({keyframe.slice for segment in prompts.segments for keyframe in segment.keyframes})[: max(1, tiles // 2)]
+    others = [index for index in shown if index not in marked]
+    spread = np.linspace(0, len(others) - 1, min(len(others), tiles - len(marked)))
+    return sorted([*marked, *(others[round(n)] for n in spread)])
 
 
 def _shown_part(stack: FrameStack, labels: np.ndarray, prompts: PromptSet) -> tuple[slice, slice]:
@@ -82,9 +82,7 @@ def _shown_part(stack: FrameStack, labels: np.ndarray, prompts: PromptSet) -> tu
     return parts[0], parts[1]
 
 
-def _tile(
-    stack: FrameStack, screen: _Screen, labels: np.ndarray, prompts: PromptSet, colors: Sequence[Color], index: int
-) -> Image.Image:
+def _tile(stack: FrameStack, screen: _Screen, labels: np.ndarray, prompts: PromptSet, colors: Sequence[Color], index: int) -> Image.Image:
     grey = screen.image(stack.frame(index), Image.Resampling.BICUBIC).convert("RGB")
     picture = np.asarray(grey, np.float32)
     label = stack.place(labels, index)
@@ -168,13 +166,28 @@ def _draw_prompts(draw: ImageDraw.ImageDraw, keyframe: Keyframe, screen: _Screen
             draw.line((x, y - 5, x, y + 5), fill=PROMPT, width=2)
 
 
-def _legend(sheet: Image.Image, prompts: PromptSet, colors: Sequence[Color]) -> None:
-    draw, font = ImageDraw.Draw(sheet), _font(15)
-    x, y = GAP + 2, sheet.height - LEGEND + 6
-    for segment, color in zip(prompts.segments, colors, strict=True):
+def _legend(prompts: PromptSet, colors: Sequence[Color], width: int) -> Image.Image:
+    """A swatch and a name for each segment, in as many rows as they need."""
+    font, x, row, places = _font(15), GAP + 2, 0, []
+    names = [_shortened(segment.name) for segment in prompts.segments]
+    for name in names:
+        needed = SWATCH + font.getlength(name)
+        if places and x + needed > width:
+            x, row = GAP + 2, row + 1
+        places.append((x, row * LEGEND + 6))
+        x += needed + SWATCH
+    legend = Image.new("RGB", (width, (row + 1) * LEGEND), BACKGROUND)
+    draw = ImageDraw.Draw(legend)
+    for name, color, (x, y) in zip(names, colors, places, strict=True):
         draw.rounded_rectangle((x, y + 3, x + 15, y + 18), 3, fill=tuple(round(part * 255) for part in color))
-        draw.text((x + 22, y), segment.name, TEXT, font=font)
-        x += 44 + draw.textlength(segment.name, font=font)
+        draw.text((x + SWATCH, y), name, TEXT, font=font)
+    return legend
+
+
+def _shortened(name: str) -> str:
+    """A name on one line that leaves room for others."""
+    name = " ".join(name.split())
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
 
 
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

@@ -100,7 +100,7 @@ def _load(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}). Give a file that is there and may be read.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file in UTF-8.") from error
     except RecursionError as error:

@@ -110,7 +110,7 @@ class Run:
                 seen.add((found.segment, found.slice))  # a slice may come again, fused or taken back
             self.slices = len(seen)
             progress(self.slices, self.slices + self.session.remaining(slices))
-        self.cancelled = cancel() and self.session.remaining(slices) > 0
+        self.cancelled = cancel()
         self.seconds["propagate"] = time.perf_counter() - start
 
     def labels(self, overlap: bool) -> np.ndarray | list[np.ndarray]:

@@ -17,6 +17,15 @@ def test_models_lists_every_model_and_where_it_is(samsegmenter, tmp_path, monkey
     assert str(tmp_path / found.file) in outcome.out
 
 
+def test_a_terminal_shows_the_folder_of_models_as_it_is(samsegmenter, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "[red]mine[/b]"))
+    outcome = samsegmenter("models")
+    assert outcome.code == 0, outcome
+    assert "[red]mine[/b]" in outcome.out
+
+
 def test_info_tells_what_an_image_is(samsegmenter, scan):
     outcome = samsegmenter("info", scan)
     assert outcome.code == 0

@@ -69,8 +69,18 @@ def test_ctrl_c_before_anything_is_finished_leaves_no_output(propagate, monkeypa
 
 def test_ctrl_c_while_loading_leaves_no_output(propagate, monkeypatch, tmp_path):
     monkeypatch.setattr("SAMSegmenterLib.models.loading.load_model", lambda name: signal.raise_signal(signal.SIGINT))
-    assert propagate().code == 130
+    outcome = propagate()
+    assert outcome.code == 130
+    assert "what was not finished was not written" in outcome.err
     assert not leftovers(tmp_path, "prompts.json")
+
+
+def test_ctrl_c_after_the_segmentation_does_not_say_that_nothing_was_written(propagate, monkeypatch, tmp_path, out):
+    monkeypatch.setattr("SAMSegmenterLib.cli_propagate.write_text", lambda path, text: signal.raise_signal(signal.SIGINT))
+    outcome = propagate("--range", "9:11", "--stats", tmp_path / "s.json")
+    assert outcome.code == 130
+    assert "nothing was written" not in outcome.err
+    assert labels_in(out)[MIDDLE].any()
 
 
 def test_ctrl_c_while_writing_loses_nothing_that_is_finished(propagate, monkeypatch, out):

@@ -39,8 +39,9 @@ def test_a_seg_nrrd_knows_the_names(propagate, marked, tmp_path):
     assert image.GetMetaData("Segment0_Color") == "0.25 0.5 1"
 
 
-def test_overlapping_segments_are_kept_when_asked_for(propagate, marked, tmp_path):
-    output = tmp_path / "out.seg.nrrd"
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "OUT.SEG.NRRD"])
+def test_overlapping_segments_are_kept_when_asked_for(propagate, marked, tmp_path, name):
+    output = tmp_path / name
     prompts = marked(segment("one"), segment("other"))
     assert propagate("--range", "9:11", "--overlap", prompts=prompts, output=output).code == 0
     image = sitk.ReadImage(str(output))
@@ -54,6 +55,17 @@ def test_overlap_is_refused_where_the_format_has_no_layers(propagate, out):
     assert outcome.code == 2
     assert ".seg.nrrd" in outcome.err
     assert not out.exists()
+
+
+def test_a_terminal_shows_names_as_they_are(propagate, marked, tmp_path, monkeypatch):
+    """Rich would take [left] for a style, [/b] for the end of one, and :heart: for a picture."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "300")
+    names = "tumour [left]", "x[/b]", "of :heart:"
+    outcome = propagate("--range", "9:11", prompts=marked(*map(segment, names)), output=tmp_path / "[b]out.nii.gz")
+    assert outcome.code == 0, outcome
+    for name in (*(f"{name}: from slice" for name in names), "[b]out.nii.gz: "):
+        assert name in outcome.err
 
 
 @pytest.mark.parametrize("name", ["out.jpg", "out", "nowhere/out.nii.gz", "folder.nii.gz"])

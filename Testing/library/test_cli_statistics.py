@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cli_steps import MIDDLE, SLICES, assert_refused, labels_in
+from cli_steps import MIDDLE, SLICES, labels_in
 from SAMSegmenterLib.models import catalog
 
 pytest_plugins = ["cli_fixtures"]
@@ -53,8 +53,3 @@ def test_slices_are_counted_once(propagate, tmp_path):
     path = tmp_path / "s.json"
     assert propagate("--range", "8:13", "--mode", "strict", "--stats", path).code == 0  # strict never stops early
     assert json.loads(path.read_text(encoding="utf-8"))["slices"] in (5, 6)  # without or with the prompted one
-
-
-def test_statistics_that_cannot_be_written_are_refused_before_the_work(propagate, tmp_path, out):
-    assert_refused(propagate("--stats", tmp_path / "nowhere" / "s.json"), "nowhere")
-    assert not out.exists()

@@ -13,9 +13,7 @@ from SAMSegmenterLib.volume import Volume
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 SHAPE = 20, 24, 28  # i, j, k
 DIRECTIONS = [
-    np.diag(signs) @ np.eye(3)[list(order)]
-    for order in itertools.permutations(range(3))
-    for signs in itertools.product((-1, 1), repeat=3)
+    np.diag(signs) @ np.eye(3)[list(order)] for order in itertools.permutations(range(3)) for signs in itertools.product((-1, 1), repeat=3)
 ]
 
 
@@ -150,3 +148,49 @@ def test_colour_volumes_are_drawn_in_colour():
     stack = FrameStack(Volume(voxels))
     sheet = contact_sheet(stack, np.zeros(SHAPE[::-1], np.uint8), prompts_on(9), [RED], tiles=1)
     assert (pixels(sheet) == (0, 200, 0)).all(axis=-1).sum() > 10_000
+
+
+NAMES = [f"segment number {number}" for number in range(40)]
+
+
+@pytest.mark.parametrize("names", [NAMES, ["M" * 500], ["left\nkidney", "spleen"]], ids=["many", "long", "on two lines"])
+def test_every_segment_is_in_the_legend(names):
+    """As swatches of one size, next to each other or below each other, none of them cut off."""
+    prompts = PromptSet(tuple(segment for name in names for segment in prompts_on(9, name).segments))
+    sheet = contact_sheet(stack_of(), np.zeros(SHAPE[::-1], np.uint8), prompts, [RED] * len(names))
+    one = legend_swatches(contact_sheet(stack_of(), np.zeros(SHAPE[::-1], np.uint8), prompts_on(9), [RED]))
+    assert legend_swatches(sheet) == len(names) * one
+
+
+def legend_swatches(sheet):
+    """The pixels of all swatches of red segments, of which nothing else shows."""
+    return (pixels(sheet) == (255, 0, 0)).all(axis=-1).sum()
+
+
+def test_a_name_leaves_the_right_edge_free():
+    """A name of 500 letters ends within the picture."""
+    sheet = contact_sheet(stack_of(), np.zeros(SHAPE[::-1], np.uint8), prompts_on(9, "m" * 500), [RED])
+    assert (pixels(sheet)[-LEGEND:, -GAP:] == BACKGROUND).all()
+
+
+@pytest.fixture
+def drawn_slices(monkeypatch):
+    """The slices that a sheet with what is segmented from `first` to `last` and marked on slice 9 shows."""
+    seen, original = [], FrameStack.frame
+    monkeypatch.setattr(FrameStack, "frame", lambda self, index: seen.append(index) or original(self, index))
+
+    def draw(first, last, tiles):
+        seen.clear()
+        labels = np.zeros(SHAPE[::-1], np.uint8)
+        labels[first : last + 1] = 1
+        contact_sheet(stack_of(), labels, prompts_on(9), [RED], tiles)
+        return list(seen)
+
+    return draw
+
+
+def test_slices_beside_the_keyframes_are_spread_from_the_first_to_the_last(drawn_slices):
+    assert drawn_slices(4, 24, tiles=4) == [4, 9, 15, 24]
+    assert drawn_slices(4, 6, tiles=8) == [4, 5, 6, 9]
+    assert drawn_slices(9, 9, tiles=8) == [9]
+    assert drawn_slices(4, 24, tiles=1) == [9]
