@@ -5,6 +5,7 @@ This file is wiring: what Slicer calls, handed on to the controller, the panel a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from . import pump
 from .effect import settings
 from .effect.controller import Controller
 from .effect.networks import Fetcher, choices, known
-from .effect.panel import KEYS, TOOLS, Panel
+from .effect.panel import KEYS, TOOLS, WHEN_IDLE, Panel
 from .effect.pointer import Pointer
 from .errors import InputError
 from .models import catalog
@@ -43,7 +44,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.panel: Panel | None = None
         self._timer: Any = None
         self._selection: tuple = ()
-        self._installed, self._was_empty = False, True
+        self._missing = [requirement.name for requirement in requirements.NEEDED]  # until somebody has looked
+        self._was_empty = True
+        self._actions = self._make_actions()
         self._shortcuts: list[Any] = []
         self._closing: list[int] = []
 
@@ -86,8 +89,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self._make_shortcuts()
         self._timer.start()
         self.updateGUIFromMRML()
+        self._look_for_packages()
         self._attempt(self._list_models)
-        if not self._missing():
+        if not self._missing:
             self._attempt(self.controller.enter)
         self.updateGUIFromMRML()
 
@@ -127,10 +131,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def processInteractionEvents(self, callerInteractor: Any, eventId: int, viewWidget: Any) -> bool:
         if viewWidget.className() != "qMRMLSliceWidget" or not self._is_ready():
             return False
-        used = self._attempt(lambda: self.pointer.handle(eventId, callerInteractor, viewWidget))
-        if used is not False:
+        used = self._attempt(lambda: self.pointer.handle(eventId, callerInteractor, viewWidget), otherwise=True)
+        if used:
             self.updateGUIFromMRML()
-        return used is not False
+        return used
 
     def processViewNodeEvents(self, callerViewNode: Any, eventId: int, viewWidget: Any) -> None:
         if viewWidget.className() == "qMRMLSliceWidget":
@@ -142,17 +146,17 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if self.panel is None or not self.scriptedEffect.parameterSetNode():
             return
         controller, panel, empty = self.controller, self.panel, self.controller.editing.empty_state()
-        missing = self._missing()
-        panel.setup_button.setVisible(bool(missing))
-        panel.body.setVisible(not missing)
-        if missing:
+        self._look_for_packages()
+        panel.setup_button.setVisible(bool(self._missing))
+        panel.body.setVisible(not self._missing)
+        if self._missing:
             asked = _("{names} must be installed first, once. Nothing is installed without asking.")
-            panel.tell(asked.format(names=", ".join(missing)), False)
+            panel.tell(asked.format(names=", ".join(self._missing)), False)
             return
         panel.show_settings(controller.settings, len(controller.stack) if controller.stack else 0)
         panel.show_region(self.scriptedEffect.nodeReference("ROI"))
-        running, marks = controller.busy == "propagate" or self.fetcher.busy, controller.marks
-        panel.show_state(running, controller.has_preview, marks.can_undo, marks.can_redo, not empty)
+        marks = controller.marks
+        panel.show_state(self._is_running(), controller.has_preview, marks.can_undo, marks.can_redo, not empty)
         panel.show_slices(controller.keyframes(), controller.review())
         self._show_progress()
         if empty:
@@ -182,10 +186,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     # ------------------------------------------------------------------ actions
 
-    def _act(self, name: str, *values: Any) -> None:
-        """Do what a control or a key asks for, and show what went wrong."""
+    def _make_actions(self) -> dict[str, Callable[..., None]]:
+        """What each control and key does, by the name under which the panel asks for it."""
         controller = self.controller
-        actions = {
+        return {
             "tool": lambda kind: self.scriptedEffect.setParameter("Tool", kind),
             "setting": self.scriptedEffect.setParameter,
             "model": lambda id: self.fetcher.choose("Model", id),
@@ -210,27 +214,33 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "previous": lambda: controller.jump_to_check(-1),
             "setup": lambda: slicer.util.selectModule("SAMSegmenter"),
         }
+
+    def _act(self, name: str, *values: Any) -> None:
+        """Do what a control or a key asks for, and show what went wrong."""
+        if name in WHEN_IDLE and self._is_running():  # a key's button is disabled, the key is not
+            self._tell(_("Stop the run first."), True)
+            return
         self._tell("", False)
-        self._attempt(lambda: actions[name](*values))
+        self._attempt(lambda: self._actions[name](*values))
         self.pointer.redraw()
         self.updateGUIFromMRML()
 
-    def _attempt(self, action: Any) -> Any:
-        """The action's result; what the user did wrong, or a disk that cannot be read, becomes a message."""
+    def _attempt(self, action: Callable[[], Any], otherwise: Any = None) -> Any:
+        """The action's result. What the user did wrong, or a disk that cannot be read, becomes a message, and the result is `otherwise`."""
         try:
             return action()
         except (InputError, OSError) as error:
             self._tell(str(error), True)
-            return None
+            return otherwise
 
     def _stop(self, keep: bool) -> None:
         self.fetcher.cancel()
         self.controller.stop(keep)
 
     def _remove_picked(self) -> None:
-        if self.pointer.picked is not None:
-            self.controller.remove(self.pointer.picked)
-            self.pointer.picked = None
+        picked, self.pointer.picked = self.pointer.picked, None
+        if picked in self.controller.visible_marks():  # it may be gone, or another segment's, which nobody sees
+            self.controller.remove(picked)
 
     def _poll(self) -> None:
         if self.controller.selection() != self._selection:  # Slicer tells an effect nothing of this
@@ -248,8 +258,8 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def _list_models(self) -> None:
         """Offer the networks; those of the catalog at least, whatever is wrong with the user's own."""
-        if not self._missing():
-            entries = self._attempt(known) or catalog.entries()
+        if not self._missing:
+            entries = self._attempt(known, otherwise=catalog.entries())
             slice_models = choices(entries, "slice", "propagation")
             self.panel.show_models(choices(entries, "propagation"), slice_models, choices(entries, "proposer"))
 
@@ -265,13 +275,16 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         """Whether the mouse places prompts: not while something is missing, or it has another task, as window and level, or Markups."""
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         elsewhere = interaction is not None and interaction.GetCurrentInteractionMode() != interaction.ViewTransform
-        return bool(self.controller.editing.segmentation_node) and not elsewhere and not self._missing()
+        return bool(self.controller.editing.segmentation_node) and not elsewhere and not self._missing
 
-    def _missing(self) -> list[str]:
-        """Names of packages that have to be installed first; looked for until there are none."""
-        missing = [] if self._installed else [requirement.name for requirement in requirements.missing()]
-        self._installed = not missing
-        return missing
+    def _is_running(self) -> bool:
+        """Whether there is something to stop."""
+        return self.controller.busy == "propagate" or self.fetcher.busy
+
+    def _look_for_packages(self) -> None:
+        """Find out what has to be installed first, until that is nothing; takes too long for every move of the mouse."""
+        if self._missing:
+            self._missing = [requirement.name for requirement in requirements.missing()]
 
     def _observe_scene(self) -> None:
         leave = lambda caller, event: self.controller.leave()  # noqa: E731 (an observer)

@@ -38,7 +38,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run has led to.
+    """What a run has led to, for the segments that it was asked for.
 
     Attributes:
         slices: by segment, every slice that something is known of.
@@ -166,14 +166,14 @@ class Interaction:
             yield found
             seen.add((found.segment, found.slice))
             yield Progress(len(seen), len(seen) + session.remaining(slices), time.perf_counter() - start)
-        summary = self._summary(session)
+        summary = self._summary(session, segments)
         for segment, known in summary.slices.items():  # of earlier runs; prompts that came or went may have changed it
             yield from (session.slice_mask(segment, index) for index in known if (segment, index) not in seen)
         yield summary
 
-    def _summary(self, session: Session) -> Summary:
+    def _summary(self, session: Session, segments: list[str] | None) -> Summary:
         slices, review = {}, {}
-        for segment in session.prompts.segments:
+        for segment in (each for each in session.prompts.segments if segments is None or each.name in segments):
             trust = session.trust(segment.name)
             slices[segment.name] = session.composition.slices(segment)
             review[segment.name] = [(index, trust[index]) for index in session.review(segment.name, REVIEWED)]

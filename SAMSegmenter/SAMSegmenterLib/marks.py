@@ -92,10 +92,7 @@ class Marks:
         """Have these marks instead; one step of undo."""
         self._done.append((self.all, self.plane))
         self._undone.clear()
-        self.all = tuple(marks)
-        self.plane = self.plane if plane is ... else plane
-        if not self.all:
-            self.plane = None
+        self._set(tuple(marks), self.plane if plane is ... else plane)
 
     def add(self, mark: Mark) -> None:
         self.replace_all((*self.all, mark))
@@ -129,8 +126,11 @@ class Marks:
         if not source:
             return False
         target.append((self.all, self.plane))
-        self.all, self.plane = source.pop()
+        self._set(*source.pop())
         return True
+
+    def _set(self, marks: tuple[Mark, ...], plane: Any) -> None:
+        self.all, self.plane = marks, plane if marks else None  # the next first mark may lie in another plane
 
 
 def marks_to_json(marks: Marks) -> dict[str, Any]:
@@ -182,21 +182,18 @@ def _mark_from_json(entry: dict[str, Any]) -> Mark:
     return Mark(str(entry["segment"]), entry["kind"], entry["positions"], bool(entry["positive"]), mask, item)
 
 
-def dumps(marks: dict[str, Marks]) -> str:
-    """Marks of several segmentations, by the ID of their nodes, as one text."""
-    return json.dumps({node: marks_to_json(each) for node, each in marks.items() if each.all}, separators=(",", ":"))
+def dumps(marks: Marks) -> str:
+    """Marks as text; empty if there are none."""
+    return json.dumps(marks_to_json(marks), separators=(",", ":")) if marks.all else ""
 
 
-def loads(text: str) -> dict[str, Marks]:
+def loads(text: str) -> Marks:
     """What `dumps` has written.
 
     Raises:
         InputError: the text is damaged.
     """
     try:
-        data = json.loads(text or "{}")
+        return marks_from_json(json.loads(text)) if text else Marks()
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"the saved prompts are damaged ({error}).") from error
-    if not isinstance(data, dict):
-        raise InputError("the saved prompts are damaged (no object).")
-    return {node: marks_from_json(each) for node, each in data.items()}

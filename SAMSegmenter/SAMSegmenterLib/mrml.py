@@ -130,6 +130,16 @@ def _corners(image: slicer.vtkOrientedImageData) -> np.ndarray:
     return (ijk_to_ras_of(image) @ np.vstack([ends, np.ones(8)]))[:3].T
 
 
+def content_of(volume_node: slicer.vtkMRMLVolumeNode) -> tuple:
+    """Another one when the node's voxels, or where they lie in it, have changed.
+
+    The node's own time of modification would not do: it is also a later one after the node was renamed, displayed or saved.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    return volume_node.GetImageData().GetMTime(), *matrix_of(matrix).flat
+
+
 def display_window(volume_node: slicer.vtkMRMLVolumeNode) -> Window | None:
     """The window that a volume is shown with; None if it has none."""
     display = volume_node.GetDisplayNode() if volume_node else None
@@ -156,6 +166,19 @@ def world_to_local(world: np.ndarray, node: slicer.vtkMRMLTransformableNode) -> 
 def transformed(positions: np.ndarray, transform: vtk.vtkAbstractTransform) -> np.ndarray:
     """Positions ``(n, 3)`` after a transform."""
     return np.array([transform.TransformPoint(*map(float, each)) for each in positions], float).reshape(-1, 3)
+
+
+def moves_between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransformableNode) -> tuple:
+    """Another one when two nodes have been moved against each other; what moves both of them does not count."""
+    if node.GetParentTransformNode() is other.GetParentTransformNode():
+        return ()
+    return _moves(node), _moves(other)
+
+
+def _moves(node: slicer.vtkMRMLTransformableNode) -> tuple:
+    """The transforms above a node, and when what they do last changed."""
+    parent = node.GetParentTransformNode()
+    return ((parent.GetID(), parent.GetTransformToWorldMTime()), *_moves(parent)) if parent else ()
 
 
 class ViewGeometry:

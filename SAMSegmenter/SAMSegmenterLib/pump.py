@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import qt
+import slicer
 
 from .worker import attend, lend
 
@@ -18,17 +19,17 @@ PAUSE_MS = 1  # for events
 
 class _Pump:
     def __init__(self) -> None:
-        self._goes_on = False
+        self._timer = qt.QTimer(slicer.app)  # one for all turns: of QTimer.singleShot, Slicer keeps every timer as long as it runs
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE_MS)
+        self._timer.connect("timeout()", self._turn)
 
     def start(self) -> None:
-        if not self._goes_on:
-            self._goes_on = True
-            qt.QTimer.singleShot(PAUSE_MS, self._turn)
+        self._timer.start()
 
     def _turn(self) -> None:
-        self._goes_on = lend(TURN_S)
-        if self._goes_on:
-            qt.QTimer.singleShot(PAUSE_MS, self._turn)
+        if lend(TURN_S):
+            self._timer.start()
 
 
 @lru_cache(maxsize=1)

@@ -276,6 +276,20 @@ def another_volume(work: Work) -> Any:
     return work.host.make_volume(voxels[:, ::-1], lps(), "another")
 
 
+def start_anew(work: Work) -> None:
+    """Load the image again into an empty scene, and begin to edit, as the module SegmentEditor would."""
+    voxels, _truth = two_balls()
+    work.volume = work.host.make_volume(voxels, lps(), "image")
+    if work.editor.mrmlSegmentEditorNode() is None:
+        work.editor.setMRMLSegmentEditorNode(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode"))
+    work.editor.setSegmentationNode(work.host.make_segmentation(work.volume, ("liver", "spleen")))
+    work.editor.setSourceVolumeNode(work.volume)
+    work.select("liver")
+    work.switch_away()
+    work.switch_back()
+    work.view.fit()
+
+
 def in_another_process(program: str) -> subprocess.CompletedProcess:
     """What a program prints that can import whatever this one can."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import slicer
 
-from effect_steps import NAME, another_volume, assert_works_again, lps, two_balls
+from effect_steps import NAME, another_volume, assert_works_again, start_anew, two_balls
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -153,20 +153,6 @@ def test_prompts_of_a_closed_scene_do_not_come_back_in_the_next(work):
     assert not work.keyframes()
     assert not work.panel.actions["undo"].enabled
     assert not work.controller.has_preview
-
-
-def start_anew(work):
-    """Load the image again into an empty scene, and begin to edit, as the module SegmentEditor would."""
-    voxels, _truth = two_balls()
-    work.volume = work.host.make_volume(voxels, lps(), "image")
-    if work.editor.mrmlSegmentEditorNode() is None:
-        work.editor.setMRMLSegmentEditorNode(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode"))
-    work.editor.setSegmentationNode(work.host.make_segmentation(work.volume, ("liver", "spleen")))
-    work.editor.setSourceVolumeNode(work.volume)
-    work.select("liver")
-    work.switch_away()
-    work.switch_back()
-    work.view.fit()
 
 
 def test_the_effect_is_left_and_taken_up_again(running, quick_network):

@@ -7,6 +7,7 @@ import slicer
 
 from effect_steps import NAME, another_volume, assert_works_again, fingerprint, in_another_process, lps, two_balls
 from SAMSegmenterLib.errors import SAMSegmenterError
+from SAMSegmenterLib.setup import requirements
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -195,6 +196,28 @@ def test_without_torch_the_effect_shows_and_offers_the_set_up():
     assert "must be installed first" in run.stdout
 
 
+def test_packages_are_looked_for_when_the_panel_is_shown_not_at_every_move_of_the_mouse(work, monkeypatch):
+    looked, needed = [], list(requirements.NEEDED)
+    monkeypatch.setattr(requirements, "missing", lambda: looked.append(1) or needed)
+    work.switch_away()
+    monkeypatch.setattr(work.effect, "_missing", ["torch"])
+    work.switch_back()
+    assert "must be installed first" in work.message
+    looked.clear()
+    for x in range(20):
+        work.view.move((x, 100))
+    work.view.click((100, 100))
+    assert (looked, work.marks) == ([], ())
+    needed.clear()  # the module has installed them
+    work.switch_away()
+    work.switch_back()
+    work.draw_box()
+    assert len(work.marks) == 1
+    looked.clear()
+    work.effect.updateGUIFromMRML()
+    assert not looked
+
+
 def test_the_set_up_opens_the_module(work, monkeypatch):
     opened = []
     monkeypatch.setattr(slicer.util, "selectModule", opened.append, raising=False)
@@ -248,21 +271,18 @@ def test_a_session_that_cannot_be_opened_is_tried_again(work, monkeypatch):
 # ---------------------------------------------------------------- damaged prompts
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[]", "7", '{"vtkMRMLSegmentationNode1": {"version": 99}}', '{"n": {"version": 1, "plane": "k", "marks": [{}]}}']
-)
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"version": 99}', '{"version": 1, "plane": "k", "marks": [{}]}'])
 def test_damaged_prompts_are_told_and_new_ones_can_be_placed(work, text):
-    work.effect.scriptedEffect.setParameter("Prompts", text)
-    work.host.process_events()
+    work.segmentation.SetAttribute("SAMSegmenter.Prompts", text)
+    work.effect.updateGUIFromMRML()
     assert "saved prompts" in work.message
     assert not work.marks
     assert_works_again(work)
 
 
 def test_prompts_of_a_segment_that_is_gone_do_not_hinder(work):
-    node = work.segmentation.GetID()
     mark = '{"segment": "gone", "kind": "point", "positive": true, "positions": [[0, 0, 0]]}'
-    work.effect.scriptedEffect.setParameter("Prompts", f'{{"{node}": {{"version": 1, "plane": "k", "marks": [{mark}]}}}}')
+    work.segmentation.SetAttribute("SAMSegmenter.Prompts", f'{{"version": 1, "plane": "k", "marks": [{mark}]}}')
     assert_works_again(work)
 
 

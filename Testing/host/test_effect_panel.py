@@ -1,6 +1,7 @@
 """The panel: quick to make, narrow, explained, and never more than a picture of the parameter node."""
 
 
+import numpy as np
 import pytest
 import slicer
 
@@ -144,6 +145,31 @@ def test_a_narrow_window_can_be_given(work):
     assert float(work.parameter("WindowWidth")) == 0.0125
 
 
+def test_a_number_can_be_typed_digit_by_digit_though_the_panel_is_shown_anew(work):
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    work.choose(work.panel.window, "manual")
+    for spin, parameter, text in ((work.panel.width, "WindowWidth", "0.5"), (work.panel.level, "WindowLevel", "-12.75")):
+        spin.selectAll()
+        for digit in text:
+            QTest.keyClicks(spin, digit)
+            work.effect.updateGUIFromMRML()
+        QTest.keyClick(spin, Qt.Key.Key_Return)
+        assert float(work.parameter(parameter)) == spin.value == float(text)
+
+
+def test_a_window_that_is_being_typed_is_not_used_yet(work):
+    from PySide6.QtTest import QTest
+
+    work.choose(work.panel.window, "manual")
+    work.segment_by_box()
+    work.panel.width.selectAll()
+    QTest.keyClicks(work.panel.width, "4")
+    work.press("apply")
+    np.testing.assert_array_equal(work.segment(), work.truth == 1)
+
+
 def test_what_scripts_set_is_shown(work):
     effect = work.effect.scriptedEffect
     effect.setParameter("Direction", "forward")
@@ -154,10 +180,18 @@ def test_what_scripts_set_is_shown(work):
     assert (now["Direction"], now["AllSegments"], now["WindowLevel"], now["Tool"]) == ("forward", True, 77.5, "line")
 
 
-def test_showing_the_parameters_changes_none_and_does_not_loop(work, monkeypatch):
-    node, changed, calls = work.editor.mrmlSegmentEditorNode(), [], []
+@pytest.fixture
+def changed(work):
+    """Grows with every change of a parameter."""
+    node, changed = work.editor.mrmlSegmentEditorNode(), []
     tag = node.AddObserver(node.EffectParameterModified, lambda *_: changed.append(1))
-    show = work.panel.show_settings
+    yield changed
+    node.RemoveObserver(tag)
+
+
+def test_showing_the_parameters_changes_none_and_does_not_loop(work, changed, monkeypatch):
+    assert work.host.wait_until(lambda: work.effect._selection, 3)  # the effect has seen what is selected
+    calls, show = [], work.panel.show_settings
     monkeypatch.setattr(work.panel, "show_settings", lambda *what: (calls.append(1), show(*what)))
     work.effect.updateGUIFromMRML()
     assert not changed
@@ -167,7 +201,6 @@ def test_showing_the_parameters_changes_none_and_does_not_loop(work, monkeypatch
     assert len(calls) <= 3
     work.host.process_events()
     assert len(calls) <= 3
-    node.RemoveObserver(tag)
 
 
 def test_the_region_of_interest_is_kept_as_a_reference(work):

@@ -135,10 +135,12 @@ def test_clearing_one_segment_leaves_the_prompts_of_the_other(work):
     assert [mark.segment for mark in work.marks] == ["liver"]
 
 
-def test_prompts_are_kept_as_text_on_the_parameter_node(work):
+def test_prompts_are_kept_as_text_on_the_segmentation(work):
     work.draw_box()
-    saved = json.loads(work.parameter("Prompts"))
-    assert [entry["kind"] for each in saved.values() for entry in each["marks"]] == ["box"]
+    saved = json.loads(work.segmentation.GetAttribute("SAMSegmenter.Prompts"))
+    assert [entry["kind"] for entry in saved["marks"]] == ["box"]
+    work.press("clear")
+    assert work.segmentation.GetAttribute("SAMSegmenter.Prompts") is None
 
 
 # ---------------------------------------------------------------- prompts from elsewhere
@@ -207,6 +209,30 @@ def test_keyframes_are_listed_jumped_to_and_removed(work):
     work.wait()
     assert work.keyframes() == [k]
     assert not work.preview()[k + 2].any()
+
+
+def test_the_chosen_slice_stays_chosen_when_others_come_before_it(work):
+    i, j, k = work.middle()
+    work.click(i, j, k)
+    work.wait()
+    work.panel.keyframes.setCurrentRow(0)
+    work.click(i, j, k - 2)
+    work.wait()
+    assert work.panel.keyframes.currentItem().text() == f"slice {k}: 1 x point"
+    work.panel._remove_keyframe()
+    work.wait()
+    assert work.keyframes() == [k - 2]
+    assert work.panel.keyframes.currentItem() is None
+
+
+def test_a_list_that_is_right_is_left_alone(work):
+    """Else the two clicks of a double click would meet different items."""
+    work.draw_box()
+    work.wait()
+    item = work.panel.keyframes.item(0)
+    item.setToolTip("this one")
+    work.effect.updateGUIFromMRML()
+    assert work.panel.keyframes.item(0).toolTip() == "this one"
 
 
 def test_slices_to_check_are_listed_and_gone_to_in_turn(work):

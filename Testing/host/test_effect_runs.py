@@ -139,6 +139,33 @@ def test_stop_and_drop_leaves_everything_as_before(running, quick_network):
     np.testing.assert_array_equal(running.preview(), running.truth == 1)
 
 
+def test_keys_do_nothing_during_a_run_that_their_buttons_would_not(running, quick_network):
+    from SAMSegmenterLib.effect.panel import KEYS
+
+    marks, shown = running.marks, running.preview()
+    disabled = [name for name, button in running.panel.actions.items() if name in KEYS and not button.enabled]
+    assert {"propagate", "clear", "undo", "redo", "apply", "use_slice", "polarity"} == set(disabled)
+    for name in disabled:
+        assert running.key(KEYS[name])
+        assert (running.warned, running.message) == (True, "Stop the run first.")
+    assert running.marks == marks
+    assert running.controller.settings.positive
+    assert not running.segment().any()
+    np.testing.assert_array_equal(running.preview(), shown)
+    quick_network.go_on()
+    running.wait()
+    np.testing.assert_array_equal(running.preview(), running.truth == 1)
+
+
+def test_a_run_asked_for_twice_can_still_be_taken_back(running, quick_network):
+    k = running.middle()[2]
+    running.key("G")
+    running.press("stop_drop")
+    quick_network.go_on()
+    running.wait()
+    np.testing.assert_array_equal(np.flatnonzero(running.preview().any((1, 2))), [k])
+
+
 def test_escape_stops_a_run(running, quick_network):
     assert running.key("X")
     quick_network.go_on()

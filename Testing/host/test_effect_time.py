@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import slicer
 
 from effect_steps import NAME, Work, dice, lps
 from slicerhost.hands import SliceView
@@ -46,8 +47,6 @@ def work(effect_host, film):
 
 
 def show(work, browser, time):
-    import slicer
-
     browser.SetSelectedItemNumber(time)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
     work.wait_for(lambda: work.controller.workbench._shown_item in (time, None))
@@ -79,6 +78,46 @@ def test_nothing_is_written_if_the_user_does_not_confirm(work, film):
     work.press("apply")
     assert not work.segment().any()
     assert work.controller.has_preview
+
+
+def test_after_apply_nothing_is_left_to_apply_until_asked_again(work, film):
+    work.segment_by_box(SLICE)
+    stack = work.controller.stack
+    work.press("apply")
+    assert not work.panel.actions["apply"].enabled
+    work.propagate()
+    assert work.controller.stack is stack
+    assert work.panel.actions["apply"].enabled
+
+
+def test_prompts_that_come_after_apply_belong_to_all_times(work, film):
+    browser, _truth = film
+    work.segment_by_box(SLICE)
+    work.press("apply")
+    show(work, browser, 3)
+    work.click(*work.middle()[:2], SLICE)
+    work.wait()
+    show(work, browser, 5)
+    assert [mark.kind for mark in work.marks] == ["box", "prior", "point"]
+    assert work.controller.marks.can_undo
+
+
+def test_saving_leaves_what_was_found(work, film, tmp_path):
+    work.segment_by_box(SLICE)
+    work.host.save_scene(tmp_path / "scene.mrb")
+    work.press("apply")
+    assert f"{TIMES} time points" in work.message
+
+
+def test_what_was_found_is_not_applied_when_a_time_is_another_one(work, film):
+    browser, _truth = film
+    work.segment_by_box(SLICE)
+    other = browser.GetMasterSequenceNode().GetNthDataNode(4)
+    slicer.util.arrayFromVolume(other)[0, 0, 0] += 1
+    slicer.util.arrayFromVolumeModified(other)
+    assert work.key("A")
+    assert "has changed or moved" in work.message
+    assert not work.segment().any()
 
 
 def test_marks_and_preview_follow_the_time_that_is_shown(work, film):

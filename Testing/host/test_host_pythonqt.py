@@ -77,6 +77,16 @@ def test_a_connection_can_be_taken_back_once(button):
     assert not button.disconnect("clicked()", heard.clear)
 
 
+def test_a_single_shot_leaves_its_timer_behind(qt, slicer_host):
+    import slicer
+
+    heard, before = [], len(slicer.app.moduleManager().findChildren(qt.QTimer))
+    qt.QTimer.singleShot(0, lambda: heard.append(1))
+    assert slicer_host.wait_until(lambda: heard, 3)
+    slicer_host.process_events()
+    assert len(slicer.app.moduleManager().findChildren(qt.QTimer)) == before + 1
+
+
 def test_an_exception_in_a_callback_is_remembered_and_stops_nothing(slicer_host, button):
     heard = []
     button.connect("clicked()", lambda: 1 / 0)

@@ -46,6 +46,23 @@ def test_the_main_thread_waits_for_jobs_in_turns_until_they_are_done(slicer_host
     assert turns == [pump.TURN_S] * 5
 
 
+def test_one_timer_is_enough_for_all_turns(slicer_host, pump, worker, monkeypatch):
+    before, turns = timers(), []
+    monkeypatch.setattr(pump, "lend", lambda seconds: turns.append(seconds) or len(turns) % 20)
+    for jobs in (1, 2):
+        worker.submit(lambda cancelled: [])
+        process_events(slicer_host, lambda jobs=jobs: len(turns) == 20 * jobs)
+    assert timers() == before
+
+
+def timers():
+    """How many the application keeps, beside the host's own."""
+    import qt
+    import slicer
+
+    return len(slicer.app.findChildren(qt.QTimer))
+
+
 def test_events_come_between_the_turns(slicer_host, pump, worker):
     import qt
 

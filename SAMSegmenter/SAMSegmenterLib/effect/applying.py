@@ -6,6 +6,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import InputError
 from ..mrml import mask_like
 from .editing import Editing
 from .workbench import Workbench
@@ -19,43 +20,59 @@ class Applier:
 
     def __init__(self, editing: Editing, workbench: Workbench) -> None:
         self._editing, self._workbench = editing, workbench
-        self._contributed: dict[tuple[str, str], np.ndarray] = {}
+        self._contributed: dict[tuple[slicer.vtkMRMLSegmentationNode, str], np.ndarray] = {}
 
     def apply(self) -> None:
-        """Write the preview: one step of the editor's undo.
+        """Write what the preview shows: one step of the editor's undo. It is settled then, and not written again unasked.
 
         What an earlier call had added and the preview no longer holds is taken out again; whatever else a segment has stays.
+
+        Raises:
+            InputError: nothing is shown, or it was found in something else than what is there now.
         """
-        if self._workbench.canvas.times:
-            self._apply_through_time()
-        else:
-            self._apply_here()
+        pending = [each for each in self._workbench.pending if self._editing.has_segment(each)]
+        if not pending:
+            raise InputError(_("There is no preview to apply. Mark a segment, then propagate."))
+        if self._workbench.is_stale():
+            raise InputError(_("The volume or the segmentation has changed or moved since this preview was found. Propagate again."))
+        if self._editing.segment in pending and not self._editing.effect.confirmCurrentSegmentVisible():
+            return
+        spared = [each for each in pending if self._is_spared(each)]
+        told = self._write([each for each in pending if each not in spared])
+        told += [_("{name} is hidden, and was left as it is.").format(name=self._name(each)) for each in spared]
+        self._editing.tell("\n".join(told), any(WARNING in line for line in told))
 
     def forget(self, segment: str) -> None:
         """From now on, what was written into a segment is the user's own."""
         self._contributed = {key: voxels for key, voxels in self._contributed.items() if key[1] != segment}
 
-    def _apply_here(self) -> None:
+    def _write(self, segments: list[str]) -> list[str]:
+        """Write these segments; what became of them, in words."""
+        if not segments:
+            return []
+        return self._write_through_time(segments) if self._workbench.canvas.times else self._write_here(segments)
+
+    def _write_here(self, segments: list[str]) -> list[str]:
         effect, preview = self._editing.effect, self._workbench.preview
+        self._contributed = {key: voxels for key, voxels in self._contributed.items() if slicer.mrmlScene.IsNodePresent(key[0])}
         effect.saveStateForUndo()
         told = []
-        for segment in self._segments():
-            key = self._editing.segmentation_node.GetID(), segment
+        for segment in segments:
+            key = self._editing.segmentation_node, segment
             mask = mask_like(preview.mask(segment), self._workbench.stack.volume.ijk_to_ras, effect.defaultModifierLabelmap())
             written = write_segment(effect, segment, mask, self._contributed.get(key))
             self._contributed[key] = written.contributed
+            preview.settle(segment)
             told.append(self._report(segment, written))
-        preview.show(False)
-        self._editing.tell("\n".join(told), any(WARNING in line for line in told))
+        return told
 
-    def _apply_through_time(self) -> None:
+    def _write_through_time(self, segments: list[str]) -> list[str]:
         """Write every time's mask into the segmentation of that time, which the sequence then keeps."""
         effect, preview, canvas = self._editing.effect, self._workbench.preview, self._workbench.canvas
-        segments = self._segments()
         items = sorted({index for segment in segments for index in preview.slices(segment)})
         question = _("The masks of {count} time points will be written. This cannot be undone. Go on?").format(count=len(items))
         if not slicer.util.confirmOkCancelDisplay(question):
-            return
+            return []
         canvas.times.keep(self._editing.segmentation_node)
         rejected = 0
         for item in canvas.times.visit(items):
@@ -65,18 +82,22 @@ class Applier:
                 canvas.frame_of(mask, item)[:] = False if found is None else found
                 rejected += write_segment(effect, segment, mask, None).rejected
             canvas.times.save(self._editing.segmentation_node)
-        preview.show(False)
-        text = _("{count} time points written.").format(count=len(items))
-        self._editing.tell(text + _rejection(rejected), rejected > 0)
+        for segment in segments:
+            preview.settle(segment)
+        return [_("{count} time points written.").format(count=len(items)) + _rejection(rejected)]
 
-    def _segments(self) -> list[str]:
-        """What is shown of segments that still exist."""
-        return [segment for segment in self._workbench.preview.segments if self._editing.has_segment(segment)]
+    def _is_spared(self, segment: str) -> bool:
+        """Whether a segment is hidden, and not the selected one, which the user is asked about."""
+        is_visible = self._editing.segmentation_node.GetDisplayNode().GetSegmentVisibility(segment)
+        return not is_visible and segment != self._editing.segment
 
     def _report(self, segment: str, written: Written) -> str:
-        name = self._editing.segmentation_node.GetSegmentation().GetSegment(segment).GetName()
-        text = _("{name}: {added} voxels added, {removed} removed.").format(name=name, added=written.added, removed=written.removed)
+        text = _("{name}: {added} voxels added, {removed} removed.")
+        text = text.format(name=self._name(segment), added=written.added, removed=written.removed)
         return text + _rejection(written.rejected)
+
+    def _name(self, segment: str) -> str:
+        return self._editing.segmentation_node.GetSegmentation().GetSegment(segment).GetName()
 
 
 def _rejection(count: int) -> str:

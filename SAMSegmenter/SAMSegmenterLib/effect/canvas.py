@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..frames import FrameStack, TimeStack, Window, automatic_window
 from ..marking import prompt_set
 from ..marks import Mark
-from ..mrml import ViewGeometry, display_window, image_on_grid, oblique_grid, volume_of
+from ..mrml import ViewGeometry, content_of, display_window, image_on_grid, moves_between, oblique_grid, volume_of
 from ..prompts import intensities_near
 from ..volume import Volume
 from .settings import Settings
@@ -34,14 +34,16 @@ class Canvas:
         plane: see `marks.Marks.plane`.
         image: on whose grid the stack lies, and whose voxels it may share; must live as long as it.
         times: the sequence, if one slice is followed through time.
-        origin: tells whether the source has changed since.
+        place: see `place_of`, when the frames were made.
+        window: see `window_of`, likewise.
     """
 
     stack: FrameStack
     plane: Plane
     image: slicer.vtkOrientedImageData
     times: Times | None
-    origin: tuple
+    place: tuple
+    window: tuple
 
     def frame_of(self, array: np.ndarray, index: int) -> np.ndarray:
         """Frame `index` of an array on the image's grid: a slice, or at any time the slice that is followed."""
@@ -63,17 +65,23 @@ def source_image(effect: Any) -> slicer.vtkOrientedImageData:
     return image
 
 
-def origin_of(effect: Any, settings: Settings, plane: Plane) -> tuple:
-    """What a canvas depends on: equal as long as the canvas is still right."""
-    image, volume = source_image(effect), effect.parameterSetNode().GetSourceVolumeNode()
-    if is_time(plane):
-        times = Times(volume)
-        source = times.browser.GetID(), times.browser.GetMasterSequenceNode().GetMTime(), len(times)
-    else:
-        source = volume.GetID(), image.GetMTime()
-    windows = {"auto": None, "display": display_window(volume), "manual": (settings.level, settings.width)}
-    segmentation = effect.parameterSetNode().GetSegmentationNode()
-    return (*source, segmentation and segmentation.GetID(), image.GetExtent(), settings.window, windows[settings.window])
+def place_of(effect: Any, plane: Plane) -> tuple:
+    """The voxels of the source, and how they lie in the segmentation: equal as long as what was found belongs there.
+
+    Raises:
+        InputError: there is no source.
+    """
+    geometry = slicer.vtkSegmentationConverter.SerializeImageGeometry(source_image(effect))
+    volume, segmentation = effect.parameterSetNode().GetSourceVolumeNode(), effect.parameterSetNode().GetSegmentationNode()
+    content = Times(volume).content() if is_time(plane) else content_of(volume)
+    return volume.GetID(), content, segmentation.GetID(), geometry, moves_between(volume, segmentation)
+
+
+def window_of(effect: Any, settings: Settings) -> tuple[str, Window | None]:
+    """How the user wants the frames to be windowed; no `Window` where that is left to us."""
+    if settings.window == "display":
+        return settings.window, display_window(effect.parameterSetNode().GetSourceVolumeNode())
+    return settings.window, Window.from_level(settings.level, settings.width) if settings.window == "manual" else None
 
 
 def is_time(plane: Plane) -> bool:
@@ -119,7 +127,7 @@ def make_canvas(effect: Any, settings: Settings, plane: Plane, marks: tuple[Mark
     Raises:
         InputError: no volume, or one that cannot be used.
     """
-    origin = origin_of(effect, settings, plane)
+    place, window = place_of(effect, plane), window_of(effect, settings)
     image, volume_node = source_image(effect), effect.parameterSetNode().GetSourceVolumeNode()
     times, axis = None, "k"
     if is_time(plane):
@@ -134,10 +142,10 @@ def make_canvas(effect: Any, settings: Settings, plane: Plane, marks: tuple[Mark
     def stack(window: Window) -> FrameStack:
         return TimeStack(volume, window) if times else FrameStack(volume, axis, window)
 
-    made = stack(_window(volume_node, settings) or automatic_window(volume))
+    made = stack(window[1] or automatic_window(volume))
     if settings.window == "auto" and marks:
         made = stack(automatic_window(volume, intensities_near(prompt_set(marks, made), made)))
-    return Canvas(made, plane, image, times, origin)
+    return Canvas(made, plane, image, times, place, window)
 
 
 def _through_time(effect: Any, times: Times, plane: str, name: str) -> Volume:
@@ -153,9 +161,3 @@ def _through_time(effect: Any, times: Times, plane: str, name: str) -> Volume:
     ijk_to_ras[:3, :3] = np.stack([places[1], places[2], across], 1) - places[0][:, None]
     ijk_to_ras[:3, 3] = places[0]
     return Volume(np.stack(frames), ijk_to_ras, name)
-
-
-def _window(volume_node: slicer.vtkMRMLVolumeNode, settings: Settings) -> Window | None:
-    if settings.window == "display":
-        return display_window(volume_node)
-    return Window.from_level(settings.level, settings.width) if settings.window == "manual" else None

@@ -73,8 +73,7 @@ class Controller:
     @property
     def has_preview(self) -> bool:
         """Whether there is something to apply."""
-        preview = self.workbench.preview
-        return bool(preview and preview.segments and preview.visible)
+        return bool(self.workbench.pending)
 
     def selection(self) -> tuple:
         """What is being edited; changes whenever the user has chosen something else in the editor."""
@@ -90,7 +89,7 @@ class Controller:
         """Slices on which the selected segment is marked, and how, in words."""
         counts: dict[int, dict[str, int]] = {}
         for mark in self.marks.of(self.segment) if self.stack else ():
-            for index in slices_of(mark, self.stack) if mark.kind != "prior" else ():
+            for index in self._slices_of(mark) if mark.kind != "prior" else ():
                 of_slice = counts.setdefault(index, {})
                 of_slice[mark.kind] = of_slice.get(mark.kind, 0) + 1
         return [(index, ", ".join(f"{count} x {kind}" for kind, count in counts[index].items())) for index in sorted(counts)]
@@ -142,7 +141,7 @@ class Controller:
     def remove_keyframe(self, index: int) -> None:
         """Remove all marks of the selected segment on a slice."""
         if self.stack:
-            self.remove(*(mark for mark in self.marks.of(self.segment) if index in slices_of(mark, self.stack)))
+            self.remove(*(mark for mark in self.marks.of(self.segment) if index in self._slices_of(mark)))
 
     def clear(self) -> None:
         """Remove all marks of the selected segment, and its preview."""
@@ -162,7 +161,8 @@ class Controller:
             raise InputError(_("There is no change of prompts to redo.") if again else _("There is no change of prompts to undo."))
         self.editing.save_marks()
         kept = {id(mark) for mark in before} & {id(mark) for mark in self.marks.all}
-        self.workbench.open()
+        if self.marks.all:
+            self.workbench.open()
         self._refresh_all(mark for mark in (*before, *self.marks.all) if id(mark) not in kept)
 
     def use_slice(self, view: ViewGeometry) -> None:
@@ -272,21 +272,18 @@ class Controller:
         """Make the preview part of the segments: one step of the editor's undo.
 
         Raises:
-            InputError: there is no preview.
+            InputError: there is no preview, or it was found in something else than what is there now.
         """
-        if not self.has_preview or self.workbench.is_stale():
-            raise InputError(_("There is no preview to apply. Mark a segment, then propagate."))
-        if self.editing.effect.confirmCurrentSegmentVisible():
-            self._applier.apply()
+        self._applier.apply()
 
     # ------------------------------------------------------------------ coming and going
 
     def enter(self) -> None:
         """Take up the marks that are there, as when the effect is activated or a scene was loaded, and have the network ready."""
         self.workbench.warm_up()
-        if self.marks.all and not self.editing.empty_state():
-            self.workbench.open()
         self.show(True)
+        if self.marks.all and self.workbench.is_stale() and not self.editing.empty_state():
+            self.workbench.open()
 
     def leave(self) -> None:
         """Stop everything and take the preview out of the scene; marks stay."""
@@ -334,13 +331,20 @@ class Controller:
             return []
         return [mask_mark(mark.segment, self.stack, index, found, "prior")]
 
+    def _slices_of(self, mark: Mark) -> list[int]:
+        """The slices in use that a mark lies on; none for one that was drawn in another plane, before an undo or in another editor."""
+        try:
+            return slices_of(mark, self.stack)
+        except InputError:
+            return []
+
     def _refresh_all(self, marks: Iterable[Mark]) -> None:
         """Preview the slices of marks that came or went."""
         if not self.stack:
             return
         changed: dict[str, set[int]] = {}
         for mark in marks:
-            changed.setdefault(mark.segment, set()).update(slices_of(mark, self.stack))
+            changed.setdefault(mark.segment, set()).update(self._slices_of(mark))
         for segment, slices in changed.items():
             self.workbench.refresh(segment, slices)
 

@@ -1,7 +1,8 @@
-"""What the Segment Editor works on at the moment, and the marks that its parameter node keeps."""
+"""What the Segment Editor works on at the moment, and the marks that the segmentation keeps."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,9 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..marks import Marks, dumps, loads
 from . import settings
+from .times import copies_of
 
+PROMPTS = "SAMSegmenter.Prompts"  # the attribute of a segmentation node that holds its marks, as JSON
 Tell = Callable[[str, bool], None]  # shows a message to the user; whether it is about something that went wrong
 
 
@@ -25,8 +28,7 @@ class Editing:
 
     def __init__(self, effect: Any, tell: Tell) -> None:
         self.effect, self.tell = effect, tell
-        self._marks: dict[str, Marks] = {}
-        self._saved = ""
+        self._marks, self._marked, self._saved = Marks(), None, ""
 
     @property
     def settings(self) -> settings.Settings:
@@ -77,24 +79,37 @@ class Editing:
 
     @property
     def marks(self) -> Marks:
-        """The marks of the segmentation that is being edited."""
-        self._load()
+        """The marks of the segmentation that is being edited; read again if another editor, or loading a scene, has changed them."""
         node = self.segmentation_node
-        return self._marks.setdefault(node.GetID(), Marks()) if node else Marks()
+        if node:
+            self._hand_over_old_marks()
+        text = (node.GetAttribute(PROMPTS) or "") if node else ""
+        if node is not self._marked or text != self._saved:
+            self._marked, self._saved, self._marks = node, text, Marks()
+            try:
+                self._marks = loads(text)
+            except InputError as error:
+                self.tell(str(error), True)
+        return self._marks
 
     def save_marks(self) -> None:
-        """Put the marks on the parameter node, so that they are saved with the scene."""
-        self._saved = dumps(self._marks)
-        self.effect.setParameter(settings.PROMPTS, self._saved)
+        """Put the marks on the segmentation, so that they are saved with the scene, and go with it to others."""
+        node, self._saved = self.segmentation_node, dumps(self._marks)
+        for each in (node, *copies_of(node)) if node else ():  # a copy replaces what the node has when its time is shown
+            each.SetAttribute(PROMPTS, self._saved or None)
 
-    def _load(self) -> None:
-        """Read the marks again if they were changed from outside: by another editor, or by loading a scene."""
-        text = self.effect.parameter(settings.PROMPTS) if self.effect.parameterDefined(settings.PROMPTS) else ""
-        if text == self._saved:
+    def _hand_over_old_marks(self) -> None:
+        """Give segmentations the marks that older scenes have on the editor's node, by the segmentations' IDs."""
+        text = self.effect.parameter("Prompts") if self.effect.parameterDefined("Prompts") else ""
+        if not text:
             return
-        self._saved = text
+        self.effect.setParameter("Prompts", "")
         try:
-            self._marks = loads(text)
-        except InputError as error:
-            self._marks = {}
-            self.tell(str(error), True)
+            old = dict(json.loads(text))
+        except (ValueError, TypeError, RecursionError) as error:
+            self.tell(_("The saved prompts are damaged ({error}).").format(error=error), True)
+            return
+        for name, marks in old.items():
+            node = slicer.mrmlScene.GetNodeByID(name)
+            if node and not node.GetAttribute(PROMPTS):
+                node.SetAttribute(PROMPTS, json.dumps(marks))

@@ -29,6 +29,7 @@ KEYS = {
     "previous": "Shift+N",
     "remove": "Del",
 }
+WHEN_IDLE = ("propagate", "use_slice", "propose", "clear", "polarity", "apply", "undo", "redo")  # not while something runs
 MOST_SLICES = 99999  # as long as nobody knows how many there are
 WARNING = "color: #c05020;"
 
@@ -218,7 +219,8 @@ class Panel:
         for spin in (self.first, self.last):
             _silently(spin, lambda spin=spin: spin.setMaximum(slices - 1 if slices else MOST_SLICES))
         for spin, value in numbers.items():
-            _silently(spin, lambda spin=spin, value=value: spin.setValue(value))
+            if spin.value != value:  # setting it would end what the user is typing
+                _silently(spin, lambda spin=spin, value=value: spin.setValue(value))
         for check, value in ((self.all_segments, chosen.all_segments), (self.live_preview, chosen.live_preview)):
             _silently(check, lambda check=check, value=value: check.setChecked(value))
         for kind, button in self.tools.items():
@@ -245,11 +247,9 @@ class Panel:
         """Enable what can be done now."""
         for name in ("stop_keep", "stop_drop"):
             self.actions[name].setVisible(running)
-        for name in ("propagate", "use_slice", "propose", "clear", "polarity"):
-            self.actions[name].setEnabled(usable and not running)
-        self.actions["apply"].setEnabled(can_apply and not running)
-        self.actions["undo"].setEnabled(can_undo and not running)
-        self.actions["redo"].setEnabled(can_redo and not running)
+        possible = {"apply": can_apply, "undo": can_undo, "redo": can_redo}
+        for name in WHEN_IDLE:
+            self.actions[name].setEnabled(possible.get(name, usable) and not running)
         self.progress.setVisible(running)
 
     def show_progress(self, done: int, total: int, text: str) -> None:
@@ -297,6 +297,7 @@ class Panel:
         spin = qt.QDoubleSpinBox()
         spin.setDecimals(6)  # SUV and ADC maps lie between 0 and 1
         spin.setRange(-1e6, 1e6)
+        spin.setKeyboardTracking(False)  # on the way to 0.5 it is 0, which is not meant
         spin.setToolTip(_("In the volume's own units, such as Hounsfield units."))
         spin.connect("valueChanged(double)", lambda value: self._act("setting", parameter, repr(float(value))))
         layout.addRow(title, spin)
@@ -337,13 +338,18 @@ def _folded(title: str, folded: bool = True) -> tuple[Any, Any]:
 
 
 def _fill(table: Any, entries: list[tuple[int, str]]) -> None:
-    chosen = table.currentRow
+    """List slices with their texts; the slice that was chosen stays so. Items that are right are left alone: one may be clicked on."""
+    if [table.item(row).text() for row in range(table.count)] == [text for _index, text in entries]:
+        return
+    current = table.currentItem()
+    chosen = current.data(qt.Qt.UserRole) if current else None
     table.clear()
     for index, text in entries:
         item = qt.QListWidgetItem(text)
         item.setData(qt.Qt.UserRole, index)
         table.addItem(item)
-    table.setCurrentRow(chosen)
+        if index == chosen:
+            table.setCurrentItem(item)
 
 
 def _offer(combo: Any, choices: list[Choice]) -> None:

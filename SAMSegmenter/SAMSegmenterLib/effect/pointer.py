@@ -6,7 +6,9 @@ from typing import Any
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
+from ..errors import InputError
 from ..marks import Mark
 from ..mrml import ViewGeometry
 from .controller import Controller
@@ -34,13 +36,20 @@ class Pointer:
 
     @property
     def view(self) -> ViewGeometry:
-        """The slice view that was used last; the first one if none was."""
-        widget = self._view_widget or next(iter(self._pictures), None)
-        return self._geometry(widget)
+        """The slice view that the mouse was in last; the first one if that is not shown any more.
+
+        Raises:
+            InputError: there is nothing to mark, or no slice view is shown.
+        """
+        self._controller.editing.marked_segment()
+        for widget in (self._view_widget, *self._pictures):
+            if widget and widget.sliceLogic().GetSliceNode().IsViewVisibleInLayout():
+                return self._geometry(widget)
+        raise InputError(_("No slice view is shown. Choose a layout that has one."))
 
     def enter(self) -> None:
         """Draw in every slice view that there is."""
-        self._pictures = {widget: picture for widget, picture in self._pictures.items() if widget}  # but in none that was deleted
+        self._pictures = {widget: self._pictures[widget] for widget in self._widgets()}
         manager = slicer.app.layoutManager()
         for name in manager.sliceViewNames() if manager else ():
             self._picture(manager.sliceWidget(name))
@@ -48,15 +57,15 @@ class Pointer:
 
     def leave(self) -> None:
         """Take the drawings out of all views."""
-        for widget, picture in self._pictures.items():
-            for actor in picture.actors:
+        for widget in self._widgets():
+            for actor in self._pictures[widget].actors:
                 self._effect.removeActor2D(widget, actor)
             widget.sliceView().scheduleRender()
         self._pictures.clear()
         self._drag = self._view_widget = self.picked = None
 
     def redraw(self) -> None:
-        for widget in self._pictures:
+        for widget in self._widgets():
             self.redraw_view(widget)
 
     def redraw_view(self, widget: Any) -> None:
@@ -78,6 +87,8 @@ class Pointer:
             InputError: what was drawn cannot be used.
         """
         xy = interactor.GetEventPosition()
+        if self._drag is None:
+            self._view_widget = widget
         if event in PRESSES and not interactor.GetShiftKey() and not interactor.GetAltKey():
             return self._press(xy, widget, bool(interactor.GetControlKey()))
         if self._drag is None or widget is not self._view_widget:
@@ -111,6 +122,10 @@ class Pointer:
         elif mark:
             self.picked = self._controller.add(mark, drag.view)
         self.redraw()
+
+    def _widgets(self) -> list[Any]:
+        """The views that are drawn in, but for those that were deleted meanwhile: PythonQt has them be false."""
+        return [widget for widget in self._pictures if widget]
 
     def _picture(self, widget: Any) -> MarkPicture:
         if widget not in self._pictures:

@@ -33,6 +33,8 @@ class Preview:
         self._masks: dict[str, np.ndarray] = {}
         self._images: dict[str, slicer.vtkOrientedImageData] = {}
         self._known: dict[str, set[int]] = {}  # slices that something was written on
+        self._pending: set[str] = set()
+        self._visible = True
         self._models: dict[str, slicer.vtkMRMLModelNode] = {}
         self._changed: set[str] = set()
         self._behind: set[str] = set()
@@ -41,8 +43,13 @@ class Preview:
 
     @property
     def segments(self) -> list[str]:
-        """IDs of the segments that something is shown of."""
+        """IDs of the segments that something was found of."""
         return list(self._masks)
+
+    @property
+    def pending(self) -> list[str]:
+        """Those of `segments` that are shown: something was written since they were last settled."""
+        return [segment for segment in self._masks if segment in self._pending]
 
     def slices(self, segment: str) -> list[int]:
         """The slices of a segment that something was written on."""
@@ -69,6 +76,12 @@ class Preview:
         else:
             self._known[segment].add(index)
         self._changed.add(segment)
+        self._pending.add(segment)
+
+    def settle(self, segment: str) -> None:
+        """Hide a segment, which is dealt with until something is written again; it is kept."""
+        self._pending.discard(segment)
+        self.show(self._visible)
 
     def flush(self, outlines: bool = True) -> None:
         """Have the views show everything that was written; 3-D views only now and then, unless `outlines`."""
@@ -77,6 +90,8 @@ class Preview:
                 array_of(self._images[segment])[0] = self._masks[segment][self._times.item]
             self._images[segment].GetPointData().GetScalars().Modified()
             self._images[segment].Modified()
+        if self._changed:
+            self.show(self._visible)
         self._behind |= self._changed
         self._changed.clear()
         if outlines or time.perf_counter() - self._outlined > OUTLINE_SECONDS:
@@ -90,31 +105,42 @@ class Preview:
         self._changed |= set(self._masks)
         self.flush()
 
+    def follow_transform(self) -> None:
+        """Lie under the transform that the segmentation lies under now."""
+        parent = self._of.GetTransformNodeID()
+        for node in self._nodes():
+            if node.GetTransformNodeID() != parent:
+                node.SetAndObserveTransformNodeID(parent)
+
     def drop(self, segment: str) -> None:
         """Show nothing of a segment any more."""
         if segment in self._masks:
             self._node.GetSegmentation().RemoveSegment(segment)
             _take_out(self._models.pop(segment))
             del self._images[segment], self._known[segment], self._masks[segment]
-            self._changed.discard(segment)
-            self._behind.discard(segment)
-
-    @property
-    def visible(self) -> bool:
-        return bool(self._node and self._node.GetDisplayNode().GetVisibility())
+            for states in (self._changed, self._behind, self._pending):
+                states.discard(segment)
 
     def show(self, visible: bool = True) -> None:
-        """Show or hide everything, keeping it."""
-        for node in filter(None, (self._node, *self._models.values())):
-            node.GetDisplayNode().SetVisibility(visible)
+        """Show or hide all that is pending, keeping it."""
+        self._visible = visible
+        if self._node:
+            self._node.GetDisplayNode().SetVisibility(visible)
+        for segment, model in self._models.items():
+            pending = segment in self._pending
+            self._node.GetDisplayNode().SetSegmentVisibility(segment, pending)
+            model.GetDisplayNode().SetVisibility(visible and pending)
 
     def remove(self) -> None:
         """Take everything out of the scene."""
-        for node in filter(None, (self._node, *self._models.values())):
+        for node in self._nodes():
             _take_out(node)
         self._images, self._masks, self._known, self._models, self._node = {}, {}, {}, {}, None
-        self._changed.clear()
-        self._behind.clear()
+        for states in (self._changed, self._behind, self._pending):
+            states.clear()
+
+    def _nodes(self) -> list[slicer.vtkMRMLDisplayableNode]:
+        return [*filter(None, [self._node]), *self._models.values()]
 
     def _shown_outlines(self, segment: str) -> list[np.ndarray]:
         """The outlines of as many slices as 3-D views draw without effort, in local RAS."""
@@ -156,8 +182,7 @@ class Preview:
         node = slicer.mrmlScene.AddNode(node)
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetSaveWithScene(False)
-        parent = self._of.GetParentTransformNode()
-        node.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
+        node.SetAndObserveTransformNodeID(self._of.GetTransformNodeID())
         return node
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-PROMPTS = "Prompts"  # the parameter that holds the marks, as JSON
-
 # The parameters' names with the values they begin with.
 DEFAULTS: dict[str, Any] = {
     "Tool": "point",

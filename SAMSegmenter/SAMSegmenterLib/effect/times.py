@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
+from ..mrml import content_of
 
 
 class Times:
@@ -25,6 +26,7 @@ class Times:
         self.browser = browser_of(volume_node)
         if self.browser is None:
             raise InputError(_("This volume is not part of a sequence. Load one, or choose to follow slices under Advanced."))
+        self._volume_node = volume_node
 
     def __len__(self) -> int:
         return self.browser.GetNumberOfItems()
@@ -38,6 +40,10 @@ class Times:
     def item(self, number: int) -> None:
         self.browser.SetSelectedItemNumber(number)
         slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(self.browser)  # at once, not when the event comes
+
+    def content(self) -> tuple:
+        """Another one when an item's voxels have changed; see `mrml.content_of`."""
+        return self.browser.GetID(), *map(content_of, copies_of(self._volume_node))
 
     def visit(self, items: Any = None) -> Iterator[int]:
         """Show one item after the other (all if not given), and in the end the one that was shown before."""
@@ -64,7 +70,14 @@ class Times:
         slicer.modules.sequences.logic().UpdateSequencesFromProxyNodes(self.browser, node)
 
 
-def browser_of(volume_node: slicer.vtkMRMLVolumeNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
-    """The browser whose items a volume node shows; None for a volume by itself."""
+def copies_of(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLNode]:
+    """What a sequence keeps of a node for each of its items; none of a node by itself."""
+    browser = browser_of(node)
+    sequence = browser.GetSequenceNode(node) if browser else None
+    return [sequence.GetNthDataNode(number) for number in range(sequence.GetNumberOfDataNodes())] if sequence else []
+
+
+def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
+    """The browser whose items a node shows; None for a node by itself."""
     sequences = getattr(slicer.modules, "sequences", None)
-    return sequences.logic().GetFirstBrowserNodeForProxyNode(volume_node) if sequences and volume_node else None
+    return sequences.logic().GetFirstBrowserNodeForProxyNode(node) if sequences and node else None

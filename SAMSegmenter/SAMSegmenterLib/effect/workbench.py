@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from ..marks import Mark
 from ..mrml import ViewGeometry
 from ..prompts import PromptSet
 from ..worker import Cancelled, Task, shared_worker
-from .canvas import Canvas, make_canvas, origin_of, plane_for, source_image, suits
+from .canvas import Canvas, make_canvas, place_of, plane_for, source_image, suits, window_of
 from .editing import Editing
 from .preview import Preview
 from .settings import Settings
@@ -45,6 +45,14 @@ class Proposal:
     task: Task
 
 
+@dataclass(frozen=True)
+class Before:
+    """How the preview was when a run began: which segments were pending, and the masks of the slices that were written on since."""
+
+    pending: list[str]
+    masks: dict[Key, np.ndarray | None] = field(default_factory=dict)
+
+
 class Workbench:
     """Everything that is computed for the marks of one segmentation.
 
@@ -62,7 +70,7 @@ class Workbench:
         self._waiting: deque[Progress | Summary | Ended | Proposal | SliceMask] = deque()
         self._proposal: Proposal | None = None
         self._sources: dict[Key, str] = {}
-        self._before: dict[Key, np.ndarray | None] | None = None
+        self._before: Before | None = None
         self._shown_item: int | None = None
         self.progress: Progress | None = None
         self.review: dict[str, list[tuple[int, float]]] = {}
@@ -79,20 +87,25 @@ class Workbench:
         return running or ("propagate" if self._waiting else "preview" if self._proposal else "")
 
     @property
+    def pending(self) -> list[str]:
+        """IDs of the segments that something is shown of which was not applied yet."""
+        return self.preview.pending if self.preview else []
+
+    @property
     def prompts(self) -> PromptSet:
         return prompt_set(self._editing.marks.all, self.stack)
 
     # ------------------------------------------------------------------ opening and closing
 
     def open(self, view: ViewGeometry | None = None, mark: Mark | None = None) -> FrameStack:
-        """The frames that marks are used on, in the plane of `view` if there are none yet; made anew if the source has changed.
+        """The frames that marks are used on, in the plane of `view` if there are none yet; made anew for another source or settings.
 
         Raises:
             InputError: there is no volume, or one that cannot be used.
         """
         chosen, marks = self._editing.settings, self._editing.marks
         plane = marks.plane if suits(marks.plane, chosen) else plane_for(view, source_image(self._editing.effect), chosen)
-        if not self.canvas or self.canvas.plane != plane or self.is_stale():
+        if not self.canvas or self.canvas.plane != plane or self.is_stale() or self._settings_differ():
             self.close()
             canvas = make_canvas(self._editing.effect, chosen, plane, marks.all or ((mark,) if mark else ()))
             prompt_set(marks.all, canvas.stack)  # refused where they do not lie in this plane
@@ -113,21 +126,25 @@ class Workbench:
         self._waiting.clear()
 
     def is_stale(self) -> bool:
-        """Whether the source, its place or the settings have changed since the frames were made."""
-        chosen = self._editing.settings
-        if not self.canvas or not self._editing.segmentation_node or self._used != _network(chosen):
+        """Whether the source, or its place in the segmentation, has changed since the frames were made."""
+        if not self.canvas or not self._editing.segmentation_node:
             return True
         try:
-            return origin_of(self._editing.effect, chosen, self.canvas.plane) != self.canvas.origin
+            return place_of(self._editing.effect, self.canvas.plane) != self.canvas.place
         except InputError:
             return True
+
+    def _settings_differ(self) -> bool:
+        """Whether a new run needs other frames, or another session; what was found is still right."""
+        chosen = self._editing.settings
+        return self._used != _network(chosen) or self.canvas.window != window_of(self._editing.effect, chosen)
 
     def close_if_stale(self) -> bool:
         """Stop everything if what it was computed from is not there any more; whether that is so."""
         if not self.canvas or not self.is_stale():
             return False
         self.close()
-        self._editing.tell(_("The volume, the segmentation or a setting has changed; what was found before is not shown any more."), True)
+        self._editing.tell(_("The volume or the segmentation has changed or moved; what was found before is not shown any more."), True)
         return True
 
     def warm_up(self) -> None:
@@ -164,7 +181,7 @@ class Workbench:
                 self.forget(segment)
 
     def propagate(self, segments: list[str], slices: tuple[int, int]) -> None:
-        self._before, self.progress = {}, None
+        self._before, self.progress = Before(self.preview.pending), None
         self._interaction.propagate(self.prompts, segments, slices)
 
     def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
@@ -185,12 +202,15 @@ class Workbench:
         self._interaction.cancel()
         if keep or self._before is None:
             return
-        restored, self._before, self.progress = self._before, None, None
+        before, self._before, self.progress = self._before, None, None
         self._waiting.clear()
         self._begin_session()  # the old one believes that everything is done
-        for key, mask in restored.items():
-            self._write(key, mask, "")
+        for key, mask in before.masks.items():
+            if self._editing.has_segment(key[0]):
+                self._write(key, mask, "")
         self.preview.flush()
+        for segment in set(self.preview.pending) - set(before.pending):
+            self.preview.settle(segment)
         self._editing.tell(_("Stopped; everything is as before."), False)
 
     def found(self, segment: str, index: int) -> np.ndarray | None:
@@ -219,6 +239,8 @@ class Workbench:
 
     def poll(self) -> bool:
         """Show what the worker has found since; False if nothing has changed."""
+        if self.preview:
+            self.preview.follow_transform()
         if self._interaction:
             self._waiting += self._interaction.poll()
         if self._proposal and self._proposal.task.finished:
@@ -256,20 +278,19 @@ class Workbench:
         if not self._editing.has_segment(found.segment):
             return  # removed meanwhile
         key = found.segment, found.slice
-        if self._before is not None and key not in self._before:
-            self._before[key] = self.preview.slice(*key)
+        if self._before is not None and key not in self._before.masks:
+            self._before.masks[key] = self.preview.slice(*key)
         self._write(key, found.mask, found.source)
-        self.preview.show()
 
     def _write(self, key: Key, mask: np.ndarray | None, source: str) -> None:
         self.preview.write(*key, mask)
         self._sources[key] = source
 
     def _conclude(self, summary: Summary) -> None:
-        self.review = summary.review
-        for key in list(self._sources):
-            if key[1] not in summary.slices.get(key[0], ()):
-                self._write(key, None, "")
+        self.review |= summary.review
+        for segment, index in list(self._sources):
+            if segment in summary.slices and index not in summary.slices[segment]:
+                self._write((segment, index), None, "")
         chosen = self._editing.segment
         ends = [
             _("Ends at slice {slice}: {reason}.").format(slice=report.reached, reason=report.reason)

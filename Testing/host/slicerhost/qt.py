@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .dialogs import user
@@ -27,10 +28,10 @@ def __getattr__(name: str) -> Any:
 class QTimer(QtCore.QTimer):
     @staticmethod
     def singleShot(milliseconds: int, called: Callable[[], Any]) -> None:
-        timer = QTimer(QtCore.QCoreApplication.instance())
+        """As Slicer has it: each call makes a timer that stays until the application ends."""
+        timer = QTimer(slicer.app.moduleManager())
         timer.setSingleShot(True)
         timer.connect("timeout()", called)
-        timer.connect("timeout()", timer.deleteLater)
         timer.start(milliseconds)
 
 

@@ -82,6 +82,7 @@ class qMRMLSliceWidget(QWidget):
     def reset(self) -> None:
         """As the view was when the application started."""
         node = self.mrmlSliceNode()
+        node.SetMappedInLayout(True)
         self._view.renderWindow().SetSize(*SIZE)
         node.SetDimensions(*SIZE, 1)
         node.SetOrientation(ORIENTATIONS.get(self._name, "Axial"))

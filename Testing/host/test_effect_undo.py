@@ -1,0 +1,85 @@
+"""Prompts that are taken back and deleted: over several planes, and of segments that are not shown."""
+
+import pytest
+
+from SAMSegmenterLib.marks import Mark, Marks, dumps
+from slicerhost.hands import SliceView
+
+pytest_plugins = ["effect_fixtures"]
+
+
+@pytest.fixture
+def coronal(work):
+    i, j, k = work.middle()
+    view = SliceView("Green")
+    view.fit()
+    view.go_to(work.ras(i, j, k))
+    return view
+
+
+def draw_coronal_box(work, view):
+    i, j, k = work.middle()
+    work.take("box")
+    view.drag(view.xy(work.ras(i - 6, j, k - 5)), view.xy(work.ras(i + 6, j, k + 5)))
+    work.wait()
+
+
+def test_prompts_of_two_planes_are_taken_back_and_made_again(work, coronal):
+    work.draw_box()
+    work.wait()
+    work.press("clear")
+    draw_coronal_box(work, coronal)
+    _i, j, k = work.middle()
+    back = [("U", None, []), ("U", "k", [k]), ("U", None, [])]
+    again = [("Shift+U", "k", [k]), ("Shift+U", None, []), ("Shift+U", "j", [j])]
+    for key, plane, keyframes in back + again:
+        assert work.key(key)
+        work.wait()
+        assert not work.warned, work.message
+        assert work.controller.marks.plane == plane
+        assert work.keyframes() == keyframes
+        assert [index for index in range(50) if is_shown(work, index)] == keyframes
+
+
+def is_shown(work, index):
+    preview = work.controller.workbench.preview
+    mask = preview.slice("liver", index) if preview else None
+    return mask is not None and mask.any()
+
+
+def test_after_the_first_prompt_was_taken_back_another_plane_can_be_chosen(work, coronal):
+    work.draw_box()
+    work.wait()
+    work.press("undo")
+    draw_coronal_box(work, coronal)
+    assert not work.warned, work.message
+    assert work.controller.marks.plane == "j"
+
+
+def test_prompts_that_a_script_sets_may_lie_in_another_plane(work):
+    work.draw_box()
+    work.wait()
+    i, j, k = work.middle()
+    corners = [work.ras(i, j + b, k + c) for b, c in ((-5, -3), (5, -3), (5, 3), (-5, 3))]
+    work.segmentation.SetAttribute("SAMSegmenter.Prompts", dumps(Marks((Mark("liver", "box", corners),), "i")))
+    assert work.keyframes() == []
+    work.propagate()
+    assert not work.warned, work.message
+    assert work.keyframes() == [i]
+
+
+def test_del_leaves_the_prompts_of_another_segment_alone(work):
+    work.draw_box()
+    work.wait()
+    work.select("spleen")
+    assert work.key("Del")
+    assert [mark.segment for mark in work.marks] == ["liver"]
+
+
+def test_del_after_clear_is_no_step_of_undo(work):
+    work.draw_box()
+    work.wait()
+    work.press("clear")
+    assert work.key("Del")
+    work.press("undo")
+    assert [mark.kind for mark in work.marks] == ["box"]
