@@ -18,16 +18,21 @@ from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, Mo
 from .errors import InputError
 
 if TYPE_CHECKING:
+    from .evaluation.methods import Method
+    from .evaluation.protocol import Task
     from .evaluation.records import Record
     from .evaluation.statistics import Row
-    from .evaluation.trials import Plan, Step
+    from .evaluation.trials import Plan, Step, Trials
+    from .models.loading import Model
 
 ALL_METHODS = "samsegmenter,copy,interpolate,grow,upstream"
 
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images NAME with labels NAME_labels; or folders images and labels.")],
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for results; given again, the evaluation goes on.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder for results; given again, it goes on with those of unchanged files.")
+    ],
     protocol: Annotated[
         str, typer.Option("--protocol", metavar="NAME,..", help="main, cosmos, grid, jitter, rounds; or tasks such as mask-3, box~10%, S2.")
     ] = "main",
@@ -42,49 +47,67 @@ def evaluate(
 
     Writes report.html, summary.json, results.csv and results.jsonl. What was finished is kept, whatever ends the run.
     """
+    from .evaluation.cases import find_cases
+    from .evaluation.trials import Plan
+    from .models.loading import load_model
+
+    wanted, tasks = _methods(methods), _tasks(protocol)
+    cases, loaded = find_cases(folder), load_model(model)
+    settings = {"model": loaded.id, "sha256": loaded.sha256, "mode": mode.value}
+    _run(Plan(cases, _usable(wanted, loaded, mode, device), tasks, _names(objects or ""), limit, settings), output)
+
+
+def _run(plan: Plan, output: Path) -> None:
     from .evaluation.trials import Trials
 
-    plan, unavailable = _plan(folder, protocol, model, device, mode, methods, objects, limit)
-    for name, why in unavailable.items():
-        print(f"samsegmenter: warning: {name} is left out: {why}", file=sys.stderr)
     trials = Trials(output, plan)
     with interruptible() as stop:
         with _progress() as progress:
             trials.run(progress, stop.is_set)
         interrupted = stop.is_set()
         if trials.records or not interrupted:
-            _conclude(trials.records, plan, output)
+            _conclude(trials, plan, output, interrupted)
     if interrupted:
         print(f"samsegmenter: interrupted; what was finished is in {output}. Give the same command to go on.", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
-def _plan(
-    folder: Path, protocol: str, model: str | None, device: Device, mode: Mode, methods: str, objects: str | None, limit: int | None
-) -> tuple[Plan, dict[str, str]]:
-    """What to do, and which methods are not to be had, with the reasons."""
-    from .evaluation.cases import find_cases
-    from .evaluation.choice import METHODS, choose
-    from .evaluation.protocol import parse_tasks
-    from .evaluation.trials import Plan
-    from .models.loading import load_model
-    from .propagation.options import MODES
+def _methods(text: str) -> list[str]:
+    from .evaluation.choice import METHODS
 
-    names = _names(methods)
+    names = _names(text)
     unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        raise typer.BadParameter(f"there is no method {unknown[0]!r}; choose of {', '.join(METHODS)}.")
+    if unknown or not names:
+        raise typer.BadParameter(f"there is no method {''.join(unknown[:1])!r}; choose of {', '.join(METHODS)}.")
+    return names
+
+
+def _tasks(text: str) -> list[Task]:
+    from .evaluation.protocol import parse_tasks
+
     try:
-        tasks = parse_tasks(_names(protocol))
+        return parse_tasks(_names(text) or [""])  # nothing is no task either
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
-    cases = find_cases(folder)
-    loaded = load_model(model)
-    chosen, unavailable = choose(names, loaded, MODES[mode.value](), device.value)
+
+
+def _usable(names: list[str], model: Model, mode: Mode, device: Device) -> list[Method]:
+    """Those of the methods that can be used here; says what the others lack.
+
+    Raises:
+        InputError: none can be used, or there is no such device.
+    """
+    from .evaluation.choice import choose
+    from .propagation.device import pick_device
+    from .propagation.options import MODES
+
+    pick_device(device.value)  # else each attempt would fail for itself
+    chosen, unavailable = choose(names, model, MODES[mode.value](), device.value)
     if not chosen:
         raise InputError(f"none of the methods can be used here. {' '.join(unavailable.values())}")
-    settings = {"model": loaded.id, "sha256": loaded.sha256, "mode": mode.value}
-    return Plan(cases, chosen, tasks, _names(objects or ""), limit, settings), unavailable
+    for name, why in unavailable.items():
+        print(f"samsegmenter: warning: {name} is left out: {why}", file=sys.stderr)
+    return chosen
 
 
 def _names(text: str) -> list[str]:
@@ -99,7 +122,8 @@ def _progress() -> Iterator[Callable[[Step], None]]:
         yield lambda step: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, TextColumn("{task.fields[latest]}"), console=console) as bar:
+    latest = TextColumn("{task.fields[latest]}", markup=False)  # names of objects may look like it
+    with Progress(*columns, latest, console=console) as bar:
         task = bar.add_task("reading", total=None, latest="")
 
         def show(step: Step) -> None:
@@ -118,7 +142,7 @@ def _latest(record: Record | None) -> str:
     return f"{record.object}, {record.method}, {record.task}: {result}"
 
 
-def _conclude(records: list[Record], plan: Plan, output: Path) -> None:
+def _conclude(trials: Trials, plan: Plan, output: Path, interrupted: bool) -> None:
     """Write the report and show its table.
 
     Raises:
@@ -127,18 +151,28 @@ def _conclude(records: list[Record], plan: Plan, output: Path) -> None:
     from .evaluation.outputs import write_outputs
     from .evaluation.statistics import table
 
-    failed = [record for record in records if record.error]
+    failed = [record for record in trials.records if record.error]
     for record in failed[:5]:
         what = ", ".join(filter(None, (record.case, record.object, record.method, record.task)))
         print(f"samsegmenter: warning: {what}: {record.error}", file=sys.stderr)
     if len(failed) > 5:
         print(f"samsegmenter: warning: {len(failed) - 5} more failed; see {output / 'results.csv'}.", file=sys.stderr)
-    write_outputs(output, records, plan)
-    if len(failed) == len(records):
-        wanted = f" among {', '.join(plan.objects)}" if plan.objects else ""
-        raise InputError("every attempt failed." if failed else f"no object{wanted} is on 6 slices and has 60 pixels on one of them.")
-    _show(table(records))
+    write_outputs(output, trials.records, plan)
+    if not interrupted:
+        _check_any(trials, plan)
+    _show(table(trials.records))
     print(output / "report.html")
+
+
+def _check_any(trials: Trials, plan: Plan) -> None:
+    """Raises InputError with the reason if a complete run found nothing to try, or nothing worked."""
+    if trials.records and all(record.error for record in trials.records):
+        raise InputError("every attempt failed.")
+    if not trials.objects:
+        wanted = f" among {', '.join(plan.objects)}" if plan.objects else ""
+        raise InputError(f"no object{wanted} is on 6 slices and has 60 pixels on one of them, in the cases that could be read.")
+    if not trials.records:
+        raise InputError(f"there is nothing to compare at these tasks. {' '.join(sorted(trials.unsuited))}")
 
 
 HEADINGS = "task", "method", "objects", "Dice (95 % interval)", "NSD", "HD95 mm", "beyond the ends", "above all others", "seconds"

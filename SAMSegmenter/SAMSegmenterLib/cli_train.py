@@ -33,8 +33,8 @@ def train_default(
     workers: Annotated[Optional[int], typer.Option(min=1, help="Processes that train together on a CPU; one a core if not given.")] = None,
     size: Annotated[int, typer.Option(help="Pixels of the input: a multiple of 32.")] = 128,
     frames: Annotated[Optional[int], typer.Option(min=1, help="Slices in a step, for each process; by the device if not given.")] = None,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 6e-4,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    rate: Annotated[float, typer.Option(min=1e-9, max=1, help="Highest learning rate.")] = 6e-4,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
 ) -> None:
     """Train the network that ships, on synthetic volumes made while it trains. Run it again to resume."""
     if size % 32 or size <= 0:
@@ -43,7 +43,7 @@ def train_default(
     from .propagation.device import pick_device
     from .training.curve import draw_curve
     from .training.recipe import Recipe
-    from .training.trainer import LOG, WEIGHTS
+    from .training.trainer import LOG, STATE, WEIGHTS
     from .training.workers import train
 
     chosen = pick_device(device.value)
@@ -51,6 +51,8 @@ def train_default(
     recipe = Recipe(minutes, size, frames or (CPU_FRAMES if on_cpu else GPU_FRAMES), rate=rate, scratch=start is None, seed=seed)
     count = (workers or os.cpu_count() or 1) if on_cpu else 1
     weights, maps = _weights(start), _read_labelmaps(labelmaps, chosen)
+    if start and (output / STATE).exists():
+        print(f"samsegmenter: training goes on from {output / STATE}; to begin from {start}, choose another folder.", file=sys.stderr)
     with interruptible() as stop:
         train(recipe, output, chosen, count, weights, maps, _tell, stop.is_set)
     if find_spec("matplotlib"):
@@ -77,7 +79,9 @@ def _read_labelmaps(folder: Path | None, device: Any) -> Labelmaps | None:
     from .imageio import read_labelmap
     from .training.labelmaps import Labelmaps
 
-    files = sorted(path for path in folder.glob("*") if path.name.endswith((".nii", ".nii.gz", ".nrrd", ".mha")))
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder.")
+    files = sorted(path for path in folder.glob("[!.]*") if path.name.endswith((".nii", ".nii.gz", ".nrrd", ".mha")))
     if not files:
         raise InputError(f"{folder}: no label maps (.nii, .nii.gz, .nrrd, .mha) in this folder.")
     return Labelmaps([read_labelmap(path).voxels for path in files], device)

@@ -1,12 +1,13 @@
 """Cases are found in both layouts, read by the library, and refused with the file's name where they are broken."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.evaluation.cases import find_cases, find_objects, modality
+from SAMSegmenterLib.evaluation.cases import Case, find_cases, find_objects, modality
 from SAMSegmenterLib.imageio import SegmentInfo, write_segmentation, write_volume
 from SAMSegmenterLib.volume import Volume
 
@@ -114,12 +115,50 @@ def test_missing_image_is_named(add, tmp_path):
         find_cases(tmp_path)[0].load()
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"liver": 1}'])
+@pytest.mark.parametrize("text", ["{", "[1]", '{"liver": 1}', "[" * 100_000])
 def test_names_that_are_none_are_refused(add, tmp_path, text):
     add("one")
     (tmp_path / "one_labels.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"one_labels.json: expected names of labels"):
         find_cases(tmp_path)[0].load()
+
+
+def test_names_may_begin_with_the_mark_of_a_windows_editor(add, tmp_path):
+    add("one")
+    (tmp_path / "one_labels.json").write_text('{"1": "liver"}', encoding="utf-8-sig")
+    assert find_cases(tmp_path)[0].load()[2][1] == "liver"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_macos_puts_beside_files_is_no_case(add, tmp_path, apart):
+    add("one", apart=apart)
+    labels = find_cases(tmp_path)[0].labels
+    labels.with_name(f"._{labels.name}").write_bytes(b"Mac OS X")
+    assert [case.name for case in find_cases(tmp_path)] == ["one"]
+
+
+@pytest.mark.parametrize("name", ["one.raw", "one_labels.nii.gz", "one_labels.json"])
+def test_fingerprint_tells_every_file_of_a_case(add, tmp_path, name):
+    add("one", names={"1": "liver"})
+    (tmp_path / "one.nii.gz").unlink()
+    for suffix in (".mhd", ".raw"):  # a header and its voxels
+        (tmp_path / f"one{suffix}").write_bytes(b"not read")
+    (case,) = find_cases(tmp_path)
+    before = case.fingerprint()
+    os.utime(tmp_path / name, ns=(1, 1))
+    assert case.fingerprint() != before
+
+
+def test_fingerprint_of_a_dicom_folder_tells_its_slices_and_nothing_else(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "1.dcm").write_bytes(b"slice")
+    case = Case("one", tmp_path / "one", tmp_path / "one_labels.nrrd")
+    before = case.fingerprint()
+    (tmp_path / "one" / ".DS_Store").write_bytes(b"seen by a Mac")
+    (tmp_path / "one more.nrrd").write_bytes(b"another case")
+    assert case.fingerprint() == before
+    (tmp_path / "one" / "2.dcm").write_bytes(b"slice")
+    assert case.fingerprint() != before
 
 
 def test_folder_without_cases(tmp_path):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import SAMSegmenterLib
 from phantoms import ball
@@ -103,7 +104,12 @@ def test_method_that_is_not_installed_is_left_out(evaluate, monkeypatch, tmp_pat
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--protocol", "ball"], "there is no task"), (["--limit", "0"], "--limit")],
+    [
+        (["--protocol", "ball"], "there is no task"),
+        (["--protocol", ""], "there is no task"),
+        (["--methods", " , "], "there is no method"),
+        (["--limit", "0"], "--limit"),
+    ],
 )
 def test_wrong_calls(evaluate, monkeypatch, options, words):
     monkeypatch.setenv("COLUMNS", "200")
@@ -125,10 +131,19 @@ def test_what_cannot_be_evaluated_ends_with_one_message(evaluate, tmp_path):
         (evaluate(folder=tmp_path), "no labels found"),
         (evaluate("--objects", "liver", methods="copy"), "no object among liver"),
         (evaluate("--model", "missing.pt"), "there is no such model file"),
+        (evaluate("--protocol", "S2", methods="copy"), "copy: offers no masks on single slices"),
+        (evaluate("--protocol", "box", methods="copy"), "copy: starts from painted slices only"),
     ):
         assert outcome.code == 1
         assert words in outcome.err
         assert "Traceback" not in outcome.err
+
+
+def test_objects_that_are_not_there_are_told_whatever_is_known_already(evaluate):
+    assert evaluate("--protocol", "mask", methods="copy").code == 0
+    outcome = evaluate("--protocol", "mask", "--objects", "bal", methods="copy")
+    assert outcome.code == 1
+    assert "no object among bal" in outcome.err
 
 
 def test_another_model_needs_another_folder(evaluate):
@@ -136,6 +151,37 @@ def test_another_model_needs_another_folder(evaluate):
     outcome = evaluate("--protocol", "mask", "--mode", "fast", methods="copy")
     assert outcome.code == 1
     assert "Choose another folder" in outcome.err
+
+
+def test_results_are_of_the_folder_that_is_given(evaluate, cases, tmp_path):
+    assert evaluate("--protocol", "mask", methods="copy").code == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    volume, inside = ball(20, 48, 8)
+    write_volume(other / "small.nrrd", volume)
+    write_volume(other / "small_labels.nrrd", Volume(inside.astype("uint8")))
+    (before,) = [row["dice"] for row in rows(tmp_path / "report") if row["case"] == "small"]
+    assert evaluate("--protocol", "mask", methods="copy", folder=other).code == 0
+    ((name, after),) = [(row["case"], row["dice"]) for row in rows(tmp_path / "report")]
+    assert name == "small"
+    assert after != before
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(evaluate, cases, monkeypatch):
+    (cases / "large_labels.json").write_text('{"1": "x[/b]"}', encoding="utf-8")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "200")
+    outcome = evaluate("--protocol", "mask", methods="copy")
+    assert outcome.code == 0, outcome.err
+    assert "x[/b], copy, mask: Dice" in outcome.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_device_that_is_not_there_ends_it_at_once(evaluate, tmp_path):
+    outcome = evaluate("--protocol", "mask", "--device", "cuda")
+    assert outcome.code == 1
+    assert "PyTorch finds no cuda device here" in outcome.err
+    assert not (tmp_path / "report").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT, which Windows does not have")
@@ -149,7 +195,7 @@ def test_interrupted_evaluation_keeps_what_is_finished(cases, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "interrupted; what was finished is in" in errors
     assert 0 < len(rows(output)) < 2 * 44
     assert (output / "report.html").exists()

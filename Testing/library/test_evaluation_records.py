@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.errors import InputError, OutputError
 from SAMSegmenterLib.evaluation.records import Record, mask_path, read_mask, read_records, write_csv, write_mask
 
 RECORD = Record("scan 1", "left kidney", 3, "CT", "ours", "box>up", {"dice": 0.75, "hd95_mm": math.nan}, (1.0, math.nan, 0.5))
@@ -25,7 +25,7 @@ def test_record_is_one_line_of_valid_json():
     assert Record.from_json(FAILED.to_json()) == FAILED
 
 
-@pytest.mark.parametrize("line", ["", "[1]", "{}", '{"case": "a"}', RECORD.to_json().replace("0.75", '"good"')])
+@pytest.mark.parametrize("line", ["", "[1]", "[" * 100_000, "{}", '{"case": "a"}', RECORD.to_json().replace("0.75", '"good"')])
 def test_other_lines_are_refused(line):
     with pytest.raises(InputError, match="not a record"):
         Record.from_json(line)
@@ -46,6 +46,20 @@ def test_foreign_file_is_refused_with_its_line(tmp_path):
         read_records(path)
 
 
+def test_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "results.jsonl").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(InputError, match=r"results\.jsonl: is damaged, or not of an evaluation"):
+        read_records(tmp_path / "results.jsonl")
+
+
+def test_names_that_utf_8_cannot_hold_are_kept(tmp_path):
+    record = Record("scan \udcff", "organ", 1, "", "copy", "mask", error="\udcff: cannot be read")
+    (tmp_path / "results.jsonl").write_text(record.to_json() + "\n", encoding="utf-8")
+    assert read_records(tmp_path / "results.jsonl") == [record]
+    write_csv(tmp_path / "results.csv", [record])
+    assert "scan \\udcff" in (tmp_path / "results.csv").read_text(encoding="utf-8")
+
+
 def test_table_for_spreadsheets(tmp_path):
     write_csv(tmp_path / "results.csv", [RECORD, FAILED])
     with open(tmp_path / "results.csv", encoding="utf-8", newline="") as file:
@@ -61,6 +75,8 @@ def test_masks_are_kept_small(tmp_path):
     write_mask(path, mask)
     np.testing.assert_array_equal(read_mask(path), mask)
     assert path.stat().st_size < 5000
+    with pytest.raises(OutputError, match="the folder cannot be made"):
+        write_mask(mask_path(path, RECORD), mask)  # a file is where the folder would be
     path.write_bytes(b"damaged")
     with pytest.raises(InputError, match="no readable mask"):
         read_mask(path)

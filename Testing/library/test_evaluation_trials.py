@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.evaluation.cases import Target, find_cases
+from SAMSegmenterLib.errors import InputError, OutputError
+from SAMSegmenterLib.evaluation.cases import Case, Target, find_cases
 from SAMSegmenterLib.evaluation.methods import Ours, Unsuited
 from SAMSegmenterLib.evaluation.protocol import PRESETS, Propagation, Rounds, SingleSlices, parse_task, parse_tasks, score
 from SAMSegmenterLib.evaluation.records import Record, mask_path, read_mask, read_records
@@ -307,7 +307,50 @@ def test_half_a_line_at_the_end_is_done_again(plan, tmp_path):
     assert len(read_records(path)) == 9
 
 
-@pytest.mark.parametrize("error", [InputError("not this one"), RuntimeError("out of paper"), MemoryError()])
+def test_labels_that_were_replaced_are_tried_anew(plan, folder):
+    Trials(folder / "out", plan(tasks=["mask"])).run()
+    write_volume(folder / "a_labels.nrrd", Volume(np.roll(object_mask(), 3, axis=1).astype(np.uint8)))
+    again = plan(tasks=["mask"])
+    trials = Trials(folder / "out", again)
+    assert {record.case for record in trials.records} == {"c"}
+    trials.run()
+    assert [len(method.asked) for method in again.methods] == [1, 1]
+    assert {record.scores["dice"] < 1 for record in trials.records if record.case == "a"} == {True}
+
+
+def test_results_of_cases_that_are_gone_are_left_out(plan, folder):
+    Trials(folder / "out", plan()).run()
+    (folder / "c_labels.nrrd").unlink()
+    assert {record.case for record in Trials(folder / "out", plan()).records} == {"a"}
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), RecursionError("too deep"), ValueError("no"), TypeError("no")])
+def test_case_that_cannot_be_read_is_a_record(plan, tmp_path, monkeypatch, error):
+    load = Case.load
+
+    def read(case):
+        if case.name == "a":
+            raise error
+        return load(case)
+
+    monkeypatch.setattr(Case, "load", read)
+    trials = Trials(tmp_path / "out", plan(tasks=["mask"]))
+    trials.run()
+    assert [record.case for record in trials.records] == ["a", "b", "c", "c", "c", "c"]
+    assert str(error) in trials.records[0].error
+
+
+def test_folder_of_results_that_cannot_be_written_to_ends_the_run(plan, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "masks").write_text("a file", encoding="utf-8")
+    with pytest.raises(OutputError, match="masks: the folder cannot be made"):
+        Trials(tmp_path / "out", plan()).run()
+
+
+ERRORS = InputError("not this one"), RuntimeError("out of paper"), MemoryError(), TypeError("not so"), OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_failing_attempt_is_a_record_and_tried_again(plan, tmp_path, error):
     class Failing(Fixed):
         def segment(self, stack, keyframes, reach):
@@ -334,12 +377,13 @@ def test_method_without_use_for_a_prompt_is_not_blamed(plan, tmp_path):
     trials = Trials(tmp_path / "out", plan(methods=[Painter(object_mask())]))
     trials.run()
     assert {record.task for record in trials.records if record.object} == {"mask"}
+    assert trials.unsuited == {"paint something"}
 
 
 def test_objects_by_name(plan, tmp_path):
     trials = Trials(tmp_path / "out", plan(objects=["LABEL 2"]))
     trials.run()
-    assert {record.object for record in trials.records if record.object} == {"label 2"}
+    assert {record.object for record in trials.records if record.object} == trials.objects == {"label 2"}
 
 
 def test_every_method_is_given_the_same_user(plan, tmp_path):
@@ -355,3 +399,17 @@ def test_results_of_another_model_are_not_mixed_in(plan, tmp_path):
     with pytest.raises(InputError, match="another model"):
         Trials(tmp_path / "out", plan(settings={"sha256": "2"}))
     assert isinstance(Trials(tmp_path / "out", plan(settings={"sha256": "1"})).records[0], Record)
+
+
+def test_results_of_another_version_or_of_unknown_settings_are_not_mixed_in(plan, tmp_path, monkeypatch):
+    Trials(tmp_path / "out", plan()).run()
+    (tmp_path / "out" / "settings.json").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"settings\.json: is damaged"):
+        Trials(tmp_path / "out", plan())
+    (tmp_path / "out" / "settings.json").unlink()
+    with pytest.raises(InputError, match="another version"):
+        Trials(tmp_path / "out", plan())
+    Trials(tmp_path / "new", plan()).run()
+    monkeypatch.setattr("SAMSegmenterLib.evaluation.trials.__version__", "99")
+    with pytest.raises(InputError, match="another version"):
+        Trials(tmp_path / "new", plan())

@@ -142,6 +142,11 @@ def test_unknown_models_list_the_known_ones():
     [
         {"file": "../../x.pt", "like": "med-sa", "native_size": 256},
         {"file": "x.pt", "like": "sam9", "native_size": 256},
+        {"file": "x.pt", "like": "med-sa", "native_size": "large"},
+        {"file": "x.pt", "like": "med-sa", "native_size": 0},
+        {"file": "x.pt", "like": "med-sa", "native_size": 10**9},
+        {"file": "x.pt", "like": "samsegmenter-pico", "native_size": 144},
+        {"file": "", "like": "med-sa", "native_size": 256},
         {"file": "x.pt"},
         "x.pt",
     ],
@@ -149,6 +154,12 @@ def test_unknown_models_list_the_known_ones():
 def test_damaged_records_of_own_models_are_named(kept):
     records.note(store.OWN, "bad", kept)
     with pytest.raises(InputError, match=r"own\.json: the record of 'bad' is damaged"):
+        store.entries()
+
+
+def test_damaged_file_of_own_models_says_what_its_loss_costs(mine):
+    (mine / store.OWN).write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"own\.json: is damaged .* must be imported again"):
         store.entries()
 
 

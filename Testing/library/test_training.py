@@ -1,7 +1,10 @@
 """Training: what the network is shown is right, a step improves what it should, and a run can be resumed."""
 
+import io
 import json
 import math
+import multiprocessing
+import os
 import random
 
 import numpy as np
@@ -11,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from SAMSegmenterLib.cli import app
-from SAMSegmenterLib.errors import CheckpointError
+from SAMSegmenterLib.errors import CheckpointError, InputError, OutputError, SAMSegmenterError
 from SAMSegmenterLib.frames import View
 from SAMSegmenterLib.models.loading import load_model
 from SAMSegmenterLib.training import prompting
@@ -100,6 +103,20 @@ def test_label_maps_keep_their_shapes():
     slices = Slices(2, 3, CPU)
     sequences = look_through(slices, maps.scenes(2), 2, 64, 32, 32)
     assert sequences.images.shape == (2, 3, 64, 64)
+
+
+def test_many_labels_and_negative_ones_are_told_apart():
+    volume = np.arange(-200, 700, dtype=np.int16).reshape(9, 10, 10)
+    maps = Labelmaps([volume], CPU)
+    assert maps.cubes.unique().tolist() == list(range(900))
+    assert maps.labels == 900
+    alone = Labelmaps([np.full((4, 4, 4), -1, np.int8)], CPU)
+    assert alone.cubes.unique().tolist() == [1]  # 0 would be outside
+
+
+def test_label_maps_that_number_their_voxels_are_refused():
+    with pytest.raises(InputError, match="40000 different labels"):
+        Labelmaps([np.arange(40_001).reshape(1, 1, -1)], CPU)
 
 
 def test_extents_are_those_of_the_object():
@@ -377,8 +394,61 @@ def test_workers_train_together_until_they_are_stopped(tmp_path):
     assert torch.load(tmp_path / STATE, weights_only=True)["step"] >= trained
 
 
-def test_damaged_state_is_named(tmp_path):
+def test_a_workers_error_arrives_as_it_was(tmp_path):
     (tmp_path / STATE).write_bytes(b"not a state")
+    with pytest.raises(CheckpointError, match=r"state\.pt: cannot be resumed") as refusal:
+        train(SMALL, tmp_path, CPU, 2)
+    assert "Traceback" not in str(refusal.value)
+
+
+def test_a_worker_that_is_killed_is_told(tmp_path):
+    with pytest.raises(SAMSegmenterError, match=r"training has ended: process [01] terminated"):
+        train(SMALL, tmp_path, CPU, 2, stopped=_kill_a_child)
+
+
+def _kill_a_child():
+    multiprocessing.active_children()[0].kill()
+    return False
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files, which Windows does not")
+def test_full_disk_is_told_and_the_earlier_state_kept(tmp_path):
+    import resource
+
+    trainer = Trainer(SMALL, tmp_path, CPU)
+    trainer.run(stopped=lambda: True)
+    before, limits = (tmp_path / STATE).read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"state\.pt: could not be written"):
+            trainer.run(stopped=lambda: True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / STATE).read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
+def test_who_can_read_the_state_can_read_the_weights(tmp_path):
+    before = os.umask(0o022)
+    try:
+        Trainer(SMALL, tmp_path, CPU).run(stopped=lambda: True)
+    finally:
+        os.umask(before)
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in (STATE, WEIGHTS)} == {0o644}
+
+
+def _saved(content):
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+JUNK = b"not a state", b"", b"\x80\x02X\xff", _saved({"step": 1}), _saved([1, 2]), _saved({"network": 3}), b"\x80\x02G\x00."
+
+
+@pytest.mark.parametrize("content", JUNK)
+def test_damaged_state_is_named(tmp_path, content):
+    (tmp_path / STATE).write_bytes(content)
     with pytest.raises(CheckpointError, match=r"state\.pt.*damaged"):
         Trainer(SMALL, tmp_path, CPU)
 
@@ -409,14 +479,28 @@ def test_command_trains_from_label_maps_and_draws_the_curve(tmp_path, monkeypatc
         (["--size", "100"], "multiple of 32"),
         (["--labelmaps", "{empty}"], "no label maps"),
         (["--from", "nowhere.pt"], "no such model file"),
+        (["--labelmaps", "nowhere"], "nowhere: there is no such folder"),
+        (["--rate", "nan"], "--rate"),
+        (["--rate", "-1"], "--rate"),
+        (["--seed", "99999999999999999999"], "--seed"),
     ],
 )
-def test_command_says_what_is_wrong(tmp_path, options, message):
+def test_command_says_what_is_wrong(tmp_path, monkeypatch, options, message):
+    monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "empty").mkdir()
     options = [option.format(empty=tmp_path / "empty") for option in options]
     result = CliRunner().invoke(app, ["train-default", "--output", str(tmp_path / "run"), *options])
     assert result.exit_code != 0
     assert message in " ".join((result.output + str(result.exception)).split())
+
+
+def test_weights_to_begin_from_are_not_passed_over_in_silence(tmp_path):
+    options = ["--output", str(tmp_path), "--minutes", "0.01", "--size", "64", "--frames", "1", "--workers", "1"]
+    options += ["--from", "samsegmenter-pico"]
+    first, again = (CliRunner().invoke(app, ["train-default", *options]) for _ in range(2))
+    assert first.exit_code == again.exit_code == 0
+    assert "training goes on from" not in first.output
+    assert f"training goes on from {tmp_path / STATE}; to begin from samsegmenter-pico" in again.output
 
 
 def _header(path):

@@ -15,9 +15,12 @@ cases alike; a ``.seg.nrrd`` brings its own. Without any of these an object is c
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +68,19 @@ class Case:
         given = _read_names(self.names) if self.names else read_segment_names(self.labels)
         present = sorted({int(value) for each in voxels for value in np.unique(each)} - {0})
         return stack, voxels, {value: given.get(value, f"label {value}") for value in present}
+
+    def fingerprint(self) -> str:
+        """Tells its files from others that take their place: by their names, sizes and times of change. None is read."""
+        told = [(path.name, stat.st_size, stat.st_mtime_ns) for path in sorted(self._files()) for stat in [path.stat()]]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+    def _files(self) -> Iterator[Path]:
+        """What the case is made of; beside a header also the file with its voxels, which has another suffix."""
+        for path in (self.image, self.labels):
+            near = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(_stem(path))}.*")
+            yield from (each for each in near if os.path.isfile(each) and not each.name.startswith("."))
+        if self.names:
+            yield self.names
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +156,9 @@ def modality(volume: Volume) -> str:
 
 
 def _stem(path: Path) -> str:
-    """A file's name without the suffix of an image; empty if it has none of these."""
+    """A file's name without the suffix of an image; empty if it has none of these, or is one that macOS put beside another."""
+    if path.name.startswith("."):
+        return ""
     return next((path.name[: -len(suffix)] for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
 
 
@@ -168,7 +186,7 @@ def _check_grid(image: Volume, labels: Volume, case: Case) -> None:
 
 def _read_names(path: Path) -> dict[int, str]:
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))
+        names = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors of Windows write a mark first
         return {int(value): str(name) for value, name in names.items()}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f'{path}: expected names of labels as {{"1": "liver", "2": "spleen"}} ({error}).') from error

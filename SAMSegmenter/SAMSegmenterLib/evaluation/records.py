@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..files import replacing
 
 SCORES = (
@@ -28,6 +28,7 @@ SCORES = (
     "interactions_to_80",
     "interactions_to_90",
 )
+ADVICE = "Choose another folder, or remove the file to start anew."
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Record:
         scores: by name, see `SCORES`; NaN where a score is not defined. Empty if the attempt failed.
         retention: Dice by distance in slices from the nearest prompted slice, on both sides; the first is of distance 1.
         error: why the attempt failed; empty otherwise.
+        data: `cases.Case.fingerprint` of what it was tried on.
     """
 
     case: str
@@ -55,6 +57,7 @@ class Record:
     scores: dict[str, float] = field(default_factory=dict)
     retention: tuple[float, ...] = ()
     error: str = ""
+    data: str = ""
 
     @property
     def key(self) -> tuple[str, int, str, str]:
@@ -67,11 +70,11 @@ class Record:
         return "".join(c if c.isalnum() or c in "-_." else f"%{ord(c):x}" for c in "+".join(map(str, self.key)))
 
     def to_json(self) -> str:
-        """One line of valid JSON, without its end; NaN is written as null."""
+        """One line of valid JSON in ASCII, without its end; NaN is written as null."""
         plain = asdict(self)
         plain["scores"] = {name: none_for_nan(value) for name, value in self.scores.items()}
         plain["retention"] = [none_for_nan(value) for value in self.retention]
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        return json.dumps(plain, allow_nan=False)  # ASCII: a file's name may hold what UTF-8 cannot
 
     @classmethod
     def from_json(cls, line: str) -> Record:
@@ -85,7 +88,7 @@ class Record:
             scores = {name: _nan_for_none(value) for name, value in plain.pop("scores").items()}
             retention = tuple(_nan_for_none(value) for value in plain.pop("retention"))
             return cls(**plain, scores=scores, retention=retention)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"not a record of an evaluation: {line[:60]!r}.") from error
 
 
@@ -106,17 +109,28 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         InputError: another line is not a record.
     """
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     found = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).split("\n")[:-1], 1):
         try:
             record = Record.from_json(line)
         except InputError as error:
-            raise InputError(f"{path}, line {number}: {error} Choose another folder, or remove the file to start anew.") from error
+            raise InputError(f"{path}, line {number}: {error} {ADVICE}") from error
         found[record.key] = record
     return list(found.values())
+
+
+def read_text(path: Path) -> str:
+    """A file in the folder of an evaluation; empty if there is none.
+
+    Raises:
+        InputError: it is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is damaged, or not of an evaluation ({error}). {ADVICE}") from error
 
 
 def write_csv(path: Path, records: Iterable[Record]) -> None:
@@ -125,7 +139,7 @@ def write_csv(path: Path, records: Iterable[Record]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["case", "object", "label", "modality", "method", "task", *SCORES, "error"])
         for each in records:
@@ -142,13 +156,25 @@ def mask_path(folder: Path, record: Record) -> Path:
     return folder / "masks" / f"{record.name}.npz"
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, unless it is there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
+
+
 def write_mask(path: Path, mask: np.ndarray) -> None:
     """Keep a bool mask, one bit per voxel and compressed; its folder is made.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as temporary:
         np.savez_compressed(temporary, bits=np.packbits(mask), shape=mask.shape)
 

@@ -49,7 +49,7 @@ def write_report(records: Sequence[Record], folder: Path, cases: Sequence[Case],
         OutputError: the file cannot be written.
     """
     with replacing(folder / "report.html") as temporary:
-        temporary.write_text(page(records, folder, cases, settings), encoding="utf-8", newline="\n")
+        temporary.write_text(page(records, folder, cases, settings), encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
 
 
 def page(records: Sequence[Record], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> str:

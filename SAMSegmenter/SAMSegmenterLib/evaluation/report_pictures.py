@@ -41,7 +41,7 @@ def pictures(records: Sequence[Record], folder: Path, cases: Sequence[Case]) -> 
         wanted = [record for record in records if record.case == case.name]
         loaded = None
         for record in wanted:
-            with suppress(InputError):
+            with suppress(InputError, OSError):
                 loaded = loaded or case.load()
                 stack, labels, _ = loaded
                 yield record, data_uri(comparison(stack, labels == record.label, read_mask(mask_path(folder, record))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby, product
@@ -14,16 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..errors import InputError, OutputError, SAMSegmenterError
 from ..files import replacing
 from ..frames import FrameStack
 from .cases import Case, Target, find_objects, modality
 from .methods import Method, Unsuited
 from .protocol import Task
-from .records import Record, mask_path, read_records, write_mask
+from .records import Record, make_folder, mask_path, read_records, read_text, write_mask
 
 RECORDS = "results.jsonl"
 SETTINGS = "settings.json"
+# What one image, network or filter may bring about, which shall not keep the others from being tried.
+FAILURES = (SAMSegmenterError, OSError, MemoryError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,13 @@ class Step:
 
 
 class Trials:
-    """An evaluation in a folder: `records` are all that it has, of this run and of earlier ones.
+    """An evaluation in a folder: `records` are all that it has, of this run and of earlier ones on the same files.
 
-    What failed earlier is tried again.
+    What failed earlier is tried again, as is what was tried on files that have changed; cases that are gone are forgotten.
+
+    Attributes:
+        objects: names of the objects that a run has come across, of those that were chosen.
+        unsuited: why some methods were not tried, in words.
 
     Args:
         folder: is made if it is missing.
@@ -82,13 +89,13 @@ class Trials:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder, self._plan = folder, plan
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
-        known = read_records(folder / RECORDS)
-        self._check_settings(known)
-        self._records = {record.key: record for record in known if not record.error}
+        self.objects: set[str] = set()
+        self.unsuited: set[str] = set()
+        make_folder(folder)
+        known = [record for record in read_records(folder / RECORDS) if not record.error]
+        self._check_settings(bool(known))
+        self._data = {case.name: case.fingerprint() for case in plan.cases}
+        self._records = {record.key: record for record in known if record.data == self._data.get(record.case)}
         with replacing(folder / RECORDS) as temporary:
             temporary.write_text("".join(f"{each.to_json()}\n" for each in self._records.values()), encoding="utf-8", newline="\n")
 
@@ -111,12 +118,14 @@ class Trials:
                 self._run_case(case, partial(Step, number, len(self._plan.cases)), progress, cancel)
             except OutputError:
                 raise
-            except (SAMSegmenterError, MemoryError) as error:
-                self._keep(Record(case.name, "", 0, "", "", "", error=_in_words(error)))
+            except FAILURES as error:
+                self._keep(Record(case.name, "", 0, "", "", "", error=_in_words(error), data=self._data[case.name]))
 
     def _run_case(self, case: Case, step: Callable[..., Step], progress: Callable[[Step], None], cancel: Callable[[], bool]) -> None:
         stack, labels, names = case.load()
-        objects = list(find_objects(labels, names, self._plan.objects).items())[: self._plan.limit]
+        found = find_objects(labels, names, self._plan.objects)
+        self.objects.update(found.values())
+        objects = list(found.items())[: self._plan.limit]
         todo = [each for each in product(objects, self._plan.tasks, self._plan.methods) if self._key(case, *each) not in self._records]
         progress(step(0, len(todo)))
         done, kind = 0, modality(stack.volume)
@@ -125,7 +134,8 @@ class Trials:
             for _, task, method in attempts:
                 if cancel():
                     return
-                record = self._attempt(Record(case.name, name, label, kind, method.name, task.key), task, method, stack, target)
+                blank = Record(case.name, name, label, kind, method.name, task.key, data=self._data[case.name])
+                record = self._attempt(blank, task, method, stack, target)
                 if record:
                     self._keep(record)
                 done += 1
@@ -137,12 +147,13 @@ class Trials:
     def _attempt(self, blank: Record, task: Task, method: Method, stack: FrameStack, target: Target) -> Record | None:
         """The record of an attempt; None if it is not for the method."""
         # the same user for every method, and whatever else is tried
-        random = np.random.default_rng(zlib.crc32(f"{blank.case}/{blank.label}/{task.key}".encode()))
+        random = np.random.default_rng(zlib.crc32(f"{blank.case}/{blank.label}/{task.key}".encode(errors="surrogatepass")))
         try:
             outcome = task.attempt(method, stack, target, random)
-        except Unsuited:
+        except Unsuited as why:
+            self.unsuited.add(str(why))
             return None
-        except (SAMSegmenterError, MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
+        except FAILURES as error:
             return replace(blank, error=_in_words(error))
         if outcome.mask is not None:
             write_mask(mask_path(self._folder, blank), outcome.mask)
@@ -156,12 +167,13 @@ class Trials:
         except OSError as error:
             raise OutputError(f"{self._folder / RECORDS}: cannot be written to ({error.strerror}).") from error
 
-    def _check_settings(self, known: Iterable[Record]) -> None:
-        path, wanted = self._folder / SETTINGS, json.dumps(self._plan.settings, indent=2, sort_keys=True)
-        there = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-        if there and there != wanted and any(not record.error for record in known):
+    def _check_settings(self, has_results: bool) -> None:
+        path = self._folder / SETTINGS
+        wanted = json.dumps({**self._plan.settings, "samsegmenter": __version__}, indent=2, sort_keys=True)
+        if has_results and read_text(path).strip() != wanted:
             raise InputError(
-                f"{self._folder}: it holds results of another model or other settings ({SETTINGS}). Choose another folder, or empty it."
+                f"{self._folder}: it holds results of another model, other settings or another version of SAMSegmenter ({SETTINGS}). "
+                "Choose another folder, or empty it."
             )
         with replacing(path) as temporary:
             temporary.write_text(wanted + "\n", encoding="utf-8")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
 from . import catalog
@@ -21,20 +21,28 @@ PATCH_PX = 16
 LARGEST_PX = 2048  # no network here sees more, and what a file asks for is built
 ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.")
 
-# Hiera layouts by channels of the first block, number of blocks, and whether it is SAM 2.1.
+
+@dataclass(frozen=True)
+class Size:
+    """Of an image encoder: channels of the first block, number of blocks, and whether it is of SAM 2.1."""
+
+    channels: int
+    blocks: int
+    is_2_1: bool = False
+
+
 HIERAS = {
-    (32, 8, True): "samsegmenter_pico.yaml",
-    (96, 12, True): "configs/sam2.1/sam2.1_hiera_t.yaml",
-    (96, 16, True): "configs/sam2.1/sam2.1_hiera_s.yaml",
-    (112, 24, True): "configs/sam2.1/sam2.1_hiera_b+.yaml",
-    (144, 48, True): "configs/sam2.1/sam2.1_hiera_l.yaml",
-    (96, 12, False): "configs/sam2/sam2_hiera_t.yaml",
-    (96, 16, False): "configs/sam2/sam2_hiera_s.yaml",
-    (112, 24, False): "configs/sam2/sam2_hiera_b+.yaml",
-    (144, 48, False): "configs/sam2/sam2_hiera_l.yaml",
+    Size(32, 8, is_2_1=True): "samsegmenter_pico.yaml",
+    Size(96, 12, is_2_1=True): "configs/sam2.1/sam2.1_hiera_t.yaml",
+    Size(96, 16, is_2_1=True): "configs/sam2.1/sam2.1_hiera_s.yaml",
+    Size(112, 24, is_2_1=True): "configs/sam2.1/sam2.1_hiera_b+.yaml",
+    Size(144, 48, is_2_1=True): "configs/sam2.1/sam2.1_hiera_l.yaml",
+    Size(96, 12): "configs/sam2/sam2_hiera_t.yaml",
+    Size(96, 16): "configs/sam2/sam2_hiera_s.yaml",
+    Size(112, 24): "configs/sam2/sam2_hiera_b+.yaml",
+    Size(144, 48): "configs/sam2/sam2_hiera_l.yaml",
 }
-# ViT layouts by channels and number of blocks, and the families that have them.
-VITS = {(768, 12): "vit_b", (1024, 24): "vit_l", (1280, 32): "vit_h"}
+VITS = {Size(768, 12): "vit_b", Size(1024, 24): "vit_l", Size(1280, 32): "vit_h"}
 VIT_FAMILIES = {"sam", "sam_med2d", "med_sa", "db_sam"}
 
 # Parts of weights' names that only this kind of network has all of, in words, and the family if it is supported;
@@ -106,14 +114,13 @@ def detect(
         Ambiguous: several networks fit, and nothing tells which.
         CheckpointError: none fits, or not the one that the user says; says what they look like, and what is supported.
     """
-    kind, fitting, is_whole = _fitting(weights, source)
-    size = _native_size(weights)
+    fit, size = _fitting(weights, source), _native_size(weights)
     if family:
-        chosen, why = _said(fitting, family, kind, source), f"Its weights fit {kind}, and you say which."
-    elif is_whole:
-        chosen, why = _chosen(fitting, size, kind, source, container, beside)
+        chosen, why = _said(fit, family, source), f"Its weights fit {fit.kind}, and you say which."
+    elif fit.is_whole:
+        chosen, why = _chosen(fit, size, source, container, beside)
     else:  # building it names what is missing
-        chosen = _named(fitting, Path(source).name) or fitting[0]
+        chosen = _named(fit.entries, Path(source).name) or fit.entries[0]
         why = f"Its weights are at most a part of those of {chosen.title}."
     return Detected(chosen.family, chosen.id, size or chosen.native_size, why)
 
@@ -126,58 +133,86 @@ def layout(weights: Mapping[str, torch.Tensor], source: str = "checkpoint") -> s
     Raises:
         CheckpointError: as `detect`.
     """
-    _, fitting, _ = _fitting(weights, source)
-    return fitting[0].config
+    return _fitting(weights, source).entries[0].config
+
+
+def may_be_native_size(size: Any, like: CatalogEntry) -> bool:
+    """Whether `detect` may have found networks like this one to be made for inputs of `size` pixels: only a ViT tells another size."""
+    told = range(PATCH_PX, LARGEST_PX + 1, PATCH_PX) if like.family in VIT_FAMILIES else ()
+    return type(size) is int and (size == like.native_size or size in told)
 
 
 def looks_like(names: Iterable[str]) -> str:
     """What kind of network has weights with such names, in words."""
-    return _signature(list(names))[0]
+    return _by_names(list(names)).kind
 
 
-def _signature(names: Collection[str]) -> tuple[str, tuple[str, ...], bool]:
-    """The kind of network in words, the families that may build it, and whether the part is there that tells it."""
+@dataclass(frozen=True)
+class _Fit:
+    """Which networks some weights may be of.
+
+    Attributes:
+        kind: what all of them are, in words.
+        entries: of the catalog; the likeliest comes first.
+        is_whole: whether the weights have their layout; if not, they are at most a part of those of each entry.
+    """
+
+    kind: str
+    entries: list[CatalogEntry]
+    is_whole: bool
+
+
+def _by_names(names: Collection[str]) -> _Fit:
     for signatures in (SIGNATURES, REMAINS):
         for parts, kind, families in signatures:
             if all(any(part in name for name in names) for part in parts):
-                return kind, families, signatures is SIGNATURES
-    return f"an unknown network (its weights are called {', '.join(list(names)[:3])}, ...)", (), False
+                entries = sorted(
+                    (each for each in catalog.entries() if each.family in families), key=lambda each: families.index(each.family)
+                )
+                return _Fit(kind, entries, is_whole=signatures is SIGNATURES)
+    return _Fit(f"an unknown network (its weights are called {', '.join(list(names)[:3])}, ...)", [], is_whole=False)
 
 
-def _fitting(weights: Mapping[str, torch.Tensor], source: str) -> tuple[str, list[CatalogEntry], bool]:
-    """The kind of network in words, the entries of the catalog of which the weights may be, and whether they have their layout.
-
-    If not, the weights are at most a part of those of each entry; the likeliest comes first.
+def _fitting(weights: Mapping[str, torch.Tensor], source: str) -> _Fit:
+    """By names and sizes.
 
     Raises:
-        CheckpointError: there is no such entry.
+        CheckpointError: no entry fits.
     """
-    kind, families, is_whole = _signature(list(weights))
-    entries = [entry for entry in catalog.entries() if entry.family in families]
-    sizes, seen = _sizes(weights, families) if is_whole else ({}, ())
-    if sizes and seen not in sizes:
-        is_whole, kind = False, f"{kind} of another size ({seen[0]} channels, {seen[1]} blocks)"
-        larger = [each for each in sizes if seen[0] in (0, each[0]) and seen[1] <= each[1]]
-        larger.sort(key=lambda each: (each[2:] != seen[2:], each[1]))
-        entries = [entry for each in larger for entry in entries if entry.config == sizes[each]]
-    elif sizes:
-        entries = [entry for entry in entries if entry.config == sizes[seen]]
-    if not entries:
+    fit = _by_names(list(weights))
+    if fit.is_whole:
+        fit = _of_size(fit, _size(weights))
+    if not fit.entries:
         supported = ", ".join(dict.fromkeys(entry.title for entry in catalog.entries()))
-        raise CheckpointError(f"{source}: this network is not supported; it looks like {kind}. Supported are {supported}.")
-    if not is_whole:  # what ships is hardly handed around in parts
-        entries.sort(key=lambda entry: (entry.shipped, families.index(entry.family)))
-    return kind, entries, is_whole
+        raise CheckpointError(f"{source}: this network is not supported; it looks like {fit.kind}. Supported are {supported}.")
+    if fit.is_whole:
+        return fit
+    return replace(fit, entries=sorted(fit.entries, key=lambda entry: entry.shipped))  # what ships is hardly handed around in parts
 
 
-def _sizes(weights: Mapping[str, torch.Tensor], families: Collection[str]) -> tuple[dict[tuple[int, ...], str], tuple[int, ...]]:
-    """The configurations of `families` by size, if they come in several, and the size that the weights have."""
+def _of_size(fit: _Fit, seen: Size) -> _Fit:
+    """Those of a size, if the networks come in several; if none has it, those that are larger."""
+    sizes = _sizes({entry.family for entry in fit.entries})
+    if not sizes:
+        return fit
+    if seen in sizes:
+        return replace(fit, entries=[entry for entry in fit.entries if entry.config == sizes[seen]])
+    larger = [each for each in sizes if seen.channels in (0, each.channels) and seen.blocks <= each.blocks]
+    larger.sort(key=lambda each: (each.is_2_1 != seen.is_2_1, each.blocks))
+    entries = [entry for each in larger for entry in fit.entries if entry.config == sizes[each]]
+    return _Fit(f"{fit.kind} of another size ({seen.channels} channels, {seen.blocks} blocks)", entries, is_whole=False)
+
+
+def _sizes(families: Collection[str]) -> Mapping[Size, str]:
+    """The configurations of families that come in several sizes."""
     if "sam2" in families:
-        is_2_1 = any(name.startswith(ONLY_IN_2_1) for name in weights)
-        return HIERAS, (_channels(weights, TRUNK), _blocks(weights, TRUNK), is_2_1)
-    if VIT_FAMILIES.intersection(families):
-        return VITS, (_channels(weights, VIT), _blocks(weights, VIT))
-    return {}, ()
+        return HIERAS
+    return VITS if VIT_FAMILIES.intersection(families) else {}
+
+
+def _size(weights: Mapping[str, torch.Tensor]) -> Size:
+    encoder = TRUNK if any(name.startswith(TRUNK) for name in weights) else VIT
+    return Size(_channels(weights, encoder), _blocks(weights, encoder), any(name.startswith(ONLY_IN_2_1) for name in weights))
 
 
 def _channels(weights: Mapping[str, torch.Tensor], encoder: str) -> int:
@@ -201,25 +236,24 @@ def _native_size(weights: Mapping[str, torch.Tensor]) -> int | None:
     return PATCH_PX * rows if is_sane else None
 
 
-def _said(fitting: list[CatalogEntry], family: str, kind: str, source: str) -> CatalogEntry:
-    said = [entry for entry in fitting if entry.id == family] or [entry for entry in fitting if entry.id.startswith(family)]
+def _said(fit: _Fit, family: str, source: str) -> CatalogEntry:
+    said = [entry for entry in fit.entries if entry.id == family] or [entry for entry in fit.entries if entry.id.startswith(family)]
     if not said:
-        fit = ", ".join(entry.id for entry in fitting)
-        raise CheckpointError(f"{source}: is not {family}; it looks like {kind}, which may be: {fit}.")
+        ids = ", ".join(entry.id for entry in fit.entries)
+        raise CheckpointError(f"{source}: is not {family}; it looks like {fit.kind}, which may be: {ids}.")
     return said[0]
 
 
-def _chosen(
-    fitting: list[CatalogEntry], size: int | None, kind: str, source: str, container: str, beside: Collection[str]
-) -> tuple[CatalogEntry, str]:
+def _chosen(fit: _Fit, size: int | None, source: str, container: str, beside: Collection[str]) -> tuple[CatalogEntry, str]:
+    fitting = fit.entries
     named = _named(fitting, Path(source).name)
     if named:
-        return named, f"Its weights fit {kind}, and its name says that it is {named.title}."
+        return named, f"Its weights fit {fit.kind}, and its name says that it is {named.title}."
     tuned = [entry for entry in fitting if entry.id == "biomedical-sam-2"]
     if tuned and container != "state_dict":
         fitting = [entry for entry in fitting if entry not in tuned]
     elif tuned and "best_dice" in beside:
-        return tuned[0], f"Its weights fit {kind}, in a file as Biomedical-SAM-2 writes it."
+        return tuned[0], f"Its weights fit {fit.kind}, in a file as Biomedical-SAM-2 writes it."
     fed: dict[tuple[str, int], CatalogEntry] = {}
     for entry in fitting:
         fed.setdefault((entry.normaliser, size or entry.native_size), entry)

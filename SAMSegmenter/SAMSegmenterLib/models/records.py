@@ -13,6 +13,8 @@ from ..files import replacing
 from .folders import folders, receiving_folder, share
 from .locks import turn
 
+ADVICE = "Delete it; licences are asked for and hashes learned again, models of your own must be imported again."
+
 
 def read(name: str) -> dict[str, Any]:
     """The records of all folders of models in the file `name`; where several know an id, the first folder counts.
@@ -77,7 +79,7 @@ def _load(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise InputError(f"{path}: is damaged ({error}). Delete it; what it recorded is asked or learned again.") from error
+        raise InputError(f"{path}: is damaged ({error}). {ADVICE}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: is damaged (not an object). Delete it; what it recorded is asked or learned again.")
+        raise InputError(f"{path}: is damaged (not an object). {ADVICE}")
     return content

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import Cancelled, CheckpointError, InputError, OutputError
 from . import catalog, hashes, records
 from .catalog import CatalogEntry
+from .detect import may_be_native_size
 from .folders import FOLDER_VARIABLE, folders
 from .locks import turn
 
@@ -127,10 +128,12 @@ def _own_entries() -> Iterator[CatalogEntry]:
 def _own_entry(id: str, kept: Any) -> CatalogEntry:
     try:
         file, like, size = kept["file"], catalog.entry(kept["like"]), kept["native_size"]
-        if Path(file).name != file:
+        if not file or Path(file).name != file:
             raise InputError(f"{file!r} is not a file name without a folder")
+        if not may_be_native_size(size, like):
+            raise InputError(f"{size!r} is no size in pixels of the input of {like.title}")
     except (InputError, KeyError, TypeError) as error:
-        raise InputError(f"{OWN}: the record of {id!r} is damaged ({error}). Delete that record, or the file.") from error
+        raise InputError(f"{OWN}: the record of {id!r} is damaged ({error}). Delete that record, and import the model again.") from error
     return replace(
         like,
         id=id,

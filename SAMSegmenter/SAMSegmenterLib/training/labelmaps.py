@@ -13,10 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import InputError
 from .chance import SmoothField, rotations, uniform
 from .scenes import Seen
 
 SIDE = 128  # voxels along each edge of the cube that a label map is kept in
+MOST_LABELS = torch.iinfo(torch.int16).max  # cubes are kept as small as that
 AXES = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
 
 
@@ -25,12 +27,17 @@ class Labelmaps:
 
     Args:
         volumes: ``(k, j, i)`` label values, any integers, 0 outside; of about cubic voxels.
+
+    Raises:
+        InputError: there are more labels than `MOST_LABELS`.
     """
 
     def __init__(self, volumes: Sequence[np.ndarray], device: torch.device) -> None:
-        values = sorted({int(value) for volume in volumes for value in np.unique(volume)} | {0})
-        self.labels = len(values)  # one more than there are, as scenes have it for fat
-        numbered = [np.searchsorted(values, volume).astype(np.uint8) for volume in volumes]
+        values = sorted({int(value) for volume in volumes for value in np.unique(volume)} - {0})
+        if len(values) > MOST_LABELS:
+            raise InputError(f"the label maps have {len(values)} different labels; use maps with at most {MOST_LABELS} in all.")
+        self.labels = len(values) + 1  # one more than there are, as scenes have it for fat
+        numbered = [np.where(volume == 0, 0, np.searchsorted(values, volume) + 1).astype(np.int16) for volume in volumes]
         self.cubes = torch.stack([_cube(volume) for volume in numbered]).to(device)
 
     def scenes(self, count: int) -> LabelmapScenes:
@@ -67,11 +74,11 @@ def _cube(volume: np.ndarray) -> Tensor:
     """The part that is not empty, scaled to fill a cube of `SIDE` voxels along its longest edge."""
     filled = np.nonzero(volume)
     if not len(filled[0]):
-        return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.uint8)
+        return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)
     part = volume[tuple(slice(places.min(), places.max() + 1) for places in filled)]
     shape = [max(1, round(length * SIDE / max(part.shape))) for length in part.shape]
-    scaled = F.interpolate(torch.from_numpy(part)[None, None].float(), shape, mode="nearest")[0, 0].to(torch.uint8)
+    scaled = F.interpolate(torch.from_numpy(part)[None, None].float(), shape, mode="nearest")[0, 0].to(torch.int16)
     pads = [(SIDE - length) // 2 for length in shape]
-    cube = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.uint8)
+    cube = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)
     cube[tuple(slice(pad, pad + length) for pad, length in zip(pads, shape, strict=True))] = scaled
     return cube

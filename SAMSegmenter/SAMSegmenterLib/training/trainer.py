@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import random
+import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,10 +16,10 @@ from pickle import UnpicklingError
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, OutputError
 from ..files import replacing
 from .labelmaps import Labelmaps
 from .network import Trainee, make_network
@@ -31,6 +33,8 @@ LOG_EVERY, SAVE_EVERY = 30, 240  # seconds
 LONGEST_GRADIENT = 1.0
 Report = Callable[[dict[str, float]], None]
 STATE, LOG, WEIGHTS = "state.pt", "log.jsonl", "model.safetensors"
+# What PyTorch makes of a state that is none.
+DAMAGE = (RuntimeError, UnpicklingError, EOFError, struct.error, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
 class Trainer:
@@ -43,6 +47,9 @@ class Trainer:
         initial: weights to start from; None for a network from scratch.
         labelmaps: real label maps, if any.
         worker, workers: number of this process among those that train together; they exchange gradients.
+
+    Raises:
+        CheckpointError: the state is damaged, or the initial weights are of another network.
     """
 
     def __init__(
@@ -69,7 +76,11 @@ class Trainer:
         self._log = _Log(folder / LOG) if worker == 0 else None
 
     def run(self, report: Report = lambda _: None, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Train until the recipe's time is over, resumed time included, or until `stopped`; it can be resumed where it was."""
+        """Train until the recipe's time is over, resumed time included, or until `stopped`; it can be resumed where it was.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
         begun = saved = time.monotonic() - self._passed
         trainee = Trainee(self.network)
         try:
@@ -156,22 +167,24 @@ class Trainer:
             "step": self.step,
             "passed": self._passed,
         }
-        with replacing(self.folder / STATE) as path:
-            torch.save(state, path)
+        packed = io.BytesIO()
+        torch.save(state, packed)
         weights = {name: value.half().contiguous() for name, value in self.average.state_dict().items()}
-        with replacing(self.folder / WEIGHTS) as path:
-            save_file(weights, path, metadata={"recipe": json.dumps(asdict(self.recipe)), "step": str(self.step)})
+        about = {"recipe": json.dumps(asdict(self.recipe)), "step": str(self.step)}
+        for name, content in ((STATE, packed.getvalue()), (WEIGHTS, save(weights, about))):
+            with replacing(self.folder / name) as path:
+                path.write_bytes(content)  # which says so if the disk is full, and lets others read the file; neither library does
 
     def _resume(self) -> None:
         path = self.folder / STATE
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-        except (RuntimeError, UnpicklingError, EOFError) as error:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.step, self._passed = int(state["step"]), float(state["passed"])
+        except DAMAGE as error:
             raise CheckpointError(f"{path}: cannot be resumed, the file is damaged; delete it to begin anew.") from error
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self._passed = state["step"], state["passed"]
 
 
 class _Log:
@@ -189,8 +202,11 @@ class _Log:
             return None
         entry = {name: round(sum(each) / len(each), 4) for name, each in self._values.items()}
         entry.update({name: round(value, 6) for name, value in now.items()})
-        with self._path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written to ({error.strerror}).") from error
         self._values.clear()
         self._since = time.monotonic()
         return entry

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing import parent_process
+from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch.distributed as dist
 import torch.multiprocessing as processes
 from torch import Tensor
 
+from ..errors import SAMSegmenterError
 from .labelmaps import Labelmaps
 from .recipe import Recipe
 from .trainer import LOG, Report, Trainer
@@ -34,20 +36,38 @@ def train(
     report: Report = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train, or go on training, in `folder`; see `Trainer`. `report` gets every line of the log; `stopped` is asked after every step."""
+    """Train, or go on training, in `folder`; see `Trainer`. `report` gets every line of the log; `stopped` is asked after every step.
+
+    Raises:
+        SAMSegmenterError: as `Trainer`, and if a worker has ended by itself.
+    """
     if workers == 1:
         Trainer(recipe, folder, device, initial, labelmaps).run(report, stopped)
         return
     with tempfile.TemporaryDirectory() as meeting:
-        stop = processes.get_context("spawn").Event()
-        arguments = workers, recipe, folder, initial, labelmaps, Path(meeting) / "point", stop
+        spawning = processes.get_context("spawn")
+        stop, errors = spawning.Event(), spawning.SimpleQueue()
+        arguments = workers, recipe, folder, initial, labelmaps, Path(meeting) / "point", stop, errors
         written = _length(folder / LOG)
         context = processes.spawn(_work, arguments, nprocs=workers, join=False)
-        while not context.join(POLL):
+        while not _have_ended(context, errors):
             written = _tell(folder / LOG, written, report)
             if stopped():
                 stop.set()
         _tell(folder / LOG, written, report)
+
+
+def _have_ended(context: processes.ProcessContext, errors: SimpleQueue) -> bool:
+    """Wait a little; raises what the first worker that failed has put on the queue."""
+    try:
+        return context.join(POLL)
+    except (processes.ProcessRaisedException, processes.ProcessExitedException) as error:
+        if not errors.empty():
+            raise errors.get() from None  # the traceback is in words, and of another process
+        if isinstance(error, processes.ProcessRaisedException):
+            raise
+        advice = "The same command goes on; with fewer workers it needs less memory."
+        raise SAMSegmenterError(f"training has ended: {error}. {advice}") from error
 
 
 def _work(
@@ -59,6 +79,7 @@ def _work(
     labelmaps: Labelmaps | None,
     meeting: Path,
     stop: Event,
+    errors: SimpleQueue,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others what to do
     torch.set_num_threads(1)  # two threads of each process would wait for one another
@@ -67,6 +88,9 @@ def _work(
         trainer = Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers)
         trainer.run(stopped=lambda: stop.is_set() or not parent_process().is_alive())  # however the one that started it has ended
         dist.barrier()  # none may hang up while another still saves
+    except (SAMSegmenterError, OSError, MemoryError) as error:
+        errors.put(error)  # before the others notice and fail in their turn
+        raise
     finally:
         dist.destroy_process_group()
 
