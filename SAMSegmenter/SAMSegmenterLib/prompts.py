@@ -7,6 +7,7 @@ All positions are slice pixels ``(x, y)`` as `frames.FrameStack` defines them: v
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import index
 
 import numpy as np
 
@@ -104,6 +105,9 @@ class Keyframe:
     line: Line | None = None
     mask: MaskPrompt | None = None
     prior: MaskPrompt | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slice", index(self.slice))  # numpy's integers would not go into JSON
 
     @property
     def is_empty(self) -> bool:

@@ -139,9 +139,10 @@ class Session:
     ) -> Iterator[SliceMask]:
         """Compute what the prompts ask for and is not computed yet, yielding each slice as it is ready.
 
-        Masks come outwards from the keyframes, of all segments side by side. A slice between two keyframes comes twice: from
-        the first pass that reaches it, and fused when the second one does. All come once more in the end, refined. Whoever stops
-        iterating, or answers `cancel` with True between two slices, keeps everything yielded so far; calling again goes on from there.
+        Masks come outwards from the keyframes, of all segments side by side, those between keyframes first. A slice between two
+        keyframes comes twice: from the first pass that reaches it, and fused when the second one does. All come once more in the end,
+        refined. Whoever stops iterating, or answers `cancel` with True between two slices, keeps everything yielded so far; calling
+        again goes on from there.
 
         Args:
             segments: names; all that have prompts if not given.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError, OutputError
-from SAMSegmenterLib.prompts import Box, Keyframe
+from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt
 from SAMSegmenterLib.session_io import restore_session, save_session
 from session_steps import box, painted, run
 
@@ -34,6 +34,14 @@ def test_a_correction_that_was_not_computed_yet_is_not_lost(session, tmp_path):
     back = restore_session(tmp_path / "work.session", session.stack.volume, session.model, "cpu")
     assert back.remaining() == 31
     assert not back.labelmap().any()
+
+
+def test_a_slice_may_be_numbered_by_numpy(session, truth, tmp_path):
+    session.set_keyframe("ball", Keyframe(truth.sum((1, 2)).argmax(), mask=MaskPrompt(truth[16])))
+    save_session(session, tmp_path / "work.session")
+    assert restore_session(tmp_path / "work.session", session.stack.volume, session.model, "cpu").prompts == session.prompts
+    with pytest.raises(TypeError):
+        Keyframe(16.5)
 
 
 def test_a_session_saved_in_the_middle_can_be_finished(session, truth, tmp_path):
