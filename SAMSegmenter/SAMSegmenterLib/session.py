@@ -61,7 +61,7 @@ class Session:
 
     @prompts.setter
     def prompts(self, prompts: PromptSet) -> None:
-        """Replace all prompts; no step of undo: hosts that do so keep such steps themselves."""
+        """Replace all prompts; no step of undo, for hosts that keep such steps themselves."""
         if prompts.axis != self.stack.axis:
             raise InputError(f"prompts are along axis {prompts.axis}, the session along {self.stack.axis}.")
         self._prompts = prompts
@@ -76,9 +76,17 @@ class Session:
         if not keyframe.is_empty:
             check_keyframe(keyframe, self.stack)
         known = next((each for each in self._prompts.segments if each.name == segment), Segment(segment))
-        self._done.append(self._prompts)
+        self.change_prompts(self._prompts.with_segment(known.with_keyframe(keyframe)))
+
+    def change_prompts(self, prompts: PromptSet) -> None:
+        """Replace all prompts; one step of undo.
+
+        Raises:
+            InputError: they are along another axis; nothing is changed.
+        """
+        before, self.prompts = self._prompts, prompts
+        self._done.append(before)
         self._undone.clear()
-        self.prompts = self._prompts.with_segment(known.with_keyframe(keyframe))
 
     def undo(self) -> bool:
         """Take back the last change of prompts; False if there is none. Passes of untouched keyframes need not run again."""

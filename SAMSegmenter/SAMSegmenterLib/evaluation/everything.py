@@ -116,7 +116,7 @@ def propagate_candidates(session: Session, candidates: Sequence[Candidate], name
         InputError: a candidate does not fit the session's stack.
     """
     before = len(session.prompts.segments)
-    session.prompts = with_candidates(session.prompts, candidates, name)
+    session.change_prompts(with_candidates(session.prompts, candidates, name))
     return session.propagate([segment.name for segment in session.prompts.segments[before:]])
 
 
