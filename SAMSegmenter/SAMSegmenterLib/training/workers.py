@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tempfile
 from collections.abc import Callable
@@ -93,6 +94,7 @@ def _work(
         raise
     finally:
         dist.destroy_process_group()
+    os._exit(0)  # all is saved; an interpreter that ends in its own way is now and then aborted by threads that PyTorch still has
 
 
 def _length(path: Path) -> int:
