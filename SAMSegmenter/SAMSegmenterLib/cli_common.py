@@ -59,13 +59,6 @@ def interruptible() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
-
-
 def check_files(read: Iterable[Path | str | None], written: Iterable[Path | None]) -> None:
     """Find out before a long run whether a result would replace what the run reads, or another result; None is what was not given.
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, make_folder, write_text
+from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, write_text
 from .cli_runs import SeriesOption, carry_on, prepare, prompts_of, started, write
-from .files import replacing
+from .files import make_folder, replacing
 
 if TYPE_CHECKING:
     import numpy as np

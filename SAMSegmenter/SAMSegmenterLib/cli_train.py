@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, interruptible, make_folder
+from .cli_common import INTERRUPTED, Device, DeviceOption, interruptible
 from .errors import InputError
+from .files import make_folder
 
 if TYPE_CHECKING:
     from .training.labelmaps import Labelmaps

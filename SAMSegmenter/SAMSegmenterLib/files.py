@@ -44,6 +44,18 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path.parent}: cannot write to this folder ({error.strerror}). Choose another one.") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, unless it is there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, of the same name, that takes its place when the block has ended without an error.

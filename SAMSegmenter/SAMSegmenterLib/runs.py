@@ -71,7 +71,7 @@ class Run:
         session: with what was found.
         mode: "auto", "strict" or "fast".
         slices: on how many slices beside the keyframes segments were looked for, summed over the segments.
-        cancelled: whether it was stopped before its end.
+        cancelled: whether it was asked to stop.
         seconds: of stages outside the session.
     """
 

@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ..errors import InputError, OutputError
-from ..files import replacing
+from ..errors import InputError
+from ..files import make_folder, replacing
 
 SCORES = (
     "dice",
@@ -154,18 +154,6 @@ def _cell(value: float) -> str:
 def mask_path(folder: Path, record: Record) -> Path:
     """Where the mask of an attempt is kept, in the folder of the evaluation."""
     return folder / "masks" / f"{record.name}.npz"
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results, unless it is there.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}).") from error
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

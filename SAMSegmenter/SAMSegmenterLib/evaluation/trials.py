@@ -16,12 +16,12 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError, OutputError, SAMSegmenterError
-from ..files import replacing
+from ..files import make_folder, replacing
 from ..frames import FrameStack
 from .cases import Case, Target, find_objects, modality
 from .methods import Method, Unsuited
 from .protocol import Task
-from .records import Record, make_folder, mask_path, read_records, read_text, write_mask
+from .records import Record, mask_path, read_records, read_text, write_mask
 
 RECORDS = "results.jsonl"
 SETTINGS = "settings.json"

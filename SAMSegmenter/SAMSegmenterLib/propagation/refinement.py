@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ..frames import FrameStack
 from .canvas import Canvas
+from .companion import CERTAIN, NETWORK_CERTAIN
 from .fusion import fuse
 from .patches import Carrier
 from .results import STEP, SliceResult
@@ -33,7 +34,6 @@ from .walker import walk
 
 FAINTEST = 0.1  # labels are raised to the object's from there on
 BLOCK = 32  # slices that are walked through at a time, which bounds the memory needed
-CERTAIN, NETWORK_CERTAIN = 4.0, 6.0  # largest logit of a kind of evidence
 
 
 @dataclass(frozen=True)
