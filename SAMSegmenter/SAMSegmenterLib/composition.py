@@ -12,7 +12,7 @@ from .frames import FrameStack
 from .prompts import Keyframe, PromptSet, Segment
 from .propagation.fusion import dice, fuse
 from .propagation.quality import LEAST_TRUST, least_trust
-from .propagation.refinement import Gap
+from .propagation.refinement import Gap, Passes
 from .propagation.results import SliceResult
 from .propagation.track import Seed, Track
 
@@ -62,18 +62,23 @@ class Refined:
 
     Attributes:
         gap: what they were made of.
-        state: of the gap then.
+        valid: slices of the gap that its passes found the object on then.
+        results: the masks.
         told: how many of them `Composition.refine` has told of.
     """
 
     gap: Gap
-    state: tuple[object, ...]
+    valid: tuple[int, ...]
     results: Masks
     told: int = 0
 
-    def suits(self, gap: Gap) -> bool:
-        """Whether they are what would be made of `gap`, or more."""
-        return self.state == gap.state and self.gap.first <= gap.first and gap.last <= self.gap.last
+    def hold(self, passes: Passes) -> bool:
+        """Whether they are right for these passes: those they were made of, which have not been judged otherwise since."""
+        return self.gap.passes == passes and self.gap.valid == self.valid
+
+    def reach(self, gap: Gap) -> bool:
+        """Whether they lie on all slices of `gap`."""
+        return self.gap.first <= gap.first and gap.last <= self.gap.last
 
 
 @dataclass
@@ -117,12 +122,12 @@ class Composition:
         `surviving` calls what it is given, see `Runner.surviving`.
         """
         for below, above in pairs(segment):
-            gap = self._gap(segment, below, above)
+            gap = Gap.of(self._passes(segment, below, above))
             if gap is None:
                 continue
             known = self.gaps.get((segment.name, below, above))
-            if known is None or not known.suits(gap):
-                known = self.gaps[segment.name, below, above] = Refined(gap, gap.state, surviving(partial(gap.refined, self.stack)))
+            if known is None or not (known.hold(gap.passes) and known.reach(gap)):
+                known = self.gaps[segment.name, below, above] = Refined(gap, gap.valid, surviving(partial(gap.refined, self.stack)))
             for index in sorted(known.results)[known.told :]:
                 known.told += 1
                 yield index
@@ -244,19 +249,16 @@ class Composition:
 
     def _found(self, segment: Segment, index: int) -> dict[int, Track]:
         """The passes from the nearest keyframes on either side that found the segment on a slice, by direction."""
-        below, above = neighbours(segment, index)
-        tracks = {1: self.track(segment, below, 1), -1: self.track(segment, above, -1)}
-        return {direction: track for direction, track in tracks.items() if track and track.result(index)}
+        passes = zip((1, -1), self._passes(segment, *neighbours(segment, index)), strict=True)
+        return {direction: track for direction, track in passes if track and track.result(index)}
 
     def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
         """Refined masks between two keyframes by slice; none if what they were made of has changed."""
         known = self.gaps.get((segment.name, below, above))
-        gap = self._gap(segment, below, above) if known else None
-        return known.results if gap and known.suits(gap) else {}
+        return known.results if known and known.hold(self._passes(segment, below, above)) else {}
 
-    def _gap(self, segment: Segment, below: int | None, above: int | None) -> Gap | None:
-        passes = self.track(segment, below, 1), self.track(segment, above, -1)
-        return Gap.of(tuple(track and track.seed for track in passes), passes)
+    def _passes(self, segment: Segment, below: int | None, above: int | None) -> Passes:
+        return self.track(segment, below, 1), self.track(segment, above, -1)
 
     def _unknown(self) -> np.ndarray:
         return np.full(self.stack.shape, UNKNOWN, np.float32)

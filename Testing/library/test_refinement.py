@@ -181,7 +181,7 @@ def test_a_canvas_may_reach_beyond_the_slice():
 
 def test_between_two_painted_slices_the_object_is_found_though_both_passes_failed(stack, truth):
     ends = seed(9, truth[9], stack), seed(23, truth[23], stack)
-    gap = Gap.of(ends, (blind(ends[0], 1, 22), blind(ends[1], -1, 10)))
+    gap = Gap.of((blind(ends[0], 1, 22), blind(ends[1], -1, 10)))
     found = gap.refined(stack)
     assert list(found) == list(range(10, 23))
     assert min(dice(found[n].mask(stack.shape), truth[n]) for n in found) > 0.9
@@ -189,10 +189,10 @@ def test_between_two_painted_slices_the_object_is_found_though_both_passes_faile
 
 def test_beyond_the_outermost_keyframe_it_is_refined_as_far_as_the_pass_found_it(stack, truth):
     start = seed(16, truth[16], stack)
-    found = Gap.of((start, None), (faulty(start, 24, truth), None)).refined(stack)
+    found = Gap.of((faulty(start, 24, truth), None)).refined(stack)
     assert list(found) == list(range(17, 25))
     assert min(dice(each.mask(stack.shape), truth[n]) for n, each in found.items()) > 0.9
-    assert Gap.of((start, None), (blind(start, 1, 31), None)).refined(stack) == {}
+    assert Gap.of((blind(start, 1, 31), None)).refined(stack) == {}
 
 
 def test_a_long_gap_is_refined_in_blocks_without_seams():
@@ -201,28 +201,27 @@ def test_a_long_gap_is_refined_in_blocks_without_seams():
     stack = FrameStack(Volume(voxels), window=Window(0, 100))
     mask = voxels[0] > 0
     ends = seed(0, mask, stack), seed(len(voxels) - 1, mask, stack)
-    found = Gap.of(ends, (blind(ends[0], 1, len(voxels) - 2), blind(ends[1], -1, 1))).refined(stack)
+    found = Gap.of((blind(ends[0], 1, len(voxels) - 2), blind(ends[1], -1, 1))).refined(stack)
     assert len(found) == len(voxels) - 2
     assert all(dice(each.mask(stack.shape), mask) > 0.99 for each in found.values())
 
 
 def test_nothing_is_refined_where_nothing_is_marked(stack):
     empty = seed(16, np.zeros(stack.shape, bool), stack)
-    assert Gap.of((empty, None), (blind(empty, 1, 31), None)).refined(stack) == {}
+    assert Gap.of((blind(empty, 1, 31), None)).refined(stack) == {}
 
 
 def test_unfinished_passes_leave_a_gap_alone(stack, truth):
     start = seed(16, truth[16], stack)
-    assert Gap.of((start, None), (unfinished(start, 1, 31), None)) is None
-    assert Gap.of((start, None), (None, None)) is None
-    assert Gap.of((None, None), (None, None)) is None
+    assert Gap.of((unfinished(start, 1, 31), None)) is None
+    assert Gap.of((None, None)) is None
 
 
 def test_colours_are_refined_too(truth):
     grey = np.where(truth, 200, 40).astype(np.uint8)
     stack = FrameStack(Volume(np.repeat(grey[..., None], 3, 3)))
     start = seed(16, truth[16], stack)
-    found = Gap.of((start, None), (faulty(start, 24, truth), None)).refined(stack)
+    found = Gap.of((faulty(start, 24, truth), None)).refined(stack)
     assert dice(found[18].mask(stack.shape), truth[18]) > 0.9
 
 
@@ -266,6 +265,19 @@ def test_refinement_interrupted_goes_on_where_it_was(session, truth):
     found += [each.slice for each in session.propagate() if each.source != "prompted"]
     assert found == expected
     np.testing.assert_array_equal(session.labelmap(), whole.labelmap())
+
+
+def test_a_wider_range_leaves_what_is_refined_until_it_is_refined_anew(session, truth):
+    mark(session, painted(truth, 16))
+    list(session.propagate(slices=(12, 20)))
+    before = [session.composition.logits(session.prompts.segment("ball"), n) for n in range(12, 21)]
+    steps = iter(session.propagate(slices=(8, 24)))
+    assert {next(steps).slice for _ in range(4)} & {11, 21}  # on its way
+    np.testing.assert_array_equal([session.composition.logits(session.prompts.segment("ball"), n) for n in range(12, 21)], before)
+    list(session.propagate(slices=(8, 24)))
+    at_once = Session(session.stack, session.model, session.options, "cpu", session.prompts)
+    list(at_once.propagate(slices=(8, 24)))
+    np.testing.assert_array_equal(session.labelmap(), at_once.labelmap())
 
 
 def test_a_correction_changes_only_the_slices_next_to_it(session, truth):

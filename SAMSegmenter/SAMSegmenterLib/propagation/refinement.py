@@ -15,7 +15,6 @@ intensity is in the object, and the network's logits. Mean Dice on 69 organs and
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +33,8 @@ from .walker import walk
 
 FAINTEST = 0.1  # labels are raised to the object's from there on
 BLOCK = 32  # slices that are walked through at a time, which bounds the memory needed
+
+Passes = tuple[Track | None, Track | None]  # upwards and downwards
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,30 @@ class Gap:
     """Slices next to a keyframe, up to the next one or, beyond the outermost one, as far as its pass was to go.
 
     Attributes:
-        seeds: the keyframe below and the one above; one of them is None beyond the outermost.
-        passes: the pass from each of them.
+        passes: from the keyframe below upwards and from the one above downwards; one of them is None beyond the outermost.
         first, last: the slices.
     """
 
-    seeds: tuple[Seed | None, Seed | None]
-    passes: tuple[Track | None, Track | None]
+    passes: Passes
     first: int
     last: int
 
     @classmethod
-    def of(cls, seeds: tuple[Seed | None, Seed | None], passes: tuple[Track | None, Track | None]) -> Gap | None:
-        """The gap between the keyframes `seeds`; None if passes through it are missing or not finished, or it has no slice."""
-        if not any(seeds) or any((seed is None) != (track is None) for seed, track in zip(seeds, passes, strict=True)):
+    def of(cls, passes: Passes) -> Gap | None:
+        """The gap that `passes` lead through; None if there are none, or they are not finished, or it has no slice."""
+        upwards, downwards = passes
+        if not (upwards or downwards):
             return None
-        first = seeds[0].slice + 1 if seeds[0] else passes[1].last
-        last = seeds[1].slice - 1 if seeds[1] else passes[0].last
-        gap = cls(seeds, passes, first, last)
+        first = upwards.seed.slice + 1 if upwards else downwards.last
+        last = downwards.seed.slice - 1 if downwards else upwards.last
+        gap = cls(passes, first, last)
         return gap if first <= last and all(track.ended or gap._seen(track) == gap.count for track in passes if track) else None
+
+    @property
+    def seeds(self) -> tuple[Seed | None, Seed | None]:
+        """The keyframe below and the one above; one of them is None beyond the outermost."""
+        upwards, downwards = (track and track.seed for track in self.passes)
+        return upwards, downwards
 
     @property
     def count(self) -> int:
@@ -86,13 +92,12 @@ class Gap:
     @property
     def closed(self) -> bool:
         """Whether it lies between two keyframes."""
-        return None not in self.seeds
+        return None not in self.passes
 
     @property
-    def state(self) -> tuple[object, ...]:
-        """What its refinement depends on, but for how far it was to go; equal as long as that has not changed."""
-        most = self.count if self.closed else math.inf
-        return *self.seeds, *self.passes, *(min(track.valid, most) for track in self.passes if track)
+    def valid(self) -> tuple[int, ...]:
+        """On how many of its slices each pass found the object; changes when passes are judged anew, not when they go on beyond it."""
+        return tuple(min(track.valid, self.count) for track in self.passes if track)
 
     def found(self, index: int) -> tuple[SliceResult | None, SliceResult | None]:
         """What the two passes found on a slice."""
