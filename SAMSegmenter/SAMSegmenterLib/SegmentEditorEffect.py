@@ -39,7 +39,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         pump.install()
         self.controller = Controller(scriptedEffect, self._tell)
-        self.pointer = Pointer(scriptedEffect, self.controller)
+        self.pointer = Pointer(scriptedEffect, self.controller.prompting)
         self.fetcher = Fetcher(self.controller.editing)
         self.panel: Panel | None = None
         self._timer: Any = None
@@ -156,8 +156,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         panel.show_settings(controller.settings, len(controller.stack) if controller.stack else 0)
         panel.show_region(self.scriptedEffect.nodeReference("ROI"))
         marks = controller.marks
-        panel.show_state(self._is_running(), controller.has_preview, marks.can_undo, marks.can_redo, not empty)
-        panel.show_slices(controller.keyframes(), controller.review())
+        running, loading = controller.busy == "propagate", self.fetcher.busy
+        panel.show_state(running, loading, controller.has_preview, marks.can_undo, marks.can_redo, not empty)
+        panel.show_slices(controller.prompting.keyframes(), controller.review())
         self._show_progress()
         if empty:
             panel.tell(empty, False)
@@ -188,7 +189,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def _make_actions(self) -> dict[str, Callable[..., None]]:
         """What each control and key does, by the name under which the panel asks for it."""
-        controller = self.controller
+        controller, prompting = self.controller, self.controller.prompting
         return {
             "tool": lambda kind: self.scriptedEffect.setParameter("Tool", kind),
             "setting": self.scriptedEffect.setParameter,
@@ -196,14 +197,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "keyframe_model": lambda id: self.fetcher.choose("KeyframeModel", id),
             "proposer": lambda id: self.fetcher.choose("Proposer", id),
             "polarity": lambda: self.scriptedEffect.setParameter("Positive", int(not controller.settings.positive)),
-            "undo": controller.undo,
-            "redo": lambda: controller.undo(again=True),
+            "undo": prompting.undo,
+            "redo": lambda: prompting.undo(again=True),
             "clear": controller.clear,
-            "use_slice": lambda: controller.use_slice(self.pointer.view),
-            "propose": lambda: controller.propose(self.pointer.view),
+            "use_slice": lambda: prompting.use_slice(self.pointer.view),
+            "propose": lambda: prompting.propose(self.pointer.view),
+            "pick": self._pick_keyframe,
             "remove": self._remove_picked,
-            "remove_keyframe": controller.remove_keyframe,
-            "line_markup": controller.use_line,
+            "remove_keyframe": prompting.remove_keyframe,
+            "line_markup": prompting.use_line,
             "roi": lambda node: self.scriptedEffect.setNodeReference("ROI", node),
             "propagate": controller.propagate,
             "stop_keep": lambda: self._stop(keep=True),
@@ -217,13 +219,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def _act(self, name: str, *values: Any) -> None:
         """Do what a control or a key asks for, and show what went wrong."""
-        if name in WHEN_IDLE and self._is_running():  # a key's button is disabled, the key is not
-            self._tell(_("Stop the run first."), True)
-            return
         self._tell("", False)
-        self._attempt(lambda: self._actions[name](*values))
+        self._attempt(lambda: self._do(name, *values))
         self.pointer.redraw()
         self.updateGUIFromMRML()
+
+    def _do(self, name: str, *values: Any) -> None:
+        if name in WHEN_IDLE:  # a button is disabled then, its key is not
+            self.controller.prompting.require_idle()
+        self._actions[name](*values)
 
     def _attempt(self, action: Callable[[], Any], otherwise: Any = None) -> Any:
         """The action's result. What the user did wrong, or a disk that cannot be read, becomes a message, and the result is `otherwise`."""
@@ -237,10 +241,13 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.fetcher.cancel()
         self.controller.stop(keep)
 
+    def _pick_keyframe(self, index: int) -> None:
+        self.pointer.picked = self.controller.prompting.marks_on(index)
+
     def _remove_picked(self) -> None:
-        picked, self.pointer.picked = self.pointer.picked, None
-        if picked in self.controller.visible_marks():  # it may be gone, or another segment's, which nobody sees
-            self.controller.remove(picked)
+        picked, self.pointer.picked = self.pointer.picked, []
+        seen = [mark for mark in self.controller.prompting.visible_marks() if mark in picked]  # others are gone, or another segment's
+        self.controller.prompting.remove(*seen)
 
     def _poll(self) -> None:
         if self.controller.selection() != self._selection:  # Slicer tells an effect nothing of this
@@ -253,7 +260,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if self.fetcher.poll():
             self._attempt(self._list_models)
             self.updateGUIFromMRML()
-        if self.controller.workbench.poll():
+        if self._attempt(self.controller.workbench.poll, otherwise=True):
             self.updateGUIFromMRML()
 
     def _list_models(self) -> None:
@@ -276,10 +283,6 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         elsewhere = interaction is not None and interaction.GetCurrentInteractionMode() != interaction.ViewTransform
         return bool(self.controller.editing.segmentation_node) and not elsewhere and not self._missing
-
-    def _is_running(self) -> bool:
-        """Whether there is something to stop."""
-        return self.controller.busy == "propagate" or self.fetcher.busy
 
     def _look_for_packages(self) -> None:
         """Find out what has to be installed first, until that is nothing; takes too long for every move of the mouse."""

@@ -187,6 +187,7 @@ class ViewGeometry:
     Args:
         slice_node: of the view.
         segmentation_node: whose local coordinates are used.
+        density: how many of its pixels, along a side, make one of an ordinary screen.
 
     Attributes:
         centre: of the view, in its pixels.
@@ -194,7 +195,10 @@ class ViewGeometry:
             segmentation's transform is not linear.
     """
 
-    def __init__(self, slice_node: slicer.vtkMRMLSliceNode, segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    def __init__(
+        self, slice_node: slicer.vtkMRMLSliceNode, segmentation_node: slicer.vtkMRMLSegmentationNode, density: float = 1.0
+    ) -> None:
+        self.density = density
         self._xy_to_world = matrix_of(slice_node.GetXYToRAS())
         self._to_world = transform_to_world(segmentation_node)
         self._from_world = self._to_world.GetInverse()

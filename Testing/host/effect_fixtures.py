@@ -38,8 +38,8 @@ def quick_network(effect_host, monkeypatch):
     from SAMSegmenterLib.effect import workbench
 
     network = QuickNetwork()
-    monkeypatch.setattr(workbench, "_session", lambda stack, chosen: QuickSession(stack, network))
-    monkeypatch.setattr(workbench, "_model", lambda chosen, device: None)
+    monkeypatch.setattr(workbench, "open_session", lambda stack, chosen: QuickSession(stack, network))
+    monkeypatch.setattr(workbench, "open_model", lambda chosen, device: None)
     yield network
     network.go_on()
 

@@ -239,7 +239,7 @@ class Work:
         return {name: np.packbits(self.segment(name)).tobytes() for name in self.segmentation.GetSegmentation().GetSegmentIDs()}
 
     def keyframes(self) -> list[int]:
-        return [index for index, _what in self.controller.keyframes()]
+        return [index for index, _what in self.controller.prompting.keyframes()]
 
     def listed(self, table: Any) -> list[str]:
         return [table.item(row).text() for row in range(table.count)]

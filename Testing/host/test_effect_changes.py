@@ -5,6 +5,7 @@ import pytest
 import slicer
 
 from effect_steps import NAME, another_volume, assert_works_again, start_anew, two_balls
+from slicerhost.hands import SliceView
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -111,6 +112,21 @@ def test_marks_of_a_deleted_segment_are_in_nobodys_way(work):
     np.testing.assert_array_equal(work.segment("spleen"), work.truth == 2)
 
 
+def test_they_can_be_cleared_to_begin_in_another_plane(work):
+    work.draw_box()
+    work.wait()
+    work.segmentation.GetSegmentation().RemoveSegment("liver")
+    work.select("spleen")
+    coronal, middle = SliceView("Green"), work.ras(*work.middle(2))
+    coronal.fit()
+    coronal.go_to(middle)
+    work.press("clear")
+    work.take("box")
+    coronal.drag(coronal.xy(middle) - 20, coronal.xy(middle) + 20)
+    assert not work.warned, work.message
+    assert work.controller.marks.plane == "j"
+
+
 def test_a_segment_that_is_found_is_deleted_before_apply(work):
     work.segment_by_box()
     work.select("spleen")
@@ -194,15 +210,6 @@ def test_the_segment_is_painted_meanwhile(running, quick_network):
         assert running.segment()[painted].all()
     else:
         assert "changed" in running.message
-
-
-def test_marks_may_be_placed_during_a_run(running, quick_network):
-    i, j, k = running.middle()
-    running.click(i, j, k + 2)
-    finish(running, quick_network)
-    assert running.keyframes() == [k, k + 2]
-    running.propagate()
-    np.testing.assert_array_equal(running.preview(), running.truth == 1)
 
 
 # ---------------------------------------------------------------- two editors

@@ -255,15 +255,26 @@ def test_a_failing_preview_leaves_the_prompt_and_the_next_one_works(work, quick_
     np.testing.assert_array_equal(work.preview(), work.truth == 1)
 
 
+def test_a_run_asked_for_before_a_preview_has_failed_is_given_up_and_can_be_asked_for_again(work, quick_network):
+    quick_network.error = RuntimeError("odd")
+    work.draw_box()
+    work.press("propagate")
+    work.wait()
+    assert "odd" in work.message
+    assert not work.controller.busy
+    work.propagate()
+    np.testing.assert_array_equal(work.preview(), work.truth == 1)
+
+
 def test_a_session_that_cannot_be_opened_is_tried_again(work, monkeypatch):
     from SAMSegmenterLib.effect import workbench
 
-    opened = workbench._session
-    monkeypatch.setattr(workbench, "_session", lambda stack, chosen: (_ for _ in ()).throw(OSError("no disk")))
+    opened = workbench.open_session
+    monkeypatch.setattr(workbench, "open_session", lambda stack, chosen: (_ for _ in ()).throw(OSError("no disk")))
     work.draw_box()
     work.wait()
     assert "no disk" in work.message
-    monkeypatch.setattr(workbench, "_session", opened)
+    monkeypatch.setattr(workbench, "open_session", opened)
     work.propagate()
     np.testing.assert_array_equal(work.preview(), work.truth == 1)
 

@@ -78,6 +78,18 @@ def test_a_choice_during_a_download_stands_when_the_download_ends(work, host_of_
     assert store.status(catalog.entry(TINY))
 
 
+def test_during_a_download_one_works_on(work, host_of_models):
+    host_of_models.script.append(loopback.is_slow(0.2, 20))
+    work.choose(work.panel.model, TINY)
+    work.segment_by_box()
+    work.press("apply")
+    assert work.effect.fetcher.busy
+    np.testing.assert_array_equal(work.segment(), work.truth == 1)
+    work.press("stop_keep")
+    assert work.host.wait_until(lambda: not work.effect.fetcher.busy, 20)
+    assert work.panel.actions["stop_keep"].isHidden()
+
+
 def test_a_network_whose_package_is_missing_is_neither_downloaded_nor_chosen(work, host_of_models, monkeypatch):
     monkeypatch.setattr(requirements, "_version", lambda requirement: None if requirement.name == "timm" else "99")
     work.choose(work.panel.model, "edgetam")
@@ -85,6 +97,14 @@ def test_a_network_whose_package_is_missing_is_neither_downloaded_nor_chosen(wor
     assert "timm" in work.message
     assert not work.host.user.texts("question")
     assert work.parameter("Model") != "edgetam"
+
+
+def test_in_place_of_a_network_that_is_not_known_here_any_can_be_chosen(work):
+    work.effect.scriptedEffect.setParameter("Model", "of-another-computer")
+    work.effect.updateGUIFromMRML()
+    assert not work.panel.model.currentText
+    work.choose(work.panel.model, PICO)
+    assert work.parameter("Model") == PICO
 
 
 def test_networks_that_propagate_can_make_the_keyframes_too(work):
@@ -109,7 +129,7 @@ def a_proposer(monkeypatch, work):
     from SAMSegmenterLib.effect import workbench
 
     proposer = Bright(level=20)
-    monkeypatch.setattr(workbench, "_proposer", lambda chosen, device: proposer)
+    monkeypatch.setattr(workbench, "open_proposer", lambda chosen, device: proposer)
     monkeypatch.setattr(store, "status", lambda entry: store.SHIPPED)
     work.choose(work.panel.proposer, "sam2-unet")
     return proposer
@@ -142,6 +162,20 @@ def test_a_proposal_for_a_segment_that_was_removed_meanwhile_is_dropped(work, a_
     work.segmentation.GetSegmentation().RemoveSegment("liver")
     work.wait()
     assert not work.marks
+
+
+def test_a_proposal_waits_for_the_end_of_a_run_that_was_begun_meanwhile(work, a_proposer, quick_network):
+    work.draw_box()
+    work.wait()
+    *_, k = work.middle()
+    work.go_to(k + 2)
+    work.press("propose")
+    work.propagate_and_pause(quick_network, 4)
+    assert work.keyframes() == [k]
+    quick_network.go_on()
+    work.wait()
+    assert work.keyframes() == [k, k + 2]
+    assert dice(work.preview()[k + 2], work.marks[-1].mask) > 0.95
 
 
 def test_proposing_needs_a_network_for_it(work):

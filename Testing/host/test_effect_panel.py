@@ -243,10 +243,10 @@ def drawn_lines(work):
 
 def test_only_what_can_be_done_is_enabled(work):
     enabled = {name for name, button in work.panel.actions.items() if button.enabled and not button.isHidden()}
-    assert enabled == {"polarity", "use_slice", "clear", "propagate"}
+    assert enabled == {"polarity", "use_slice", "clear", "propagate", "remove_keyframe"}
     work.segment_by_box()
     enabled = {name for name, button in work.panel.actions.items() if button.enabled and not button.isHidden()}
-    assert enabled == {"polarity", "use_slice", "clear", "propagate", "undo", "apply"}
+    assert enabled == {"polarity", "use_slice", "clear", "propagate", "remove_keyframe", "undo", "apply"}
     assert work.panel.progress.isHidden()
 
 

@@ -215,3 +215,77 @@ def test_a_run_is_dropped_whose_segment_is_gone(work, quick_network):
     find_the_spleen(work)
     work.press("apply")
     np.testing.assert_array_equal(work.segment("spleen"), work.truth == 2)
+
+
+# ---------------------------------------------------------------- other settings
+
+
+def another_window(work):
+    work.volume.GetDisplayNode().SetWindowLevel(123, 45)
+
+
+def another_mode(work):
+    work.choose(work.panel.mode, "fast")
+
+
+@pytest.fixture
+def found(work):
+    """The whole liver was found, in the window that the volume is shown with."""
+    work.choose(work.panel.window, "display")
+    work.volume.GetDisplayNode().AutoWindowLevelOff()
+    work.volume.GetDisplayNode().SetWindowLevel(400, 100)
+    work.segment_by_box()
+    return work
+
+
+def correct(work):
+    """A point outside the segment, on a slice without a prompt."""
+    i, j, k = work.middle()
+    work.click(i, j, k + 2, modifiers=("Control",))
+    work.wait()
+
+
+@pytest.mark.parametrize("change", [another_window, another_mode])
+def test_a_correction_after_other_settings_keeps_what_is_pending(found, quick_network, change):
+    change(found)
+    correct(found)
+    assert len(quick_network.opened) == 2
+    assert found.controller.stack is quick_network.opened[-1]
+    assert [mark.kind for mark in found.marks] == ["box", "prior", "point"]
+    i, j, k = found.middle()
+    wanted = (found.truth == 1).copy()
+    wanted[k + 2, j - 1 : j + 2, i - 1 : i + 2] = False
+    np.testing.assert_array_equal(found.preview(), wanted)
+    found.press("apply")
+    np.testing.assert_array_equal(found.segment(), wanted)
+
+
+@pytest.mark.parametrize("change", [another_window, another_mode])
+def test_a_short_run_after_other_settings_keeps_what_lies_out_of_its_range(found, change):
+    change(found)
+    found.choose(found.panel.range, "slices")
+    k = found.middle()[2]
+    found.panel.first.setValue(k - 1)
+    found.panel.last.setValue(k + 1)
+    found.propagate()
+    np.testing.assert_array_equal(found.preview(), found.truth == 1)
+
+
+def test_what_is_pending_stays_where_other_settings_are_refused(work):
+    work.segment_by_box()
+    work.choose(work.panel.axis, "j")
+    work.press("propagate")
+    assert "across the slices" in work.message
+    work.choose(work.panel.axis, "auto")
+    work.press("apply")
+    np.testing.assert_array_equal(work.segment(), work.truth == 1)
+
+
+def test_after_a_dropped_run_corrections_still_begin_from_what_was_found(work, quick_network):
+    work.segment_by_box()
+    work.propagate_and_pause(quick_network, 20)
+    work.press("stop_drop")
+    quick_network.go_on()
+    work.wait()
+    correct(work)
+    assert "prior" in [mark.kind for mark in work.marks]

@@ -158,6 +158,43 @@ def test_a_painted_slice_becomes_a_keyframe_as_it_is_painted(work):
     np.testing.assert_array_equal(work.preview()[k + 1], work.truth[k + 1] == 1)
 
 
+def test_a_painted_slice_is_corrected_by_a_point(work):
+    i, j, k = use_a_painted_slice(work)
+    work.click(i, j, k, modifiers=("Control",))
+    work.wait()
+    assert [mark.kind for mark in work.marks] == ["prior", "point"]
+    assert not work.preview()[k, j, i]
+    work.press("undo")
+    work.wait()
+    assert [mark.kind for mark in work.marks] == ["mask"]
+    np.testing.assert_array_equal(work.preview()[k], work.truth[k] == 1)
+
+
+def test_a_painted_slice_is_marked_anew_by_a_box(work):
+    k = use_a_painted_slice(work)[2]
+    work.draw_box(k)
+    work.wait()
+    assert [mark.kind for mark in work.marks] == ["box"]
+
+
+def test_a_painted_slice_is_marked_anew_by_a_line_of_markups(work):
+    i, j, k = use_a_painted_slice(work)
+    line = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "L")
+    for end in (work.ras(i - 4, j, k), work.ras(i + 10, j, k)):
+        line.AddControlPoint(*end)
+    work.effect._act("line_markup", line)
+    assert [mark.kind for mark in work.marks] == ["line"]
+
+
+def use_a_painted_slice(work):
+    i, j, k = work.middle()
+    work.paint((work.truth == 1) & (np.arange(len(work.truth)) == k)[:, None, None])
+    work.go_to(k)
+    work.press("use_slice")
+    work.wait()
+    return i - 6, j, k  # beside the icon, which would be picked up
+
+
 def test_an_unpainted_slice_cannot_be_used(work):
     work.go_to(work.middle()[2])
     work.press("use_slice")
@@ -209,6 +246,22 @@ def test_keyframes_are_listed_jumped_to_and_removed(work):
     work.wait()
     assert work.keyframes() == [k]
     assert not work.preview()[k + 2].any()
+
+
+def test_del_removes_what_was_clicked_last_in_the_list_or_in_a_view(work):
+    i, j, k = work.middle()
+    work.draw_box()
+    work.click(i, j, k + 2)
+    work.click(i + 5, j, k + 2)
+    work.wait()
+    work.panel.keyframes.itemClicked(work.panel.keyframes.item(0))
+    assert work.key("Del")
+    assert work.keyframes() == [k + 2]
+    assert work.key("Del")
+    assert work.keyframes() == [k + 2]
+    work.view.click(work.ras(i, j, k + 2))
+    assert work.key("Del")
+    assert work.listed(work.panel.keyframes) == [f"slice {k + 2}: 1 x point"]
 
 
 def test_the_chosen_slice_stays_chosen_when_others_come_before_it(work):

@@ -119,6 +119,7 @@ def test_slices_appear_while_a_run_goes_on(running):
 
 def test_stop_and_keep_keeps_what_was_found(running, quick_network):
     running.press("stop_keep")
+    assert "Stopping" in running.message
     quick_network.go_on()
     running.wait()
     kept = running.preview().any((1, 2)).sum()
@@ -145,9 +146,10 @@ def test_keys_do_nothing_during_a_run_that_their_buttons_would_not(running, quic
     marks, shown = running.marks, running.preview()
     disabled = [name for name, button in running.panel.actions.items() if name in KEYS and not button.enabled]
     assert {"propagate", "clear", "undo", "redo", "apply", "use_slice", "polarity"} == set(disabled)
-    for name in disabled:
+    running.effect.pointer.picked = [marks[0]]
+    for name in (*disabled, "remove"):
         assert running.key(KEYS[name])
-        assert (running.warned, running.message) == (True, "Stop the run first.")
+        assert_refused(running)
     assert running.marks == marks
     assert running.controller.settings.positive
     assert not running.segment().any()
@@ -155,6 +157,67 @@ def test_keys_do_nothing_during_a_run_that_their_buttons_would_not(running, quic
     quick_network.go_on()
     running.wait()
     np.testing.assert_array_equal(running.preview(), running.truth == 1)
+
+
+def assert_refused(work):
+    assert work.warned
+    assert "Stop it first" in work.message
+
+
+def draw_another_box(work):
+    work.draw_box(work.middle()[2] + 2)
+
+
+def move_a_corner(work):
+    work.go_to(work.middle()[2])
+    corner = work.marks[0].positions[0]
+    work.view.drag(corner, corner + 6)
+
+
+def use_a_line(work):
+    work.effect._act("line_markup", None)
+
+
+def remove_a_keyframe(work):
+    work.effect._act("remove_keyframe", work.middle()[2])
+
+
+@pytest.mark.parametrize("change", [draw_another_box, move_a_corner, use_a_line, remove_a_keyframe])
+def test_prompts_cannot_be_changed_during_a_run(running, quick_network, change):
+    marks = running.marks
+    change(running)
+    assert_refused(running)
+    quick_network.go_on()
+    running.wait()
+    assert running.marks == marks
+    np.testing.assert_array_equal(running.preview(), running.truth == 1)
+    draw_another_box(running)
+    assert len(running.marks) == 2
+
+
+@pytest.mark.parametrize("name", ["remove_keyframe", "line_markup"])
+def test_their_buttons_are_disabled_meanwhile(running, quick_network, name):
+    assert not running.panel.actions[name].enabled
+    quick_network.go_on()
+    running.wait()
+    assert running.panel.actions[name].enabled
+
+
+def test_what_is_being_drawn_when_a_run_begins_is_no_prompt(work, quick_network):
+    work.draw_box()
+    work.wait()
+    quick_network.pause_after(3)
+    first, last = work.corners(work.middle()[2] + 2)
+    work.go_to(work.middle()[2] + 2)
+    work.view.press(first)
+    work.view.move(last)
+    assert work.key("G")
+    work.wait_for(lambda: quick_network.is_paused)
+    work.view.release(last)
+    assert_refused(work)
+    quick_network.go_on()
+    work.wait()
+    assert len(work.marks) == 1
 
 
 def test_a_run_asked_for_twice_can_still_be_taken_back(running, quick_network):

@@ -124,9 +124,9 @@ def test_marks_and_preview_follow_the_time_that_is_shown(work, film):
     browser, truth = film
     work.draw_box(SLICE)
     work.propagate()
-    assert len(work.controller.visible_marks()) == 1
+    assert len(work.controller.prompting.visible_marks()) == 1
     show(work, browser, 4)
-    assert work.controller.visible_marks() == []
+    assert work.controller.prompting.visible_marks() == []
     shown = work.controller.workbench.preview._images["liver"]
     from SAMSegmenterLib.mrml import array_of
 

@@ -49,6 +49,31 @@ def test_a_view_that_is_not_shown_any_more_is_not_meant(work, coronal):
     assert work.controller.marks.plane == "j"
 
 
+def test_a_slice_is_used_where_a_view_shows_it_not_where_another_view_cuts_it(work, coronal):
+    i, j, k = work.middle()
+    work.switch_away()
+    work.paint(work.truth == 1)
+    work.switch_back()
+    work.draw_box(k + 1)
+    work.wait()
+    work.go_to(k - 2)
+    coronal.move(coronal.xy(work.ras(i, j, k)))  # on the way to the panel
+    work.press("use_slice")
+    work.wait()
+    assert work.keyframes() == [k - 2, k + 1]
+
+
+def test_a_slice_that_no_view_shows_is_not_used(work, coronal):
+    work.draw_box()
+    work.wait()
+    marks = work.marks
+    work.view.node.SetMappedInLayout(False)
+    work.press("use_slice")
+    assert work.warned
+    assert "No view shows the slices" in work.message
+    assert work.marks == marks
+
+
 def test_without_slice_views_a_layout_is_asked_for(work):
     for name in ("Red", "Green", "Yellow"):
         SliceView(name).node.SetMappedInLayout(False)

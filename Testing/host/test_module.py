@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import pytest
 import slicer
 
 from module_steps import PATIENCE_S, SOURCE, wait_until
@@ -240,11 +241,29 @@ def test_the_phantom_loads_with_a_window_for_soft_tissue(slicer_host, the_panel)
     assert slicer.app.layoutManager().sliceWidget("Red").sliceLogic().GetBackgroundLayer().GetVolumeNode() is node
 
 
-def test_a_ct_is_downloaded_by_slicer_after_asking(slicer_host, the_panel, monkeypatch):
-    asked = []
-    sample_data = ModuleType("SampleData")
-    sample_data.SampleDataLogic = lambda: SimpleNamespace(downloadSample=asked.append)
-    monkeypatch.setitem(sys.modules, "SampleData", sample_data)
+@pytest.fixture
+def slicers_downloads(monkeypatch):
+    """Has Slicer's module of samples answer with these nodes; the names that it is asked for."""
+
+    def answer_with(*nodes):
+        asked = []
+        sample_data = ModuleType("SampleData")
+        sample_data.SampleDataLogic = lambda: SimpleNamespace(downloadSamples=lambda name: asked.append(name) or list(nodes))
+        monkeypatch.setitem(sys.modules, "SampleData", sample_data)
+        return asked
+
+    return answer_with
+
+
+@pytest.mark.parametrize("nodes", [(), (None,)])
+def test_a_ct_that_slicer_cannot_download_or_load_is_told(slicer_host, the_panel, slicers_downloads, nodes):
+    slicers_downloads(*nodes)
+    button(the_panel, "Download a CT\N{HORIZONTAL ELLIPSIS}").click()
+    assert "CTLiver" in slicer_host.user.texts("error")[0]
+
+
+def test_a_ct_is_downloaded_by_slicer_after_asking(slicer_host, the_panel, slicers_downloads):
+    asked = slicers_downloads(slicer.vtkMRMLScalarVolumeNode())
     slicer_host.user.will_answer("question", False)
     button(the_panel, "Download a CT\N{HORIZONTAL ELLIPSIS}").click()
     assert asked == []

@@ -11,7 +11,7 @@ import pytest
 
 from module_steps import wait_until
 from networks import weights_of_their_own
-from SAMSegmenterLib.models import catalog, loading
+from SAMSegmenterLib.models import catalog, loading, store
 from SAMSegmenterLib.models.detect import Ambiguous
 from SAMSegmenterLib.setup import requirements
 
@@ -70,6 +70,18 @@ def test_a_network_is_downloaded_once_its_licence_is_accepted(slicer_host, the_p
     assert (no_models / "medsam_vit_b.pth").stat().st_size == 700_000
     assert section.chosen.path == no_models / "medsam_vit_b.pth"
     assert not section.download_button.enabled
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(107, "Transport endpoint is not connected")])
+def test_the_panel_opens_though_the_folder_of_networks_cannot_be_read(slicer_host, the_module, monkeypatch, error):
+    def is_gone(entry):
+        raise error
+
+    monkeypatch.setattr(store, "status", is_gone)
+    panel = the_module.widgetRepresentation().self().panel
+    assert panel.packages.table.rowCount
+    assert error.strerror in slicer_host.user.texts("error")[0]
+    assert not slicer_host.exceptions
 
 
 def test_nothing_is_downloaded_if_the_licence_is_declined(slicer_host, the_panel, no_models, a_mirror):

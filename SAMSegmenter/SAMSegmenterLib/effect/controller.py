@@ -1,12 +1,11 @@
-"""What the user can do, without the panel: place marks, see previews, propagate, correct, apply.
+"""What the user can do, without the panel: prompt, propagate, go to slices, apply.
 
 Everything here runs on the main thread and returns at once; torch runs on the worker behind the workbench.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..frames import FrameStack
 from ..interaction import Progress
-from ..marking import mask_mark, prompt_set, slices_of
-from ..marks import MASKS, Mark, Marks
-from ..mrml import ViewGeometry, mask_of, transform_to_world, transformed, world_to_local
+from ..marks import Marks
+from ..mrml import transform_to_world, transformed, world_to_local
 from .applying import Applier
 from .editing import Editing, Tell
+from .prompting import Prompting
 from .settings import Settings
-from .times import browser_of
 from .workbench import Workbench
 
 
@@ -37,6 +35,7 @@ class Controller:
     def __init__(self, effect: Any, tell: Tell) -> None:
         self.editing = Editing(effect, tell)
         self.workbench = Workbench(self.editing)
+        self.prompting = Prompting(self.editing, self.workbench)
         self._applier = Applier(self.editing, self.workbench)
         self._jumped: int | None = None
 
@@ -85,134 +84,6 @@ class Controller:
         """The selected segment's slices most worth checking, worst first, with their trust."""
         return self.workbench.review.get(self.segment, [])
 
-    def keyframes(self) -> list[tuple[int, str]]:
-        """Slices on which the selected segment is marked, and how, in words."""
-        counts: dict[int, dict[str, int]] = {}
-        for mark in self.marks.of(self.segment) if self.stack else ():
-            for index in self._slices_of(mark) if mark.kind != "prior" else ():
-                of_slice = counts.setdefault(index, {})
-                of_slice[mark.kind] = of_slice.get(mark.kind, 0) + 1
-        return [(index, ", ".join(f"{count} x {kind}" for kind, count in counts[index].items())) for index in sorted(counts)]
-
-    def visible_marks(self) -> list[Mark]:
-        """The selected segment's marks that belong to what is shown; on a slice through time, those of the time that is shown."""
-        marks = self.marks.of(self.segment)
-        times = self.workbench.canvas.times if self.workbench.canvas else None
-        return [mark for mark in marks if times is None or mark.item == times.item]
-
-    def reach_mm(self) -> float:
-        """How far from a view's plane a mark still belongs to it."""
-        return 0.5 * self.stack.slice_spacing_mm if self.stack else 0.5
-
-    # ------------------------------------------------------------------ marks
-
-    def add(self, mark: Mark, view: ViewGeometry) -> Mark:
-        """Place a mark that was drawn in `view`, and preview its slice; the mark as it was placed.
-
-        Raises:
-            InputError: it cannot be used; nothing is changed.
-        """
-        mark = self._dated(mark)
-        stack = self.workbench.open(view, mark)
-        prompt_set((*self.marks.all, mark), stack)
-        slices, shown = slices_of(mark, stack), self._shown_index(view)
-        index = shown if shown in slices else slices[0]
-        self._set_marks((*self.marks.all, *self._prior(mark, index), mark))
-        self.workbench.ask_preview(mark.segment, index)
-        return mark
-
-    def exchange(self, old: Mark, new: Mark, view: ViewGeometry) -> None:
-        """Have a mark that was moved in `view` where it is now.
-
-        Raises:
-            InputError: it cannot be used there; it stays where it was.
-        """
-        stack = self.workbench.open(view, new)
-        changed = tuple(new if mark is old else mark for mark in self.marks.all)
-        prompt_set(changed, stack)
-        self._set_marks(changed)
-        self.workbench.refresh(old.segment, {*slices_of(old, stack), *slices_of(new, stack)}, self._shown_index(view))
-
-    def remove(self, *marks: Mark) -> None:
-        """Remove marks, and what was found by them alone on their slices."""
-        self._set_marks(mark for mark in self.marks.all if not any(mark is each for each in marks))
-        self._refresh_all(marks)
-
-    def remove_keyframe(self, index: int) -> None:
-        """Remove all marks of the selected segment on a slice."""
-        if self.stack:
-            self.remove(*(mark for mark in self.marks.of(self.segment) if index in self._slices_of(mark)))
-
-    def clear(self) -> None:
-        """Remove all marks of the selected segment, and its preview."""
-        segment = self.segment
-        self._set_marks(mark for mark in self.marks.all if mark.segment != segment)
-        self.workbench.forget(segment)
-        self._applier.forget(segment)
-
-    def undo(self, again: bool = False) -> None:
-        """Take back the last change of marks, or make it `again`.
-
-        Raises:
-            InputError: there is none.
-        """
-        before = self.marks.all
-        if not (self.marks.redo() if again else self.marks.undo()):
-            raise InputError(_("There is no change of prompts to redo.") if again else _("There is no change of prompts to undo."))
-        self.editing.save_marks()
-        kept = {id(mark) for mark in before} & {id(mark) for mark in self.marks.all}
-        if self.marks.all:
-            self.workbench.open()
-        self._refresh_all(mark for mark in (*before, *self.marks.all) if id(mark) not in kept)
-
-    def use_slice(self, view: ViewGeometry) -> None:
-        """Take the selected segment on the slice that `view` shows, as it is painted there, as its keyframe.
-
-        Raises:
-            InputError: nothing is painted there.
-        """
-        segment = self.editing.marked_segment()
-        stack = self.workbench.open(view)
-        canvas, index = self.workbench.canvas, self._shown_index(view)
-        stack.check_slice(index)
-        mask = canvas.frame_of(mask_of(self.editing.effect.selectedSegmentLabelmap(), canvas.image), index)
-        if not mask.any():
-            raise InputError(_("The selected segment is empty on this slice. Paint it here first, or go to a slice where it is painted."))
-        self._paint(segment, index, mask)
-
-    def propose(self, view: ViewGeometry) -> None:
-        """Have the chosen network find the selected segment on the slice that `view` shows; that becomes its keyframe there.
-
-        Raises:
-            InputError: no network is chosen for that.
-        """
-        segment = self.editing.marked_segment()
-        if not self.settings.proposer:
-            raise InputError(_("Choose a network under 'Proposals by' first."))
-        self.workbench.open(view)
-        index = self._shown_index(view)
-        self.stack.check_slice(index)
-        self.workbench.propose(index, lambda mask: self._paint(segment, index, mask))
-        self.editing.tell(_("Looking at this slice..."), False)
-
-    def use_line(self, node: slicer.vtkMRMLMarkupsLineNode | None) -> None:
-        """Take a line that was measured with Markups as the selected segment's diameter.
-
-        Raises:
-            InputError: there is no such line, or it does not lie in one slice.
-        """
-        segment = self.editing.marked_segment()
-        if node is None or node.GetNumberOfControlPoints() < 2:
-            raise InputError(_("Choose a line with two ends."))
-        ends = np.zeros((2, 3))
-        for number in range(2):
-            node.GetNthControlPointPositionWorld(number, ends[number])
-        mark = self._dated(Mark(segment, "line", world_to_local(ends, self.editing.segmentation_node)))
-        stack = self.workbench.open(mark=mark)
-        prompt_set((*self.marks.all, mark), stack)
-        self._set_marks((*self.marks.all, mark))
-        self.workbench.ask_preview(segment, slices_of(mark, stack)[0])
-
     # ------------------------------------------------------------------ going to slices
 
     def jump(self, index: int) -> None:
@@ -245,7 +116,7 @@ class Controller:
         at = slices.index(self._jumped) + step if self._jumped in slices else 0 if step > 0 else -1
         self.jump(slices[at % len(slices)])
 
-    # ------------------------------------------------------------------ propagate, apply
+    # ------------------------------------------------------------------ propagate, apply, begin anew
 
     def propagate(self) -> None:
         """Carry the marks on to the slices that the settings name.
@@ -276,6 +147,13 @@ class Controller:
         """
         self._applier.apply()
 
+    def clear(self) -> None:
+        """Remove all marks of the selected segment, and its preview."""
+        segment = self.segment
+        self.prompting.clear()
+        self.workbench.forget(segment)
+        self._applier.forget(segment)
+
     # ------------------------------------------------------------------ coming and going
 
     def enter(self) -> None:
@@ -299,54 +177,6 @@ class Controller:
             self.workbench.preview.show(visible)
 
     # ------------------------------------------------------------------ inside
-
-    def _paint(self, segment: str, index: int, mask: np.ndarray) -> None:
-        """Have a mask be the segment's keyframe on a slice, and preview it."""
-        if not self.editing.has_segment(segment):
-            return  # removed meanwhile
-        stack = self.stack
-        kept = [mark for mark in self.marks.all if mark.segment != segment or mark.kind not in MASKS or slices_of(mark, stack) != [index]]
-        self._set_marks((*kept, mask_mark(segment, stack, index, mask)))
-        self.workbench.ask_preview(segment, index)
-
-    def _set_marks(self, marks: Iterable[Mark]) -> None:
-        self.marks.replace_all(marks, self.marks.plane)
-        self.editing.save_marks()
-
-    def _dated(self, mark: Mark) -> Mark:
-        """A mark with the item of the sequence that is shown, if the volume is of one."""
-        browser = browser_of(self.editing.volume_node)
-        return replace(mark, item=browser.GetSelectedItemNumber()) if browser else mark
-
-    def _shown_index(self, view: ViewGeometry) -> int:
-        """The frame of the stack that a view shows; may lie outside the stack."""
-        times = self.workbench.canvas.times
-        return times.item if times else view.slice_of(self.stack)
-
-    def _prior(self, mark: Mark, index: int) -> list[Mark]:
-        """What was found on a slice, as a mark, if `mark` is the first one there and so corrects it."""
-        found = self.workbench.found(mark.segment, index)
-        whole = mark.kind in ("box", "lasso", "line") and mark.positive  # these say where the segment is, whatever was found
-        if found is None or whole or slices_of(mark, self.stack) != [index]:
-            return []
-        return [mask_mark(mark.segment, self.stack, index, found, "prior")]
-
-    def _slices_of(self, mark: Mark) -> list[int]:
-        """The slices in use that a mark lies on; none for one that was drawn in another plane, before an undo or in another editor."""
-        try:
-            return slices_of(mark, self.stack)
-        except InputError:
-            return []
-
-    def _refresh_all(self, marks: Iterable[Mark]) -> None:
-        """Preview the slices of marks that came or went."""
-        if not self.stack:
-            return
-        changed: dict[str, set[int]] = {}
-        for mark in marks:
-            changed.setdefault(mark.segment, set()).update(self._slices_of(mark))
-        for segment, slices in changed.items():
-            self.workbench.refresh(segment, slices)
 
     def _roi_slices(self) -> tuple[int, int]:
         effect = self.editing.effect

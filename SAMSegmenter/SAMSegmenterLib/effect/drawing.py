@@ -11,9 +11,11 @@ from ..marks import MASKS, Mark
 from ..mrml import ViewGeometry
 
 INSIDE, OUTSIDE, HALO = (0.2, 0.9, 0.3), (1.0, 0.25, 0.2), (0.0, 0.0, 0.0)
-RADIUS = 6  # pixels of a point's icon
+# In pixels of an ordinary screen; a denser one has more of them.
+RADIUS = 6  # of a point's icon
 GRIP = 4  # half a corner's handle
-REACH = 9  # pixels within which the mouse picks something up
+REACH = 9  # within which the mouse picks something up
+WIDTHS = 4, 4, 2, 2  # of lines: the two halos', and those of what is inside and outside
 CIRCLE = RADIUS * np.stack([np.cos(np.linspace(0, 2 * np.pi, 17)), np.sin(np.linspace(0, 2 * np.pi, 17))], 1)
 
 
@@ -22,17 +24,20 @@ class MarkPicture:
 
     def __init__(self) -> None:
         self._data = {True: vtk.vtkPolyData(), False: vtk.vtkPolyData()}
-        halo = [_actor(data, HALO, 4) for data in self._data.values()]
-        self.actors = [*halo, _actor(self._data[True], INSIDE, 2), _actor(self._data[False], OUTSIDE, 2)]
+        halo = [_actor(data, HALO) for data in self._data.values()]
+        self.actors = [*halo, _actor(self._data[True], INSIDE), _actor(self._data[False], OUTSIDE)]
 
     def draw(self, marks: Iterable[Mark], view: ViewGeometry, reach_mm: float) -> None:
         """Show those of `marks` that lie within `reach_mm` of the view's plane."""
         paths: dict[bool, list[np.ndarray]] = {True: [], False: []}
         for mark in marks:
             if shown_in(mark, view, reach_mm):
-                paths[mark.positive] += icon(mark, view.xyz(mark.positions)[:, :2])
+                xy = view.xyz(mark.positions)[:, :2] / view.density
+                paths[mark.positive] += [path * view.density for path in icon(mark, xy)]
         for positive, found in paths.items():
             _set_paths(self._data[positive], found)
+        for actor, width in zip(self.actors, WIDTHS, strict=True):
+            actor.GetProperty().SetLineWidth(width * view.density)
 
 
 def shown_in(mark: Mark, view: ViewGeometry, reach_mm: float) -> bool:
@@ -41,7 +46,7 @@ def shown_in(mark: Mark, view: ViewGeometry, reach_mm: float) -> bool:
 
 
 def icon(mark: Mark, xy: np.ndarray) -> list[np.ndarray]:
-    """What stands for a mark whose positions are `xy` in a view's pixels: paths ``(n, 2)``."""
+    """What stands for a mark whose positions are `xy` in pixels of an ordinary screen: paths ``(n, 2)``."""
     if mark.kind == "point":
         return [xy[0] + CIRCLE, *(xy[0] + stroke for stroke in _sign(mark.positive))]
     if mark.kind == "box":
@@ -67,7 +72,7 @@ def mask_centre(mark: Mark, xy: np.ndarray) -> np.ndarray:
 
 def grip_at(marks: Iterable[Mark], xy: np.ndarray, view: ViewGeometry, reach_mm: float) -> tuple[Mark, int | None] | None:
     """The mark under a pixel of a view and which of its positions, or None for all of it; nothing if there is none."""
-    best, nearest = None, float(REACH)
+    best, nearest = None, REACH * view.density
     for mark in marks:
         if not shown_in(mark, view, reach_mm):
             continue
@@ -92,12 +97,11 @@ def _square(centre: np.ndarray, half: float) -> np.ndarray:
     return centre + half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
 
 
-def _actor(data: vtk.vtkPolyData, color: tuple[float, float, float], width: float) -> vtk.vtkActor2D:
+def _actor(data: vtk.vtkPolyData, color: tuple[float, float, float]) -> vtk.vtkActor2D:
     mapper, actor = vtk.vtkPolyDataMapper2D(), vtk.vtkActor2D()
     mapper.SetInputData(data)
     actor.SetMapper(mapper)
     actor.GetProperty().SetColor(color)
-    actor.GetProperty().SetLineWidth(width)
     return actor
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import ctk
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+from . import widgets
 from .networks import Choice
 from .settings import Settings
 
@@ -29,7 +29,10 @@ KEYS = {
     "previous": "Shift+N",
     "remove": "Del",
 }
-WHEN_IDLE = ("propagate", "use_slice", "propose", "clear", "polarity", "apply", "undo", "redo")  # not while something runs
+# Not during a run.
+WHEN_IDLE = (
+    "propagate", "use_slice", "propose", "line_markup", "remove", "remove_keyframe", "clear", "polarity", "apply", "undo", "redo",
+)  # fmt: skip
 MOST_SLICES = 99999  # as long as nobody knows how many there are
 WARNING = "color: #c05020;"
 
@@ -48,7 +51,7 @@ class Panel:
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
         add(self.message)
-        self.setup_button = _button(_("Set up SAMSegmenter..."), _("Open the module that installs what is missing."))
+        self.setup_button = widgets.button(_("Set up SAMSegmenter..."), _("Open the module that installs what is missing."))
         self.setup_button.connect("clicked()", lambda: act("setup"))
         add(self.setup_button)
         self.body = qt.QWidget()
@@ -64,7 +67,7 @@ class Panel:
         row = qt.QWidget()
         layout = qt.QFormLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.model = _combo(_("The network. Others can be had in the SAMSegmenter module."))
+        self.model = widgets.combo(_("The network. Others can be had in the SAMSegmenter module."))
         self.model.connect("currentIndexChanged(int)", lambda index: self._act("model", self.model.itemData(index)))
         layout.addRow(_("Model:"), self.model)
         return row
@@ -82,7 +85,7 @@ class Panel:
         }
         self.tools = {}
         for column, (kind, (text, tip)) in enumerate(texts.items()):
-            button = _button(text, tip, TOOLS[kind], checkable=True)
+            button = widgets.button(text, tip, TOOLS[kind], checkable=True)
             button.connect("clicked()", lambda kind=kind: self._act("tool", kind))
             layout.addWidget(button, 0, column)
             self.tools[kind] = button
@@ -95,7 +98,7 @@ class Panel:
         )
         self.actions = {}
         for column, (name, text, tip) in enumerate(actions):
-            button = _button(text, tip, KEYS[name])
+            button = widgets.button(text, tip, KEYS[name])
             button.connect("clicked()", lambda name=name: self._act(name))
             layout.addWidget(button, 1, column)
             self.actions[name] = button
@@ -112,7 +115,7 @@ class Panel:
             ("stop_drop", _("Stop, drop"), _("Stop, and have everything as it was before."), 1, 1),
         )
         for name, text, tip, row, column in buttons:
-            button = _button(text, tip, KEYS.get(name, ""))
+            button = widgets.button(text, tip, KEYS.get(name, ""))
             button.connect("clicked()", lambda name=name: self._act(name))
             layout.addWidget(button, row, column)
             self.actions[name] = button
@@ -121,9 +124,9 @@ class Panel:
         return part
 
     def _slices(self) -> Any:
-        part, layout = _folded(_("Keyframes and slices to check"), folded=False)
+        part, layout = widgets.section(_("Keyframes and slices to check"), folded=False)
         self.keyframes = qt.QListWidget()
-        self.keyframes.setToolTip(_("Slices with prompts. A double click goes there."))
+        self.keyframes.setToolTip(_("Slices with prompts. A double click goes there, Del removes them."))
         self.review = qt.QListWidget()
         self.review.setToolTip(_("Slices most worth checking, the least trusted first. A double click goes there."))
         for title, table in ((_("Keyframes"), self.keyframes), (_("To check"), self.review)):
@@ -132,21 +135,22 @@ class Panel:
             layout.addRow(qt.QLabel(title))
             layout.addRow(table)
             if table is self.keyframes:
-                remove = _button(_("Remove keyframe"), _("Remove all prompts on the chosen slice."))
-                remove.connect("clicked()", self._remove_keyframe)
-                layout.addRow(remove)
+                table.connect("itemClicked(QListWidgetItem*)", lambda item: self._act("pick", int(item.data(qt.Qt.UserRole))))
+                self.actions["remove_keyframe"] = widgets.button(_("Remove keyframe"), _("Remove all prompts on the chosen slice."))
+                self.actions["remove_keyframe"].connect("clicked()", self._remove_keyframe)
+                layout.addRow(self.actions["remove_keyframe"])
         row = qt.QWidget()
         columns = qt.QHBoxLayout(row)
         columns.setContentsMargins(0, 0, 0, 0)
         for name, text in (("previous", _("Previous")), ("next", _("Next"))):
-            button = _button(text, _("Go to the {which} slice to check.").format(which=text.lower()), KEYS[name])
+            button = widgets.button(text, _("Go to the {which} slice to check.").format(which=text.lower()), KEYS[name])
             button.connect("clicked()", lambda name=name: self._act(name))
             columns.addWidget(button)
         layout.addRow(row)
         return part
 
     def _range(self) -> Any:
-        part, layout = _folded(_("Range"))
+        part, layout = widgets.section(_("Range"))
         self.direction = self._choice(layout, _("Direction:"), "Direction", _("Where to go from the keyframes."), {
             "both": _("both ways"), "forward": _("to higher slice numbers"), "backward": _("to lower slice numbers"),
         })
@@ -166,15 +170,15 @@ class Panel:
         return part
 
     def _advanced(self) -> Any:
-        part, layout = _folded(_("Advanced"))
-        self.keyframe_model = _combo(_("The network that makes masks of the prompts on a slice, for the other one to carry on."))
+        part, layout = widgets.section(_("Advanced"))
+        self.keyframe_model = widgets.combo(_("The network that makes masks of the prompts on a slice, for the other one to carry on."))
         keyframe_model = self.keyframe_model
         keyframe_model.connect("currentIndexChanged(int)", lambda index: self._act("keyframe_model", keyframe_model.itemData(index)))
         layout.addRow(_("Keyframes by:"), self.keyframe_model)
-        self.proposer = proposer = _combo(_("A network that finds what it was trained for, without prompts."))
+        self.proposer = proposer = widgets.combo(_("A network that finds what it was trained for, without prompts."))
         proposer.connect("currentIndexChanged(int)", lambda index: self._act("proposer", proposer.itemData(index)))
         layout.addRow(_("Proposals by:"), proposer)
-        self.actions["propose"] = _button(_("Propose on this slice"), _("Take what that network finds on this slice as a keyframe."))
+        self.actions["propose"] = widgets.button(_("Propose on this slice"), _("Take what that network finds on this slice as a keyframe."))
         self.actions["propose"].connect("clicked()", lambda: self._act("propose"))
         layout.addRow(self.actions["propose"])
         self.live_preview = self._check(layout, _("Preview while marking"), "LivePreview", _("Segment the slice after every prompt."))
@@ -195,9 +199,9 @@ class Panel:
             "auto": _("the fastest there is"), "cuda": _("NVIDIA GPU"), "mps": _("Apple GPU"), "cpu": _("processor"),
         })
         self.line_markup = self._nodes(layout, _("Line:"), "vtkMRMLMarkupsLineNode", _("A line that was measured with Markups."))
-        add_line = _button(_("Use line as prompt"), _("Take the chosen line as the segment's diameter."))
-        add_line.connect("clicked()", lambda: self._act("line_markup", self.line_markup.currentNode()))
-        layout.addRow(add_line)
+        self.actions["line_markup"] = widgets.button(_("Use line as prompt"), _("Take the chosen line as the segment's diameter."))
+        self.actions["line_markup"].connect("clicked()", lambda: self._act("line_markup", self.line_markup.currentNode()))
+        layout.addRow(self.actions["line_markup"])
         return part
 
     # ------------------------------------------------------------------ showing the state
@@ -214,15 +218,16 @@ class Panel:
             self.window: chosen.window, self.mode: chosen.mode, self.device: chosen.device,
         }  # fmt: skip
         for combo, value in combos.items():
-            _silently(combo, lambda combo=combo, value=value: combo.setCurrentIndex(max(0, combo.findData(value))))
+            place = combo.findData(value) if value else 0  # of a network that is not known here, none: so that the first can be chosen
+            widgets.silently(combo, lambda combo=combo, place=place: combo.setCurrentIndex(place))
         numbers = {self.first: chosen.first, self.last: chosen.last, self.level: chosen.level, self.width: chosen.width}
         for spin in (self.first, self.last):
-            _silently(spin, lambda spin=spin: spin.setMaximum(slices - 1 if slices else MOST_SLICES))
+            widgets.silently(spin, lambda spin=spin: spin.setMaximum(slices - 1 if slices else MOST_SLICES))
         for spin, value in numbers.items():
             if spin.value != value:  # setting it would end what the user is typing
-                _silently(spin, lambda spin=spin, value=value: spin.setValue(value))
+                widgets.silently(spin, lambda spin=spin, value=value: spin.setValue(value))
         for check, value in ((self.all_segments, chosen.all_segments), (self.live_preview, chosen.live_preview)):
-            _silently(check, lambda check=check, value=value: check.setChecked(value))
+            widgets.silently(check, lambda check=check, value=value: check.setChecked(value))
         for kind, button in self.tools.items():
             button.setChecked(kind == chosen.tool)
         self.actions["polarity"].text = _("Inside") if chosen.positive else _("Outside")
@@ -234,23 +239,22 @@ class Panel:
 
     def show_region(self, node: Any) -> None:
         """Show the region of interest that the parameter node refers to."""
-        _silently(self.roi, lambda: self.roi.setCurrentNode(node))
+        widgets.silently(self.roi, lambda: self.roi.setCurrentNode(node))
 
     def show_models(self, models: list[Choice], slice_models: list[Choice], proposers: list[Choice]) -> None:
         """Offer these networks."""
         same = Choice("", _("the same network"), _("The network that propagates also understands the prompts."))
         none = Choice("", _("no network"), _("You mark the segment yourself."))
         for combo, offered in ((self.model, models), (self.keyframe_model, [same, *slice_models]), (self.proposer, [none, *proposers])):
-            _silently(combo, lambda combo=combo, offered=offered: _offer(combo, offered))
+            widgets.silently(combo, lambda combo=combo, offered=offered: widgets.offer(combo, offered))
 
-    def show_state(self, running: bool, can_apply: bool, can_undo: bool, can_redo: bool, usable: bool) -> None:
-        """Enable what can be done now."""
-        for name in ("stop_keep", "stop_drop"):
-            self.actions[name].setVisible(running)
+    def show_state(self, running: bool, loading: bool, can_apply: bool, can_undo: bool, can_redo: bool, usable: bool) -> None:
+        """Enable what can be done now: while something is `running`, or a network `loading`, it can be stopped."""
+        for widget in (self.actions["stop_keep"], self.actions["stop_drop"], self.progress):
+            widget.setVisible(running or loading)
         possible = {"apply": can_apply, "undo": can_undo, "redo": can_redo}
-        for name in WHEN_IDLE:
+        for name in self.actions.keys() & WHEN_IDLE:
             self.actions[name].setEnabled(possible.get(name, usable) and not running)
-        self.progress.setVisible(running)
 
     def show_progress(self, done: int, total: int, text: str) -> None:
         self.progress.setMaximum(max(total, 1))
@@ -258,9 +262,9 @@ class Panel:
         self.progress.setFormat(text)
 
     def show_slices(self, keyframes: list[tuple[int, str]], review: list[tuple[int, float]]) -> None:
-        _fill(self.keyframes, [(index, _("slice {slice}: {what}").format(slice=index, what=what)) for index, what in keyframes])
+        widgets.fill(self.keyframes, [(index, _("slice {slice}: {what}").format(slice=index, what=what)) for index, what in keyframes])
         tell = _("slice {slice}: trust {trust} %")
-        _fill(self.review, [(index, tell.format(slice=index, trust=round(100 * trust))) for index, trust in review])
+        widgets.fill(self.review, [(index, tell.format(slice=index, trust=round(100 * trust))) for index, trust in review])
 
     # ------------------------------------------------------------------ pieces
 
@@ -273,7 +277,7 @@ class Panel:
         self._act("setting", parameter, combo.itemData(combo.currentIndex))
 
     def _choice(self, layout: Any, title: str, parameter: str, tip: str, choices: dict[str, str]) -> Any:
-        combo = _combo(tip)
+        combo = widgets.combo(tip)
         for value, text in choices.items():
             combo.addItem(text, value)
         combo.connect("currentIndexChanged(int)", lambda index: self._chosen(parameter, combo))
@@ -311,56 +315,3 @@ class Panel:
         combo.setToolTip(tip)
         layout.addRow(title, combo)
         return combo
-
-
-def _button(text: str, tip: str, key: str = "", checkable: bool = False) -> Any:
-    button = qt.QPushButton(text)
-    button.setToolTip(f"{tip} ({key})" if key else tip)
-    button.setCheckable(checkable)
-    button.setMinimumWidth(1)  # five in a row fit into a narrow column
-    return button
-
-
-def _combo(tip: str) -> Any:
-    combo = qt.QComboBox()
-    combo.setToolTip(tip)
-    combo.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    return combo
-
-
-def _folded(title: str, folded: bool = True) -> tuple[Any, Any]:
-    part = ctk.ctkCollapsibleButton()
-    part.text = title
-    part.collapsed = folded
-    layout = qt.QFormLayout(part)
-    return part, layout
-
-
-def _fill(table: Any, entries: list[tuple[int, str]]) -> None:
-    """List slices with their texts; the slice that was chosen stays so. Items that are right are left alone: one may be clicked on."""
-    if [table.item(row).text() for row in range(table.count)] == [text for _index, text in entries]:
-        return
-    current = table.currentItem()
-    chosen = current.data(qt.Qt.UserRole) if current else None
-    table.clear()
-    for index, text in entries:
-        item = qt.QListWidgetItem(text)
-        item.setData(qt.Qt.UserRole, index)
-        table.addItem(item)
-        if index == chosen:
-            table.setCurrentItem(item)
-
-
-def _offer(combo: Any, choices: list[Choice]) -> None:
-    combo.clear()
-    for number, choice in enumerate(choices):
-        combo.addItem(choice.text, choice.id)
-        combo.setItemData(number, choice.tip, qt.Qt.ToolTipRole)
-
-
-def _silently(widget: Any, change: Callable[[], None]) -> None:
-    """Change a widget without hearing of it."""
-    blocked = widget.blockSignals(True)
-    change()
-    widget.blockSignals(blocked)

@@ -11,12 +11,13 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..marks import Mark
 from ..mrml import ViewGeometry
-from .controller import Controller
 from .drawing import MarkPicture, grip_at
+from .prompting import Prompting
 from .tools import Gesture, Shift
 
 # The second press of a double click comes as nothing else. Left alone, it would enlarge the view.
 PRESSES = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent
+ORDINARY_DPI = 72  # of a view whose pixels are those of an ordinary screen; Qt's own views multiply it where they are smaller
 
 
 class Pointer:
@@ -24,28 +25,31 @@ class Pointer:
 
     Args:
         effect: the scripted effect.
-        controller: holds the marks.
+        prompting: holds the marks.
     """
 
-    def __init__(self, effect: Any, controller: Controller) -> None:
-        self._effect, self._controller = effect, controller
+    def __init__(self, effect: Any, prompting: Prompting) -> None:
+        self._effect, self._prompting = effect, prompting
         self._pictures: dict[Any, MarkPicture] = {}
         self._drag: Gesture | Shift | None = None
         self._view_widget: Any = None
-        self.picked: Mark | None = None
+        self.picked: list[Mark] = []
 
     @property
     def view(self) -> ViewGeometry:
-        """The slice view that the mouse was in last; the first one if that is not shown any more.
+        """The slice view that is meant: of those that show the slices in use, the one that the mouse was in last, or the first.
+
+        On its way to the panel the mouse may have crossed others.
 
         Raises:
             InputError: there is nothing to mark, or no slice view is shown.
         """
-        self._controller.editing.marked_segment()
-        for widget in (self._view_widget, *self._pictures):
-            if widget and widget.sliceLogic().GetSliceNode().IsViewVisibleInLayout():
-                return self._geometry(widget)
-        raise InputError(_("No slice view is shown. Choose a layout that has one."))
+        self._prompting.editing.marked_segment()
+        widgets = [self._view_widget, *self._pictures]
+        views = [self._geometry(each) for each in widgets if each and each.sliceLogic().GetSliceNode().IsViewVisibleInLayout()]
+        if not views:
+            raise InputError(_("No slice view is shown. Choose a layout that has one."))
+        return next((view for view in views if self._prompting.shows_slices(view)), views[0])
 
     def enter(self) -> None:
         """Draw in every slice view that there is."""
@@ -62,7 +66,8 @@ class Pointer:
                 self._effect.removeActor2D(widget, actor)
             widget.sliceView().scheduleRender()
         self._pictures.clear()
-        self._drag = self._view_widget = self.picked = None
+        self._drag = self._view_widget = None
+        self.picked = []
 
     def redraw(self) -> None:
         for widget in self._widgets():
@@ -70,14 +75,14 @@ class Pointer:
 
     def redraw_view(self, widget: Any) -> None:
         """Draw the selected segment's marks in one view, and the one that is being drawn."""
-        if not self._controller.editing.segmentation_node:
+        if not self._prompting.editing.segmentation_node:
             return
-        marks, drawn = self._controller.visible_marks(), None
+        marks, drawn = self._prompting.visible_marks(), None
         if self._drag and widget is self._view_widget:
             drawn = self._drag.mark()
             if isinstance(self._drag, Shift) and drawn:
                 marks = [mark for mark in marks if mark is not self._drag.old]
-        self._picture(widget).draw([*marks, drawn] if drawn else marks, self._geometry(widget), self._controller.reach_mm())
+        self._picture(widget).draw([*marks, drawn] if drawn else marks, self._geometry(widget), self._prompting.reach_mm())
         widget.sliceView().scheduleRender()
 
     def handle(self, event: int, interactor: Any, widget: Any) -> bool:
@@ -104,23 +109,25 @@ class Pointer:
         return False
 
     def _press(self, xy: tuple[int, int], widget: Any, opposite: bool) -> bool:
-        self._view_widget, view, chosen = widget, self._geometry(widget), self._controller.settings
-        grip = grip_at(self._controller.visible_marks(), xy, view, self._controller.reach_mm())
-        self.picked = grip[0] if grip else None
+        self._prompting.require_idle()
+        self._view_widget, view, chosen = widget, self._geometry(widget), self._prompting.editing.settings
+        grip = grip_at(self._prompting.visible_marks(), xy, view, self._prompting.reach_mm())
+        self.picked = [grip[0]] if grip else []
         if grip:
             self._drag = Shift(*grip, view, xy)
         else:
-            self._drag = Gesture(chosen.tool, self._controller.editing.marked_segment(), chosen.positive != opposite, view, xy)
+            self._drag = Gesture(chosen.tool, self._prompting.editing.marked_segment(), chosen.positive != opposite, view, xy)
         return True
 
     def _release(self) -> None:
         drag, self._drag = self._drag, None
+        self._prompting.require_idle()  # a key may have begun a run meanwhile
         mark = drag.mark()
         if mark and isinstance(drag, Shift):
-            self._controller.exchange(drag.old, mark, drag.view)
-            self.picked = mark
+            self._prompting.exchange(drag.old, mark, drag.view)
+            self.picked = [mark]
         elif mark:
-            self.picked = self._controller.add(mark, drag.view)
+            self.picked = [self._prompting.add(mark, drag.view)]
         self.redraw()
 
     def _widgets(self) -> list[Any]:
@@ -135,4 +142,5 @@ class Pointer:
         return self._pictures[widget]
 
     def _geometry(self, widget: Any) -> ViewGeometry:
-        return ViewGeometry(widget.sliceLogic().GetSliceNode(), self._controller.editing.segmentation_node)
+        density = widget.sliceView().renderWindow().GetDPI() / ORDINARY_DPI
+        return ViewGeometry(widget.sliceLogic().GetSliceNode(), self._prompting.editing.segmentation_node, density)

@@ -7,6 +7,7 @@ import numpy as np
 from ..marks import Mark
 from ..mrml import ViewGeometry
 
+# Of an ordinary screen; a denser one has more of them.
 LEAST_PIXELS = 3  # a shorter drag is a slip of the hand
 STROKE_PIXELS = 2  # between positions of a stroke
 
@@ -29,7 +30,7 @@ class Gesture:
     def move(self, xy: tuple[float, float]) -> None:
         xy = np.asarray(xy, float)
         if self.kind in ("scribble", "lasso"):
-            if np.linalg.norm(xy - self._path[-1]) >= STROKE_PIXELS:
+            if np.linalg.norm(xy - self._path[-1]) >= STROKE_PIXELS * self.view.density:
                 self._path.append(xy)
         elif self.kind != "point":
             self._path = [self._path[0], xy]
@@ -37,7 +38,7 @@ class Gesture:
     def mark(self) -> Mark | None:
         """The mark as it is now; None as long as it is too small to mean anything."""
         path = np.array(self._path)
-        size = np.ptp(path, 0)
+        size = np.ptp(path, 0) / self.view.density
         if (self.kind == "box" and size.min() < LEAST_PIXELS) or (self.kind in ("line", "lasso") and size.max() < LEAST_PIXELS):
             return None
         if self.kind == "lasso" and (len(path) < 3 or size.min() < LEAST_PIXELS):
@@ -68,7 +69,7 @@ class Shift:
 
     def mark(self) -> Mark | None:
         """The mark where it is now; None if it has not been moved."""
-        if np.abs(self._now - self._start).max() < 1:
+        if np.abs(self._now - self._start).max() < self.view.density:
             return None
         start, now = self.view.local([self._start, self._now])
         return self.old.moved(self.handle, now, now - start)

@@ -1,4 +1,4 @@
-"""The frames, the session on its worker, and the preview of what it has found: made together, and dropped together."""
+"""The frames, the session on its worker, and what it has found: made together, and dropped together."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from slicer.i18n import tr as _
@@ -16,25 +15,21 @@ from slicer.i18n import tr as _
 from ..errors import InputError, SAMSegmenterError
 from ..frames import FrameStack
 from ..interaction import Ended, Interaction, Progress, Summary
-from ..marking import prompt_set
+from ..marking import prompt_set, slices_of
 from ..marks import Mark
 from ..mrml import ViewGeometry
 from ..prompts import PromptSet
 from ..worker import Cancelled, Task, shared_worker
 from .canvas import Canvas, make_canvas, place_of, plane_for, source_image, suits, window_of
 from .editing import Editing
+from .findings import PROMPTED, Findings
+from .opening import open_maker, open_model, open_proposer, open_session, used_by_session
 from .preview import Preview
-from .settings import Settings
 
 if TYPE_CHECKING:
     from ..composition import SliceMask
-    from ..session import Session
-    from ..slicewise import KeyframeMaker
 
 POLL_SECONDS = 0.015  # for showing what the worker has found; the rest waits, so that the window never does
-PROPAGATED = ("forward", "backward", "both")
-
-Key = tuple[str, int]  # segment and slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +38,6 @@ class Proposal:
 
     take: Callable[[np.ndarray], None]
     task: Task
-
-
-@dataclass(frozen=True)
-class Before:
-    """How the preview was when a run began: which segments were pending, and the masks of the slices that were written on since."""
-
-    pending: list[str]
-    masks: dict[Key, np.ndarray | None] = field(default_factory=dict)
 
 
 class Workbench:
@@ -64,13 +51,11 @@ class Workbench:
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
         self.canvas: Canvas | None = None
-        self.preview: Preview | None = None
+        self._findings: Findings | None = None
         self._interaction: Interaction | None = None
         self._used: tuple[str, ...] = ()
         self._waiting: deque[Progress | Summary | Ended | Proposal | SliceMask] = deque()
         self._proposal: Proposal | None = None
-        self._sources: dict[Key, str] = {}
-        self._before: Before | None = None
         self._shown_item: int | None = None
         self.progress: Progress | None = None
         self.review: dict[str, list[tuple[int, float]]] = {}
@@ -81,10 +66,17 @@ class Workbench:
         return self.canvas.stack if self.canvas else None
 
     @property
+    def preview(self) -> Preview | None:
+        """What is shown of all that was found; None before the first mark."""
+        return self._findings.preview if self._findings else None
+
+    @property
     def busy(self) -> str:
         """What is running: "propagate", "preview" or ""; results that are not shown yet count."""
-        running = self._interaction.busy if self._interaction else ""
-        return running or ("propagate" if self._waiting else "preview" if self._proposal else "")
+        if self._findings and self._findings.is_running:
+            return "propagate"
+        is_previewing = self._waiting or self._proposal or (self._interaction and self._interaction.busy)
+        return "preview" if is_previewing else ""
 
     @property
     def pending(self) -> list[str]:
@@ -105,15 +97,23 @@ class Workbench:
         """
         chosen, marks = self._editing.settings, self._editing.marks
         plane = marks.plane if suits(marks.plane, chosen) else plane_for(view, source_image(self._editing.effect), chosen)
-        if not self.canvas or self.canvas.plane != plane or self.is_stale() or self._settings_differ():
-            self.close()
+        is_right = self.canvas is not None and self.canvas.plane == plane and not self.is_stale()
+        if not is_right or self._settings_differ():
             canvas = make_canvas(self._editing.effect, chosen, plane, marks.all or ((mark,) if mark else ()))
             prompt_set(marks.all, canvas.stack)  # refused where they do not lie in this plane
-            self.canvas = canvas
-            self.preview = Preview(self._editing.segmentation_node, self.canvas.stack, self.canvas.times)
-            self._begin_session()
+            self._change_to(canvas, keep=is_right)
         marks.plane = plane
         return self.canvas.stack
+
+    def _change_to(self, canvas: Canvas, keep: bool) -> None:
+        """Use these frames from now on; `keep` what was found, if they lie where the old ones do."""
+        if keep:
+            self.preview.stack = canvas.stack
+        else:
+            self.close()
+            self._findings = Findings(Preview(self._editing.segmentation_node, canvas.stack, canvas.times))
+        self.canvas = canvas
+        self._begin_session()
 
     def close(self) -> None:
         """Stop everything and take the preview out of the scene."""
@@ -121,8 +121,8 @@ class Workbench:
             self._interaction.cancel()
         if self.preview:
             self.preview.remove()
-        self.canvas = self.preview = self._interaction = self._before = self._shown_item = self.progress = self._proposal = None
-        self._sources, self.review = {}, {}
+        self.canvas = self._findings = self._interaction = self._shown_item = self.progress = self._proposal = None
+        self.review = {}
         self._waiting.clear()
 
     def is_stale(self) -> bool:
@@ -137,7 +137,7 @@ class Workbench:
     def _settings_differ(self) -> bool:
         """Whether a new run needs other frames, or another session; what was found is still right."""
         chosen = self._editing.settings
-        return self._used != _network(chosen) or self.canvas.window != window_of(self._editing.effect, chosen)
+        return self._used != used_by_session(chosen) or self.canvas.window != window_of(self._editing.effect, chosen)
 
     def close_if_stale(self) -> bool:
         """Stop everything if what it was computed from is not there any more; whether that is so."""
@@ -150,13 +150,18 @@ class Workbench:
     def warm_up(self) -> None:
         """Have the worker load the network, so that the first preview need not wait for it."""
         chosen = self._editing.settings
-        shared_worker().submit(lambda cancelled: iter([_model(chosen.model, chosen.device)]))
+        shared_worker().submit(lambda cancelled: iter([open_model(chosen.model, chosen.device)]))
 
     def _begin_session(self) -> None:
+        """Have another session from now on; what the old one was asked for is given up."""
+        if self._interaction:
+            self._interaction.cancel()
+        self._waiting.clear()
         chosen = self._editing.settings
-        maker = (lambda stack: _maker(stack, chosen)) if chosen.keyframe_model else None
-        self._interaction = Interaction(self.stack, lambda stack: _session(stack, chosen), shared_worker(), maker)
-        self._used = _network(chosen)
+        maker = (lambda stack: open_maker(stack, chosen)) if chosen.keyframe_model else None
+        self._interaction = Interaction(self.stack, lambda stack: open_session(stack, chosen), shared_worker(), maker)
+        self._used = used_by_session(chosen)
+        self._findings.begin_session()
 
     # ------------------------------------------------------------------ asking
 
@@ -165,11 +170,12 @@ class Workbench:
             self._interaction.preview(segment, index, self.prompts)
 
     def refresh(self, segment: str, slices: Iterable[int], shown: int | None = None) -> None:
-        """Preview one of the slices whose marks have changed, `shown` if it is among them; show nothing where none are left."""
-        marked = next((each for each in self.prompts.segments if each.name == segment), None)
-        still = [index for index in sorted(slices) if marked and marked.keyframe(index)]
-        for index in set(slices) - set(still):
-            self._write((segment, index), None, "")
+        """Preview one of the slices whose marks have changed, `shown` if it is among them.
+
+        Where none are left, what passes had found is shown again, or nothing.
+        """
+        still = sorted(set(slices) & self._marked(segment))
+        self._findings.uncover(segment, set(slices) - set(still))
         self.preview.flush()
         if still:
             self.ask_preview(segment, shown if shown in still else still[0])
@@ -181,7 +187,8 @@ class Workbench:
                 self.forget(segment)
 
     def propagate(self, segments: list[str], slices: tuple[int, int]) -> None:
-        self._before, self.progress = Before(self.preview.pending), None
+        self.progress = None
+        self._findings.begin_run(slices)
         self._interaction.propagate(self.prompts, segments, slices)
 
     def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
@@ -191,7 +198,7 @@ class Workbench:
         def find(cancelled: Cancelled) -> Iterator[np.ndarray]:
             from ..slicewise import proposed_keyframe
 
-            yield proposed_keyframe(index, stack, _proposer(chosen.proposer, chosen.device)).mask.mask
+            yield proposed_keyframe(index, stack, open_proposer(chosen.proposer, chosen.device)).mask.mask
 
         self._proposal = Proposal(take, shared_worker().submit(find))
 
@@ -200,30 +207,23 @@ class Workbench:
         if not self._interaction:
             return
         self._interaction.cancel()
-        if keep or self._before is None:
+        if not self._findings.is_running:
             return
-        before, self._before, self.progress = self._before, None, None
-        self._waiting.clear()
+        if keep:
+            self._editing.tell(_("Stopping after this slice..."), False)
+            return
+        self.progress = None
+        self._findings.roll_back(self._editing.has_segment)
         self._begin_session()  # the old one believes that everything is done
-        for key, mask in before.masks.items():
-            if self._editing.has_segment(key[0]):
-                self._write(key, mask, "")
-        self.preview.flush()
-        for segment in set(self.preview.pending) - set(before.pending):
-            self.preview.settle(segment)
         self._editing.tell(_("Stopped; everything is as before."), False)
 
     def found(self, segment: str, index: int) -> np.ndarray | None:
         """What passes have found of a segment on a slice, bool ``(rows, columns)``; None where that is nothing."""
-        if self._sources.get((segment, index)) not in PROPAGATED:
-            return None
-        mask = self.preview.slice(segment, index)
-        return mask if mask is not None and mask.any() else None
+        return self._findings.propagated(segment, index)
 
     def forget(self, segment: str) -> None:
-        if self.preview:
-            self.preview.drop(segment)
-        self._sources = {key: source for key, source in self._sources.items() if key[0] != segment}
+        if self._findings:
+            self._findings.forget(segment)
         self.review.pop(segment, None)
 
     def follow_time(self) -> bool:
@@ -243,7 +243,7 @@ class Workbench:
             self.preview.follow_transform()
         if self._interaction:
             self._waiting += self._interaction.poll()
-        if self._proposal and self._proposal.task.finished:
+        if self._proposal and self._proposal.task.finished and not self._findings.is_running:  # a run is not given other prompts
             self._waiting.append(self._proposal)
             self._proposal = None
         if not self._waiting:
@@ -275,22 +275,17 @@ class Workbench:
             proposal.take(mask)
 
     def _show(self, found: SliceMask) -> None:
-        if not self._editing.has_segment(found.segment):
-            return  # removed meanwhile
-        key = found.segment, found.slice
-        if self._before is not None and key not in self._before.masks:
-            self._before.masks[key] = self.preview.slice(*key)
-        self._write(key, found.mask, found.source)
+        is_wanted = found.source != PROMPTED or found.slice in self._marked(found.segment)
+        if is_wanted and self._editing.has_segment(found.segment):  # else removed meanwhile
+            self._findings.add(found)
 
-    def _write(self, key: Key, mask: np.ndarray | None, source: str) -> None:
-        self.preview.write(*key, mask)
-        self._sources[key] = source
+    def _marked(self, segment: str) -> set[int]:
+        """The slices that a segment is marked on."""
+        return {index for mark in self._editing.marks.of(segment) for index in slices_of(mark, self.stack)}
 
     def _conclude(self, summary: Summary) -> None:
         self.review |= summary.review
-        for segment, index in list(self._sources):
-            if segment in summary.slices and index not in summary.slices[segment]:
-                self._write((segment, index), None, "")
+        self._findings.conclude_run(summary.slices)
         chosen = self._editing.segment
         ends = [
             _("Ends at slice {slice}: {reason}.").format(slice=report.reached, reason=report.reason)
@@ -303,7 +298,7 @@ class Workbench:
 
     def _end(self, ended: Ended) -> None:
         if ended.request == "propagate":
-            self._before = None
+            self._findings.end_run()
             if ended.cancelled and ended.error is None:
                 self._editing.tell(_("Stopped; what was found so far is kept. Propagate again to go on."), False)
         elif ended.error is None and not ended.cancelled:
@@ -318,47 +313,3 @@ class Workbench:
             self._editing.tell(text.format(error=f"{type(ended.error).__name__}: {ended.error}"), True)
         if not isinstance(ended.error, InputError):
             self._begin_session()  # nobody knows what state the old one is in
-
-
-def _network(chosen: Settings) -> tuple[str, ...]:
-    """The settings that a session depends on."""
-    return chosen.model, chosen.keyframe_model, chosen.mode, chosen.device
-
-
-@lru_cache(maxsize=2)
-def _model(chosen: str, device: str) -> Any:
-    """A model, once for every device that it is used on: sessions move its weights there."""
-    from ..models.loading import load_model
-
-    return load_model(chosen or None)
-
-
-def _session(stack: FrameStack, chosen: Settings) -> Session:
-    """A session on the worker's thread; torch is imported here, and nowhere before."""
-    from ..propagation.options import MODES
-    from ..session import Session
-
-    return Session(stack, _model(chosen.model, chosen.device), MODES[chosen.mode](), chosen.device)
-
-
-def _maker(stack: FrameStack, chosen: Settings) -> KeyframeMaker:
-    """What makes keyframes with a slice model, on the worker's thread."""
-    from ..slicewise import Embeddings, KeyframeMaker
-
-    return KeyframeMaker(Embeddings(_slice_model(chosen.keyframe_model, chosen.device), stack))
-
-
-@lru_cache(maxsize=1)
-def _slice_model(chosen: str, device: str) -> Any:
-    from ..models.loading import load_slice_model
-    from ..propagation.device import pick_device
-
-    return load_slice_model(chosen, device=pick_device(device).type)
-
-
-@lru_cache(maxsize=1)
-def _proposer(chosen: str, device: str) -> Any:
-    from ..models.loading import load_proposer
-    from ..propagation.device import pick_device
-
-    return load_proposer(chosen, device=pick_device(device).type)

@@ -7,6 +7,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import InputError
 from ..phantom import make_phantom
 
 LEVEL_HU, WIDTH_HU = 40, 400
@@ -32,16 +33,25 @@ def load_phantom(source: Any = None) -> list[slicer.vtkMRMLScalarVolumeNode]:
 
 
 def download_ct() -> None:
-    """Have Slicer download a CT of the abdomen from its own sample data, if the user agrees."""
+    """Have Slicer download a CT of the abdomen from its own sample data, if the user agrees.
+
+    Raises:
+        InputError: it could not be had, as without a network.
+    """
     import SampleData
 
     question = _("Slicer downloads its sample '{name}', a CT of the abdomen, about 90 MB. Continue?").format(name=CT_SAMPLE)
-    if slicer.util.confirmOkCancelDisplay(question, windowTitle="SAMSegmenter"):
-        SampleData.SampleDataLogic().downloadSample(CT_SAMPLE)
+    if not slicer.util.confirmOkCancelDisplay(question, windowTitle="SAMSegmenter"):
+        return
+    if not any(SampleData.SampleDataLogic().downloadSamples(CT_SAMPLE)):
+        raise InputError(_("Slicer could not download '{name}'. The log says why; the phantom needs no network.").format(name=CT_SAMPLE))
 
 
 def register(icon: str) -> None:
-    """Offer the phantom in the Sample Data module, if there is one; `icon` is the path of its picture."""
+    """Offer the phantom in the Sample Data module, if there is one; `icon` is the path of its picture.
+
+    Its button there calls `load_phantom`. `SampleDataLogic.downloadSample` cannot load it: that knows `uris`, and nobody's own downloader.
+    """
     if not hasattr(slicer.modules, "sampledata"):
         return
     import SampleData

@@ -21,10 +21,10 @@ ROW_HEIGHT = 24
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Show the user what the library raises on purpose; anything else goes on to the Python console."""
+    """Show the user what the library raises on purpose, or a disk that cannot be read; anything else goes on to the Python console."""
     try:
         yield
-    except SAMSegmenterError as error:
+    except (SAMSegmenterError, OSError) as error:
         slicer.util.errorDisplay(str(error), windowTitle="SAMSegmenter")
 
 
