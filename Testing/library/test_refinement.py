@@ -167,6 +167,17 @@ def test_a_large_object_is_seen_coarser():
     assert dice(shown.mask(stack.shape), mask) > 0.98
 
 
+def test_what_is_thinner_than_a_cell_is_seen():
+    ring = np.zeros((512, 512), bool)
+    ring[50:450, 50:450] = True
+    ring[51:449, 51:449] = False
+    voxels = np.where(ring, 100, 0).astype(np.int16)[None].repeat(4, 0)
+    canvas = Canvas(FrameStack(Volume(voxels), window=Window(0, 100)), [seed(1, ring, FrameStack(Volume(voxels)))], [])
+    assert canvas.coarseness > 2
+    assert canvas.mask(ring).sum() >= 4 * (400 // canvas.coarseness - 1)
+    assert not canvas.mask(np.zeros_like(ring)).any()
+
+
 def test_a_canvas_may_reach_beyond_the_slice():
     voxels = np.zeros((3, 30, 20), np.int16)
     voxels[:, :10, :8] = 100

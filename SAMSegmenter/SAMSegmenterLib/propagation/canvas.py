@@ -63,8 +63,9 @@ class Canvas:
         return F.avg_pool2d(cut[None], self.coarseness)[0] if self.coarseness > 1 else cut
 
     def mask(self, mask: np.ndarray) -> Tensor:
-        """A bool mask of a slice as 0 or 1 on the cells."""
-        return (self.cells(mask) >= 0.5).float()
+        """A bool mask of a slice as 0 or 1 on the cells; what is thinner than a cell everywhere is as wide as one."""
+        parts = self.cells(mask)
+        return (parts >= 0.5 * parts.max()).float() if mask.any() else parts
 
 
 def _around(extent: Extent, pixels: int) -> View:

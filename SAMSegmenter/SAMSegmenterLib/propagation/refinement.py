@@ -14,7 +14,6 @@ intensity is in the object, and the network's logits. Mean Dice on 69 organs and
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -121,13 +120,13 @@ class Gap:
 
 
 class _Refiner:
-    """Refines one gap; `labels` are bytes of its slices by index, `fixed` the planes that are known next to them."""
+    """Refines one gap; `fixed` are planes that are known next to its slices, by index."""
 
     def __init__(self, gap: Gap, stack: FrameStack, canvas: Canvas) -> None:
         self._gap, self._stack, self._canvas = gap, stack, canvas
-        self._upwards = self._carried(gap.seeds[0], range(gap.first, gap.last + 1))
-        self._downwards = self._carried(gap.seeds[1], range(gap.last, gap.first - 1, -1))
-        self._reached = sorted(self._upwards.keys() | self._downwards.keys())
+        self._reached = [index for index in range(gap.first, gap.last + 1) if gap.goes_on(index)]
+        self._upwards = self._carried(gap.seeds[0], self._reached)
+        self._downwards = self._carried(gap.seeds[1], self._reached[::-1])
         self._fixed = {seed.slice: canvas.mask(seed.mask) for seed in gap.seeds if seed}
         for index in (each + side for each in self._reached[:: len(self._reached) - 1 or 1] for side in (-1, 1)):
             if gap.first <= index <= gap.last and index not in self._reached:
@@ -141,23 +140,28 @@ class _Refiner:
         masks = zip(self._reached, stored.numpy(), strict=True)
         return {index: SliceResult(index, self._canvas.view, each, score=0.0, quality=0.0) for index, each in masks}
 
-    def _carried(self, seed: Seed | None, slices: range) -> dict[int, Tensor]:
-        """Labels of slices as bytes, from a keyframe on; beyond the outermost one up to where the pass has ended."""
+    def _carried(self, seed: Seed | None, slices: Sequence[int]) -> Tensor | None:
+        """Labels of the slices reached, as bytes ``(n, size, size)``, from a keyframe on.
+
+        In one piece: what is kept while they are carried, however small, would leave holes between large, short-lived tensors.
+        """
         if seed is None:
-            return {}
-        canvas, labels = self._canvas, {}
+            return None
+        canvas = self._canvas
+        labels = torch.empty(len(slices), canvas.size, canvas.size, dtype=torch.uint8)
         carrier = Carrier(canvas.mask(seed.mask), canvas.image(seed.slice), canvas.spacing_mm[1])
-        for index in itertools.takewhile(self._gap.goes_on, slices):
-            labels[index] = (carrier.step(canvas.image(index)) * 255).round().byte()
+        for index in slices:
+            labels[index - self._reached[0]] = (carrier.step(canvas.image(index)) * 255).round()
         return labels
 
     def _labels(self, index: int) -> Tensor:
         """Labels 0..1 from both keyframes, weighted by nearness, or from the only one; or what is known."""
         if index in self._fixed:
             return self._fixed[index]
-        if not self._gap.closed:
-            return (self._upwards or self._downwards)[index] / 255
-        return _met(self._upwards[index] / 255, self._downwards[index] / 255, self._nearness(index))
+        below, above = (None if each is None else each[index - self._reached[0]] / 255 for each in (self._upwards, self._downwards))
+        if self._gap.closed:
+            return _met(below, above, self._nearness(index))
+        return above if below is None else below
 
     def _nearness(self, index: int) -> float:
         below, above = (seed.slice for seed in self._gap.seeds)
