@@ -42,7 +42,7 @@ class Window:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Map intensities of any shape to uint8 grey levels, clipped to 0..255."""
-        grey = (np.asarray(values, np.float32) - self.low) * (255.0 / self.width)
+        grey = _above(self.low, np.asarray(values)) * (255.0 / self.width)
         return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
 
@@ -99,7 +99,17 @@ def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
 def _sample(volume: Volume, wanted: int = 2_000_000) -> np.ndarray:
     """Every n-th voxel, so that statistics of a large volume cost little memory."""
     flat = volume.voxels.reshape(-1)
-    return flat[:: max(1, flat.size // wanted)].astype(np.float32)
+    return _precise(flat[:: max(1, flat.size // wanted)])
+
+
+def _precise(values: np.ndarray) -> np.ndarray:
+    """Values as float32, or as float64 if they are of a type whose neighbours float32 might round to one."""
+    return values.astype(np.result_type(values, np.float32), copy=False)
+
+
+def _above(level: float, values: np.ndarray) -> np.ndarray:
+    """How far values lie above a level, as float32."""
+    return (_precise(values) - level).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -256,8 +266,8 @@ class FrameStack:
         return self.place(self.volume.voxels, index)
 
     def grey(self, index: int) -> np.ndarray:
-        """The slice's own values, of colours their mean: float32 ``(rows, columns)``."""
-        values = self.intensities(index).astype(np.float32)
+        """How far the slice's own values, of colours their mean, lie above the window's level: float32 ``(rows, columns)``."""
+        values = _above(self.window.level, self.intensities(index))
         return values.mean(-1) if self.volume.is_rgb else values
 
     def frame(self, index: int) -> np.ndarray:

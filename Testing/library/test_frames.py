@@ -46,7 +46,7 @@ def test_a_pixel_shows_the_voxel_it_maps_to(volume, axis, data):
     stack = FrameStack(volume, axis, GREY)
     index, y, x = (data.draw(st.integers(0, n - 1)) for n in (len(stack), *stack.shape))
     i, j, k = stack.to_ijk(index, np.array([x, y])).astype(int)
-    assert stack.intensities(index)[y, x] == stack.grey(index)[y, x] == volume.voxels[k, j, i]
+    assert stack.intensities(index)[y, x] == stack.grey(index)[y, x] + GREY.level == volume.voxels[k, j, i]
     assert stack.frame(index)[y, x] == GREY.apply(volume.voxels[k, j, i])
 
 
@@ -258,11 +258,21 @@ def test_a_window_maps_its_limits_to_black_and_white():
     assert (Window(-160, 240).level, Window(-160, 240).width) == (40, 400)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "offset"), [(np.int64, 2**40), (np.uint64, 2**40), (np.uint32, 2**31), (np.int32, -(2**30)), (np.float64, 2**40)]
+)
+def test_a_small_contrast_on_a_large_offset_is_kept(dtype, offset):
+    ramp = np.broadcast_to(np.arange(6), (3, 4, 6))
+    stack = FrameStack(Volume((ramp + offset).astype(dtype)))
+    assert np.array_equal(stack.frame(1), 51 * ramp[1])
+    assert np.array_equal(stack.grey(1), ramp[1] - 2.5)
+
+
 def test_rgb_passes_unchanged(noise):
     rgb = noise.integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
     for axis, expected in {"i": rgb[:, :, 2], "j": rgb[:, 2], "k": rgb[2]}.items():
         assert np.array_equal(FrameStack(Volume(rgb), axis).frame(2), expected)
-        assert FrameStack(Volume(rgb), axis).grey(2) == pytest.approx(expected.mean(-1))
+        assert FrameStack(Volume(rgb), axis).grey(2) == pytest.approx(expected.mean(-1) - 127.5, abs=1e-4)
 
 
 def test_a_constant_volume_is_refused():

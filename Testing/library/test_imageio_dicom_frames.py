@@ -106,6 +106,42 @@ def test_a_damaged_description_of_frames_is_named(folder_of, tag, at, flip):
         read_volume(path)
 
 
+def apart(places, rescales=None):
+    """Each frame as a file of its own; the pixels of file n (from 0) are 100 n."""
+    images = [enhanced([place], rescales=[rescale]) for place, rescale in zip(places, rescales or [(1, -1000)] * len(places), strict=True)]
+    for number, image in enumerate(images):
+        image.PixelData = np.full(image.Rows * image.Columns, 100 * number, np.uint16).tobytes()
+    return images
+
+
+def test_frames_in_files_of_their_own_are_read_as_a_series(folder_of):
+    order = [2, 0, 5, 1, 4, 3]
+    folder = folder_of(*apart([EVEN[n] for n in order]))
+    for path in (folder, folder / "003.dcm"):
+        volume = read_volume(path)
+        assert volume.voxels[:, 0, 0].tolist() == [100 * order.index(n) - 1000 for n in range(6)]
+        assert volume.ijk_to_lps.tolist() == [[0.5, 0, 0, -10], [0, 0.75, 0, -20], [0, 0, 2.5, 100], [0, 0, 0, 1]]
+
+
+def test_frames_in_files_of_their_own_are_rescaled_each_by_its_numbers(folder_of):
+    volume = read_volume(folder_of(*apart(EVEN[:3], [(1, -1000), (3, 1), (0.25, 0.5)])))
+    assert volume.voxels[:, 0, 0].tolist() == [-1000, 301, 50.5]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (apart(EVEN[:3] + EVEN[4:]), "not evenly spaced.*002.dcm and 003.dcm are 5 mm apart"),
+        (apart(EVEN[:3] + EVEN[2:]), "002.dcm and 003.dcm lie at the same place"),
+        ([*apart(EVEN), enhanced([(-10, -20, 115)], [CORONAL])], "mixes orientations: 6 axial .*, 1 coronal"),
+        ([*apart(EVEN), enhanced(EVEN)], "several multi-frame images"),
+    ],
+)
+def test_frames_in_files_that_are_no_even_volume_are_refused(folder_of, images, message):
+    with pytest.raises(InputError, match=message):
+        read_volume(folder_of(*images))
+
+
 def test_a_multi_frame_segmentation_is_no_image(folder_of):
     image = enhanced(EVEN)
     image.Modality = "SEG"

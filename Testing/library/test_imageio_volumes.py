@@ -35,6 +35,11 @@ def test_numbers_keep_their_type_except_the_widest(stored, name, dtype, read_as)
     assert np.array_equal(volume.voxels, noise(dtype))
 
 
+def test_the_widest_numbers_stay_where_others_would_lose_their_contrast(stored):
+    volume = read_volume(stored("a.nrrd", noise(np.float64) + 2**40))
+    assert np.array_equal(volume.voxels - 2**40, noise(np.float64))
+
+
 @pytest.mark.parametrize("name", ["a.nrrd", "a.nii.gz", "a.mha"])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_colours_are_read_without_their_alpha(stored, name, channels):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..volume import Volume
+from .complete import holds_voxels_of
 from .dicom import is_dicom
 from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
 from .itk import check_exists, read_image, read_segment_names, to_volume
@@ -21,6 +22,7 @@ __all__ = [
     "Series",
     "check_output",
     "default_color",
+    "holds_voxels_of",
     "is_dicom",
     "list_series",
     "read_labelmap",
@@ -39,8 +41,8 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
         series: which series of a DICOM folder: its UID, the beginning of it, or its description.
 
     Returns:
-        The volume as ``(k, j, i)`` in the file's own type (float64 becomes float32), or as ``(k, j, i, 3)`` uint8 RGB
-        (an alpha channel is dropped). `modality` is set for DICOM only.
+        The volume as ``(k, j, i)`` in the file's own type (float64 becomes float32 where that keeps its contrast), or as
+        ``(k, j, i, 3)`` uint8 RGB (an alpha channel is dropped). `modality` is set for DICOM only.
 
     Raises:
         InputError: the file is missing, empty, damaged, not an image, not 3-D, or has vectors for voxels; the folder

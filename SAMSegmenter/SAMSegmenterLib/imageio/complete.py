@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import sys
 import zlib
@@ -48,6 +49,15 @@ def check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
         raise InputError(f"{stored.file}: the file is truncated or damaged ({error}). Copy or export it again.") from error
     if length < stored.expected:
         raise InputError(f"{stored.file}: the file is truncated ({length} of {stored.expected:.0f} bytes). Copy or export it again.")
+
+
+def holds_voxels_of(header: Path, path: Path) -> bool:
+    """Whether the file `path` is named by a detached `header` for its voxels, or is the other one of a NIfTI pair."""
+    if header.suffix.lower() in (".mhd", ".nhdr"):
+        with header.open("rb") as file:
+            return os.fsencode(path.name) in file.read(CHUNK)
+    one, other = (re.fullmatch(r"(.+)\.(hdr|img)(\.gz)?", str(each.resolve()), re.IGNORECASE) for each in (header, path))
+    return bool(one and other) and one[1] == other[1]
 
 
 def _length(stored: _Stored) -> int:

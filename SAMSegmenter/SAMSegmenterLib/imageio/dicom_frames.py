@@ -1,4 +1,4 @@
-"""Multi-frame DICOM images: the frames of one file as slices of one volume."""
+"""Multi-frame DICOM images: the frames of one file as slices of one volume, or its only frame as one of many files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ def read_frames(picture: Picture, path: Path) -> Volume:
     Raises:
         InputError: the frames do not make one even volume, or do not say where they lie.
     """
-    import pydicom  # takes long to import, and only DICOM needs it
-
     with parsing(picture.file):
-        header = pydicom.dcmread(picture.file, specific_tags=[SHARED, PER_FRAME, "SpacingBetweenSlices"])
+        header = _descriptions(picture)
         frames, gap_mm = _frames(header, picture), numbers(header, "SpacingBetweenSlices", 1)
     if not frames and SHARED not in header:
         return _read_unplaced(picture, path, gap_mm)
@@ -40,6 +38,21 @@ def read_frames(picture: Picture, path: Path) -> Volume:
     volume = to_volume(read_pixels(picture), path, ijk_to_lps, picture.modality)
     voxels = _rescaled(volume.voxels, frames)
     return replace(volume, voxels=voxels if slices == frames else voxels[[each.frame - 1 for each in slices]])
+
+
+def placed(picture: Picture) -> Picture:
+    """A single image that says where it lies, also where it does so as the only frame of a multi-frame image."""
+    if picture.position or picture.frames > 1:
+        return picture
+    with parsing(picture.file):
+        frames = _frames(_descriptions(picture), picture)
+    return replace(frames[0], frame=None) if len(frames) == 1 else picture
+
+
+def _descriptions(picture: Picture) -> Any:
+    import pydicom  # takes long to import, and only DICOM needs it
+
+    return pydicom.dcmread(picture.file, specific_tags=[SHARED, PER_FRAME, "SpacingBetweenSlices"])
 
 
 def _frames(header: Any, picture: Picture) -> list[Picture]:

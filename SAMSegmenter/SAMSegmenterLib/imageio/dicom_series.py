@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from ..errors import InputError
 from ..volume import Volume
 from .dicom import Picture, read_header, read_pixels
-from .dicom_frames import read_frames
+from .dicom_frames import placed, read_frames
 from .dicom_stack import stack
 from .itk import READABLE, reading, to_volume
 
@@ -99,7 +99,8 @@ def read_series(pictures: list[Picture], folder: Path) -> Volume:
     if len(pictures) == 1 and pictures[0].frames > 1:
         return read_frames(pictures[0], folder)
     where = f"{folder}, series {pictures[0].uid or pictures[0].description or '(no UID)'}"
-    slices, ijk_to_lps = stack(pictures, where, "Move the images that do not belong to the volume to another folder.")
+    remedy = "Move the images that do not belong to the volume to another folder."
+    slices, ijk_to_lps = stack([placed(picture) for picture in pictures], where, remedy)
     return to_volume(_read_slices(slices), folder, ijk_to_lps, slices[0].modality)
 
 

@@ -15,6 +15,7 @@ from ..volume import RAS_TO_LPS, Volume
 from .complete import check_complete
 
 READABLE = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, or a folder of DICOM images"
+FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
 
 
 def check_exists(path: Path) -> None:
@@ -106,8 +107,10 @@ def to_volume(image: sitk.Image, path: Path, ijk_to_lps: np.ndarray | None = Non
     if voxels.ndim == 4:
         voxels = np.ascontiguousarray(voxels[..., :3])
     if voxels.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            voxels = voxels.astype(np.float32)
+        low, high = voxels.min(), voxels.max()
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not 0 < high - low < FINEST * max(-low, high):  # float32 would leave little of a small contrast on a large offset
+                voxels = voxels.astype(np.float32)
     ijk_to_lps = _geometry(image) if ijk_to_lps is None else ijk_to_lps
     return Volume(voxels, RAS_TO_LPS @ ijk_to_lps, path.resolve().name, modality)
 

@@ -129,7 +129,7 @@ def _is_orthogonal(volume: Volume) -> bool:
 def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed:
-        raise OutputError(f"{path}: the disk is full: about {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are free.")
+        raise OutputError(f"{path}: the disk is full: about {needed / 1e6:.2f} MB are needed, {free / 1e6:.2f} MB are free.")
 
 
 def _check_layers(layers: list[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo], suffix: str) -> None:

@@ -54,7 +54,7 @@ class Canvas:
         return self._looks.evidence(image)
 
     def raw(self, index: int) -> Tensor:
-        """Intensities of a slice as they are; of colours their mean."""
+        """Intensities of a slice, see `FrameStack.grey`."""
         return self.cells(self._stack.grey(index))
 
     def cells(self, pixels: np.ndarray) -> Tensor:
