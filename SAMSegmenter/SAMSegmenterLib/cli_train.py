@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, interruptible
+from .cli_common import INTERRUPTED, Device, DeviceOption, check_files, interruptible
 from .errors import InputError
 from .files import make_folder
 
@@ -22,13 +22,16 @@ CPU_FRAMES, GPU_FRAMES = 16, 240  # slices in a step, by what keeps the device b
 
 
 def train_default(
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the weights, the log and the state to resume from.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", readable=False, help="Folder for the weights, the log and the state to resume from.")
+    ],
     minutes: Annotated[float, typer.Option(min=0.01, help="How long to train; the learning rate falls to nothing until then.")] = 25,
     start: Annotated[
         Optional[str], typer.Option("--from", metavar="ID_OR_FILE", help="Weights to go on from; none: start from nothing.")
     ] = None,
     labelmaps: Annotated[
-        Optional[Path], typer.Option(metavar="DIR", help="Label maps (.nii.gz, .nrrd) whose shapes are used besides procedural ones.")
+        Optional[Path],
+        typer.Option(metavar="DIR", readable=False, help="Label maps (.nii.gz, .nrrd) whose shapes are used besides procedural ones."),
     ] = None,
     device: DeviceOption = Device.auto,
     workers: Annotated[Optional[int], typer.Option(min=1, help="Processes that train together on a CPU; one a core if not given.")] = None,
@@ -40,7 +43,6 @@ def train_default(
     """Train the network that ships, on synthetic volumes made while it trains. Run it again to resume."""
     if size % 32 or size <= 0:
         raise typer.BadParameter(f"the input size must be a multiple of 32, such as 128 or 192, not {size}.")
-    make_folder(output)
     from .propagation.device import pick_device
     from .training.curve import draw_curve
     from .training.recipe import Recipe
@@ -51,7 +53,9 @@ def train_default(
     on_cpu = chosen.type == "cpu"
     recipe = Recipe(minutes, size, frames or (CPU_FRAMES if on_cpu else GPU_FRAMES), rate=rate, scratch=start is None, seed=seed)
     count = (workers or os.cpu_count() or 1) if on_cpu else 1
+    check_files([start], [output / WEIGHTS])
     weights, maps = _weights(start), _read_labelmaps(labelmaps, chosen)
+    make_folder(output)
     if start and (output / STATE).exists():
         print(f"samsegmenter: training goes on from {output / STATE}; to begin from {start}, choose another folder.", file=sys.stderr)
     with interruptible() as stop:
@@ -82,10 +86,11 @@ def _read_labelmaps(folder: Path | None, device: Any) -> Labelmaps | None:
 
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
-    files = sorted(path for path in folder.glob("[!.]*") if path.name.endswith((".nii", ".nii.gz", ".nrrd", ".mha")))
+    suffixes = ".nii", ".nii.gz", ".nrrd", ".mha"
+    files = sorted(path for path in folder.iterdir() if path.name.endswith(suffixes) and not path.name.startswith("."))
     if not files:
         raise InputError(f"{folder}: no label maps (.nii, .nii.gz, .nrrd, .mha) in this folder.")
-    return Labelmaps([read_labelmap(path).voxels for path in files], device)
+    return Labelmaps([read_labelmap(path) for path in files], device)
 
 
 def _tell(entry: dict[str, float]) -> None:

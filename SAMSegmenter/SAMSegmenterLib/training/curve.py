@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..files import replacing
@@ -11,9 +12,18 @@ OVERLAPS = ("painted", "box", "click", "1 click", "tracked", "tracked far")
 SMOOTHED = 9  # lines of the log
 
 
+def read_log(log: Path) -> list[dict[str, float]]:
+    """The lines of a log; none if there is no file. One that was broken off, as by a full disk, is passed over."""
+    entries = []
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries
+
+
 def draw_curve(log: Path, picture: Path) -> None:
     """Draw the mean overlap with the truth over the minutes trained, by kind of prompt; needs at least one line in `log`."""
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    entries = read_log(log)
     if not entries:
         return
     from matplotlib.figure import Figure

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from ..volume import Volume
 from .chance import SmoothField, rotations, uniform
 from .scenes import Seen
 
@@ -26,19 +27,18 @@ class Labelmaps:
     """Label maps on a device, their labels numbered from 1; 0 is outside.
 
     Args:
-        volumes: ``(k, j, i)`` label values, any integers, 0 outside; of about cubic voxels.
+        volumes: of label values, any integers, 0 outside.
 
     Raises:
         InputError: there are more labels than `MOST_LABELS`.
     """
 
-    def __init__(self, volumes: Sequence[np.ndarray], device: torch.device) -> None:
-        values = sorted({int(value) for volume in volumes for value in np.unique(volume)} - {0})
+    def __init__(self, volumes: Sequence[Volume], device: torch.device) -> None:
+        values = sorted({int(value) for volume in volumes for value in np.unique(volume.voxels)} - {0})
         if len(values) > MOST_LABELS:
             raise InputError(f"the label maps have {len(values)} different labels; use maps with at most {MOST_LABELS} in all.")
         self.labels = len(values) + 1  # one more than there are, as scenes have it for fat
-        numbered = [np.where(volume == 0, 0, np.searchsorted(values, volume) + 1).astype(np.int16) for volume in volumes]
-        self.cubes = torch.stack([_cube(volume) for volume in numbered]).to(device)
+        self.cubes = torch.stack([_cube(_numbered(volume.voxels, values), volume.spacing_mm[::-1]) for volume in volumes]).to(device)
 
     def scenes(self, count: int) -> LabelmapScenes:
         return LabelmapScenes(self, count)
@@ -70,13 +70,18 @@ class LabelmapScenes:
         return Seen(labels, textures, torch.zeros_like(labels, dtype=torch.bool))
 
 
-def _cube(volume: np.ndarray) -> Tensor:
-    """The part that is not empty, scaled to fill a cube of `SIDE` voxels along its longest edge."""
+def _numbered(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    return np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int16)
+
+
+def _cube(volume: np.ndarray, spacing_mm: np.ndarray) -> Tensor:
+    """The part that is not empty, scaled to cubic voxels and to fill a cube of `SIDE` of them along its longest edge."""
     filled = np.nonzero(volume)
     if not len(filled[0]):
         return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)
     part = volume[tuple(slice(places.min(), places.max() + 1) for places in filled)]
-    shape = [max(1, round(length * SIDE / max(part.shape))) for length in part.shape]
+    lengths_mm = part.shape * spacing_mm
+    shape = [max(1, round(length * SIDE / lengths_mm.max())) for length in lengths_mm]
     scaled = F.interpolate(torch.from_numpy(part)[None, None].float(), shape, mode="nearest")[0, 0].to(torch.int16)
     pads = [(SIDE - length) // 2 for length in shape]
     cube = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import tempfile
@@ -19,6 +18,7 @@ import torch.multiprocessing as processes
 from torch import Tensor
 
 from ..errors import SAMSegmenterError
+from .curve import read_log
 from .labelmaps import Labelmaps
 from .recipe import Recipe
 from .trainer import LOG, Report, Trainer
@@ -49,7 +49,7 @@ def train(
         spawning = processes.get_context("spawn")
         stop, errors = spawning.Event(), spawning.SimpleQueue()
         arguments = workers, recipe, folder, initial, labelmaps, Path(meeting) / "point", stop, errors
-        written = _length(folder / LOG)
+        written = len(read_log(folder / LOG))
         context = processes.spawn(_work, arguments, nprocs=workers, join=False)
         while not _have_ended(context, errors):
             written = _tell(folder / LOG, written, report)
@@ -97,12 +97,8 @@ def _work(
     os._exit(0)  # all is saved; an interpreter that ends in its own way is now and then aborted by threads that PyTorch still has
 
 
-def _length(path: Path) -> int:
-    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
-
-
-def _tell(path: Path, known: int, report: Report) -> int:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    for line in lines[known:]:
-        report(json.loads(line))
-    return len(lines)
+def _tell(log: Path, known: int, report: Report) -> int:
+    entries = read_log(log)
+    for entry in entries[known:]:
+        report(entry)
+    return len(entries)

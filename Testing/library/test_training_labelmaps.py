@@ -1,0 +1,49 @@
+"""Real label maps lend their shapes to training."""
+
+import numpy as np
+import pytest
+
+from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.training.labelmaps import SIDE, Labelmaps
+from SAMSegmenterLib.training.sequences import look_through
+from SAMSegmenterLib.training.views import Slices
+from SAMSegmenterLib.volume import Volume
+from training_steps import CPU
+
+pytest_plugins = ["training_fixtures"]
+pytestmark = pytest.mark.usefixtures("seeded")
+
+
+def test_label_maps_keep_their_shapes():
+    volume = np.zeros((20, 30, 40), np.int16)
+    volume[5:15, 5:25, 10:30] = 17
+    volume[8:12, 10:20, 15:25] = 400
+    maps = Labelmaps([Volume(volume)], CPU)
+    assert maps.cubes.shape == (1, SIDE, SIDE, SIDE)
+    assert maps.cubes.unique().tolist() == [0, 1, 2]
+    assert (maps.cubes == 2).sum() / (maps.cubes > 0).sum() == pytest.approx(4 * 10 * 10 / (10 * 20 * 20), rel=0.05)
+    slices = Slices(2, 3, CPU)
+    sequences = look_through(slices, maps.scenes(2), 2, 64, 32, 32)
+    assert sequences.images.shape == (2, 3, 64, 64)
+
+
+def test_label_maps_of_thick_slices_keep_their_proportions():
+    labels = np.zeros((10, 60, 60), np.uint8)
+    labels[2:8, 10:50, 20:40] = 1
+    (cube,) = Labelmaps([Volume(labels, np.diag([0.5, 0.5, 5, 1]))], CPU).cubes
+    lengths = [int(cube.any(1).any(1).sum()), int(cube.any(0).any(1).sum()), int(cube.any(0).any(0).sum())]
+    assert lengths == pytest.approx([128, 128 * 20 / 30, 128 * 10 / 30], abs=1)
+
+
+def test_many_labels_and_negative_ones_are_told_apart():
+    volume = np.arange(-200, 700, dtype=np.int16).reshape(9, 10, 10)
+    maps = Labelmaps([Volume(volume)], CPU)
+    assert maps.cubes.unique().tolist() == list(range(900))
+    assert maps.labels == 900
+    alone = Labelmaps([Volume(np.full((4, 4, 4), -1, np.int8))], CPU)
+    assert alone.cubes.unique().tolist() == [1]  # 0 would be outside
+
+
+def test_label_maps_that_number_their_voxels_are_refused():
+    with pytest.raises(InputError, match="40000 different labels"):
+        Labelmaps([Volume(np.arange(40_001).reshape(1, 1, -1))], CPU)
