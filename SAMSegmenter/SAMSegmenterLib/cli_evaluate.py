@@ -26,13 +26,17 @@ if TYPE_CHECKING:
     from .models.loading import Model
 
 ALL_METHODS = "samsegmenter,copy,interpolate,grow,upstream"
+OutputOption = Annotated[
+    Path,
+    typer.Option("--output", metavar="DIR", readable=False, help="For results; given again, it goes on with those of unchanged files."),
+]
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images NAME with labels NAME_labels; or folders images and labels.")],
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="Folder for results; given again, it goes on with those of unchanged files.")
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", readable=False, help="Images NAME with labels NAME_labels; or folders images and labels.")
     ],
+    output: OutputOption,
     protocol: Annotated[
         str, typer.Option("--protocol", metavar="NAME,..", help="main, cosmos, grid, jitter, rounds; or tasks such as mask-3, box~10%, S2.")
     ] = "main",
@@ -176,22 +180,23 @@ def _check_any(trials: Trials, plan: Plan) -> None:
 
 
 HEADINGS = "task", "method", "objects", "Dice (95 % interval)", "NSD", "HD95 mm", "beyond the ends", "above all others", "seconds"
+ROUNDS = "interactions to .8", "to .9"
 
 
 def _show(rows: list[Row]) -> None:
     """The main table: for people on a terminal, tab-separated elsewhere."""
-    console = Console()
-    cells = [_cells(row) for row in rows]
+    console, rounds = Console(), any(row.corrected for row in rows)
+    headings, cells = (*HEADINGS, *(ROUNDS if rounds else ())), [_cells(row, rounds) for row in rows]
     if not console.is_terminal:
-        print("\n".join("\t".join(each) for each in (HEADINGS, *cells)))
+        print("\n".join("\t".join(each) for each in (headings, *cells)))
         return
-    shown = Table(*HEADINGS)
+    shown = Table(*headings)
     for number, each in enumerate(cells):
         shown.add_row(*each, end_section=number + 1 < len(rows) and rows[number + 1].task != rows[number].task)
     console.print(shown)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, rounds: bool) -> list[str]:
     def number(value: float, form: str) -> str:
         return "-" if math.isnan(value) else format(value, form)
 
@@ -205,4 +210,5 @@ def _cells(row: Row) -> list[str]:
         number(row.over_propagation, ".1%"),
         number(row.above_others, ".0%"),
         number(row.seconds, ".2f"),
+        *([row.interactions(80) or "-", row.interactions(90) or "-"] if rounds else []),
     ]

@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import SAMSegmenterLib
+from cli_steps import LIBRARY, assert_refused, assert_wrong_call
 from phantoms import ball
 from SAMSegmenterLib.evaluation import choice
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.volume import Volume
 
-LIBRARY = Path(SAMSegmenterLib.__file__).parents[1]
 METHODS = "samsegmenter,copy"
 
 
@@ -108,49 +107,40 @@ def test_method_that_is_not_installed_is_left_out(evaluate, monkeypatch, tmp_pat
         (["--protocol", "ball"], "there is no task"),
         (["--protocol", ""], "there is no task"),
         (["--methods", " , "], "there is no method"),
+        (["--methods", "copy,paste"], "there is no method 'paste'"),
         (["--limit", "0"], "--limit"),
     ],
 )
-def test_wrong_calls(evaluate, monkeypatch, options, words):
-    monkeypatch.setenv("COLUMNS", "200")
-    outcome = evaluate(*options)
-    assert outcome.code == 2
-    assert words in outcome.err
-
-
-def test_unknown_method(evaluate, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    outcome = evaluate(methods="copy,paste")
-    assert outcome.code == 2
-    assert "there is no method 'paste'" in outcome.err
+def test_wrong_calls(evaluate, options, words):
+    assert_wrong_call(evaluate(*options), words)
 
 
 def test_what_cannot_be_evaluated_ends_with_one_message(evaluate, tmp_path):
-    for outcome, words in (
-        (evaluate(folder=tmp_path / "missing"), "there is no such folder"),
-        (evaluate(folder=tmp_path), "no labels found"),
-        (evaluate("--objects", "liver", methods="copy"), "no object among liver"),
-        (evaluate("--model", "missing.pt"), "there is no such model file"),
-        (evaluate("--protocol", "S2", methods="copy"), "copy: offers no masks on single slices"),
-        (evaluate("--protocol", "box", methods="copy"), "copy: starts from painted slices only"),
-    ):
-        assert outcome.code == 1
-        assert words in outcome.err
-        assert "Traceback" not in outcome.err
+    assert_refused(evaluate(folder=tmp_path / "missing"), "there is no such folder")
+    assert_refused(evaluate(folder=tmp_path), "no labels found")
+    assert_refused(evaluate("--objects", "liver", methods="copy"), "no object among liver")
+    assert_refused(evaluate("--model", "missing.pt"), "there is no such model file")
+    assert_refused(evaluate("--protocol", "S2", methods="copy"), "copy: offers no masks on single slices")
+    assert_refused(evaluate("--protocol", "box", methods="copy"), "copy: starts from painted slices only")
+
+
+def test_folders_that_may_not_be_read_are_no_wrong_call(evaluate, cases, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert_refused(evaluate(output=cases), "cases: Permission denied. Change who may use it")
 
 
 def test_objects_that_are_not_there_are_told_whatever_is_known_already(evaluate):
     assert evaluate("--protocol", "mask", methods="copy").code == 0
-    outcome = evaluate("--protocol", "mask", "--objects", "bal", methods="copy")
-    assert outcome.code == 1
-    assert "no object among bal" in outcome.err
+    assert_refused(evaluate("--protocol", "mask", "--objects", "bal", methods="copy"), "no object among bal")
 
 
 def test_another_model_needs_another_folder(evaluate):
     assert evaluate("--protocol", "mask", methods="copy").code == 0
-    outcome = evaluate("--protocol", "mask", "--mode", "fast", methods="copy")
-    assert outcome.code == 1
-    assert "Choose another folder" in outcome.err
+    assert_refused(evaluate("--protocol", "mask", "--mode", "fast", methods="copy"), "Choose another folder")
 
 
 def test_results_are_of_the_folder_that_is_given(evaluate, cases, tmp_path):
@@ -178,9 +168,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(evaluate, cases, monk
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_device_that_is_not_there_ends_it_at_once(evaluate, tmp_path):
-    outcome = evaluate("--protocol", "mask", "--device", "cuda")
-    assert outcome.code == 1
-    assert "PyTorch finds no cuda device here" in outcome.err
+    assert_refused(evaluate("--protocol", "mask", "--device", "cuda"), "PyTorch finds no cuda device here")
     assert not (tmp_path / "report").exists()
 
 

@@ -79,3 +79,10 @@ def test_table_has_a_row_for_each_task_and_method():
     assert ours.dice.mean == pytest.approx(0.7)
     assert (ours.nsd, ours.over_propagation, ours.seconds) == pytest.approx((0.8, 0.1, 2))
     assert math.isnan(ours.interactions_to_90)
+    assert (ours.corrected, ours.interactions(90)) == (False, "")
+
+
+def test_interactions_are_told_with_the_objects_on_which_they_were_enough():
+    took = [record("a", n, "ours", 0.9, interactions_to_80=n, interactions_to_90=math.nan) for n in (1, 2, 4)]
+    (row,) = table([*took, record("a", 5, "ours", 0.5, interactions_to_80=math.nan, interactions_to_90=math.nan)])
+    assert (row.interactions(80), row.interactions(90)) == ("2 (3)", "(0)")

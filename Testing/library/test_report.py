@@ -89,6 +89,27 @@ def test_the_report_says_what_was_run_and_what_came_of_it(records, tmp_path):
     assert "What failed" not in words
 
 
+def test_the_report_says_how_many_interactions_it_took(records, tmp_path):
+    assert "Interactions" not in Page(page(records, tmp_path, [], SETTINGS)).words
+    corrected = a_record(0.95, task="rounds", interactions_to_80=3.0, interactions_to_90=math.nan)
+    words = Page(page([*records, corrected], tmp_path, [], SETTINGS)).words
+    for expected in ("Interactions to Dice .8", "3 (1)", "(0)"):
+        assert expected in words, expected
+
+
+@pytest.mark.parametrize(
+    ("task", "note"), [("rounds", "the marked slices count, too"), ("S2-oracle", "COSMOS"), ("box>up", "only these count")]
+)
+def test_the_report_explains_what_is_not_of_the_main_protocol(records, tmp_path, task, note):
+    assert note not in Page(page(records, tmp_path, [], SETTINGS)).words
+    assert note in Page(page([*records, a_record(0.9, task=task)], tmp_path, [], SETTINGS)).words
+
+
+def test_the_best_method_is_marked_whatever_failed_before_it(tmp_path):
+    failed = Record("a", "organ 1", 1, "CT", "broken", "mask", error="no")
+    assert "class=best>0.800" in page([failed, a_record(0.8)], tmp_path, [], SETTINGS)
+
+
 def test_every_object_and_score_has_its_dot(records, tmp_path):
     tags = Page(page(records, tmp_path, [], SETTINGS)).tags
     assert tags.count("circle") == 2 * len(records)

@@ -86,7 +86,8 @@ class Propagation:
         mask = method.segment(stack, keyframes, reach)
         seconds = time.perf_counter() - start
         scores = {**score(mask, target.mask, stack, keyframes, reach), "seconds": seconds}
-        return Outcome(scores, retention(mask, target.mask, marked), mask)
+        first, within = reach[0], slice(reach[0], reach[1] + 1)
+        return Outcome(scores, retention(mask[within], target.mask[within], [index - first for index in marked]), mask)
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,10 @@ class SingleSlices:
         scores = {
             "dice": _mean([dice(mask, truth) for mask, truth in zip(taken, truths, strict=True)]),
             "jaccard": _mean([jaccard(mask, truth) for mask, truth in zip(taken, truths, strict=True)]),
-            "seconds": seconds,
             "slices": len(slices),
         }
-        return Outcome(scores)
+        # an oracle is asked after others, and may be answered from what is kept
+        return Outcome(scores if self.oracle else {**scores, "seconds": seconds})
 
     def _taken(self, method: Chooser, stack: FrameStack, index: int, truth: np.ndarray, random: np.random.Generator) -> np.ndarray:
         if self.mode == "S1":
@@ -223,6 +224,8 @@ def score(
     scored[reach[0] : reach[1] + 1] = True
     if not painted_count:
         scored[painted] = False
+    found = found.copy()
+    found[: reach[0]], found[reach[1] + 1 :] = truth[: reach[0]], truth[reach[1] + 1 :]  # else it would have a surface where reach ends
     x_mm, y_mm = stack.spacing_mm
     spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
     diagonal_mm = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))

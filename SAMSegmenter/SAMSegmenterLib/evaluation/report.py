@@ -19,20 +19,14 @@ from .choice import METHODS
 from .records import Record
 from .report_pictures import pictures, worst
 from .report_plots import COLORS, Curve, Dots, line_plot, strip_plot
+from .report_words import explanation, title
 from .statistics import Row, share_above, table
 
 TEMPLATE = Path(__file__).parent.parent / "Resources" / "Report" / "page.html"
 BASELINES = METHODS[1:]
-TITLES = {
-    "mask-3": "Masks on 3 slices",
-    "mask": "Mask on 1 slice",
-    "box": "Box on 1 slice",
-    "point": "Point on 1 slice",
-    "rounds": "Corrected by clicks",
-    "rounds-mask": "Corrected by painting slices",
-}
 DICE_TICKS = [(n / 5, f"{n / 5:.1f}") for n in range(6)]
 BEYOND_TICKS = [(0, "0"), (0.05, "5 %"), (0.25, "25 %"), (1, "100 %"), (2, "200 %+")]
+GOALS = {80: "Interactions to Dice .8", 90: "to .9"}
 LEAST_OBJECTS = 3  # behind a point of the curve of retention, where there are as many at all
 
 
@@ -55,9 +49,9 @@ def write_report(records: Sequence[Record], folder: Path, cases: Sequence[Case],
 def page(records: Sequence[Record], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> str:
     """The report as HTML; see `write_report`."""
     tried = [record for record in records if record.task]
-    title = f"Evaluation of {settings.get('model', 'SAMSegmenter')}"
+    heading = escape(f"Evaluation of {settings.get('model', 'SAMSegmenter')}")
     sections = [
-        f"<header><h1>{escape(title)}</h1></header>",
+        f"<header><h1>{heading}</h1></header>",
         _facts(tried, settings),
         _summary(tried),
         _wins(tried),
@@ -65,9 +59,9 @@ def page(records: Sequence[Record], folder: Path, cases: Sequence[Case], setting
         _worst(tried, folder, cases),
         _objects(tried),
         _failures(records),
-        _explanation(),
+        explanation(_tasks(tried)),
     ]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=escape(title), body="\n".join(filter(None, sections)))
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=heading, body="\n".join(filter(None, sections)))
 
 
 # ---------------------------------------------------------------- sections
@@ -88,25 +82,30 @@ def _summary(records: Sequence[Record]) -> str:
     """The main table: a row for each task and method."""
     cases = list(dict.fromkeys(record.case for record in records))
     shown = cases if len(cases) <= 4 else []  # of many cases the intervals speak
-    heads = ["Task", "Method", "Dice (95 % interval)", *shown, "NSD", "HD95, mm", "Beyond the ends", "Seconds", "Objects"]
     rows = table(records)
-    colors, best = _colors(records), {row.task: max((each.dice.mean for each in rows if each.task == row.task), default=0) for row in rows}
+    goals = GOALS if any(row.corrected for row in rows) else {}
+    heads = ["Task", "Method", "Dice (95 % interval)", *shown, "NSD", "HD95, mm", "Beyond the ends", "Seconds", *goals.values(), "Objects"]
+    colors, best = _colors(records), {row.task: row.dice.mean for row in sorted(rows, key=lambda row: np.nan_to_num(row.dice.mean, nan=-1))}
     lines, before = [], ""
     for row in rows:
-        cells = _summary_cells(row, colors, shown, row.dice.mean == best[row.task], row.task != before)
+        cells = _summary_cells(row, colors, shown, goals, row.dice.mean == best[row.task], row.task != before)
         lines.append(f"<tr{' class=task' if row.task != before else ''}>{cells}</tr>")
         before = row.task
-    caption = "Mean Dice over all objects; median of HD95, of the part beyond the object's ends, and of seconds."
+    caption = "Mean Dice and NSD over all objects; of all else the median."
+    caption += " Behind interactions: on how many objects they were enough." if goals else ""
     return f"<h2>Results</h2>{_table(heads, lines, caption, texts=2)}"
 
 
-def _summary_cells(row: Row, colors: Mapping[str, int], cases: Sequence[str], is_best: bool, is_first: bool) -> str:
+def _summary_cells(
+    row: Row, colors: Mapping[str, int], cases: Sequence[str], goals: Iterable[int], is_best: bool, is_first: bool
+) -> str:
     interval = "" if math.isnan(row.dice.low) else f" <small>{row.dice.low:.3f} to {row.dice.high:.3f}</small>"
     numbers = [_number(row.by_case.get(case, math.nan), ".3f") for case in cases]
     numbers += [_number(row.nsd, ".3f"), _number(row.hd95_mm, ".1f"), _number(row.over_propagation, ".1%"), _number(row.seconds, ".2f")]
+    numbers += [row.interactions(goal) for goal in goals]
     numbers.append(f"{row.objects}" + (f' <small class="error">{row.failed} failed</small>' if row.failed else ""))
     return (
-        f'<td class="text">{escape(_title(row.task)) if is_first else ""}</td><td class="text">{_mark(row.method, colors)}</td>'
+        f'<td class="text">{escape(title(row.task)) if is_first else ""}</td><td class="text">{_mark(row.method, colors)}</td>'
         f"<td{' class=best' if is_best else ''}>{_number(row.dice.mean, '.3f')}{interval}</td>"
         + "".join(f"<td>{each}</td>" for each in numbers)
     )
@@ -122,7 +121,7 @@ def _wins(records: Sequence[Record]) -> str:
             shares = [share_above(records, task, method, [other]) for other in baselines]
             if not all(map(math.isnan, shares)):
                 cells = "".join(f"<td>{_number(each, '.0%')}</td>" for each in [*shares, share_above(records, task, method, baselines)])
-                lines.append(f'<tr><td class="text">{escape(_title(task))}</td><td class="text">{escape(method)}</td>{cells}</tr>')
+                lines.append(f'<tr><td class="text">{escape(title(task))}</td><td class="text">{escape(method)}</td>{cells}</tr>')
     if not lines:
         return ""
     heads = ["Task", "Method", *(f"above {each}" for each in baselines), "above all of them"]
@@ -142,7 +141,7 @@ def _plots(records: Sequence[Record]) -> str:
             _figure("Part beyond the object's ends, of its volume, with median", _beyond_plot(group, colors)),
         ]
         opened = " open" if number < 4 else ""
-        parts.append(f'<details class="card"{opened}><summary><h3>{escape(_title(task))}</h3></summary>')
+        parts.append(f'<details class="card"{opened}><summary><h3>{escape(title(task))}</h3></summary>')
         parts.append(f'<div class="plots">{"".join(figures)}</div></details>')
     legend = " ".join(f"<span>{_mark(method, colors)}</span>" for method in colors)
     return f'<h2>Plots</h2><div class="legend">{legend}</div>{"".join(parts)}' if parts else ""
@@ -188,7 +187,7 @@ def _worst(records: Sequence[Record], folder: Path, cases: Sequence[Case]) -> st
     chosen = worst(evaluated or records, folder, cases)
     figures = [
         f'<figure class="card"><figcaption>{escape(record.object)} of {escape(record.case)}, {escape(record.method)}, '
-        f"{escape(_title(record.task))}: Dice {record.scores['dice']:.2f}</figcaption>"
+        f"{escape(title(record.task))}: Dice {record.scores['dice']:.2f}</figcaption>"
         f'<img src="{uri}" alt="What is right, missed and too much on the worst slices of {escape(record.object)}"></figure>'
         for record, uri in sorted(pictures(chosen, folder, cases), key=lambda each: each[0].scores["dice"])
     ]
@@ -211,7 +210,7 @@ def _objects(records: Sequence[Record]) -> str:
         cells = "".join(_dice_cell(scores.get(method, math.nan), best) for method in methods)
         texts = "".join(f'<td class="text">{escape(each)}</td>' for each in (name, case))
         lines.append(f'<tr data-task="{escape(task)}">{texts}<td>{label}</td>{cells}</tr>')
-    options = "".join(f'<option value="{escape(task)}">{escape(_title(task))}</option>' for task in tasks)
+    options = "".join(f'<option value="{escape(task)}">{escape(title(task))}</option>' for task in tasks)
     choice = f'<label>Task <select data-table="objects">{options}</select></label>'
     heads = ["Object", "Case", "Label", *methods]
     return f"<h2>Dice of each object</h2>{choice}{_table(heads, lines, '', texts=2, identity='objects')}"
@@ -231,23 +230,13 @@ def _failures(records: Sequence[Record]) -> str:
     return f"<h2>What failed</h2>{_table(heads, lines, '', texts=5)}" if failed else ""
 
 
-def _explanation() -> str:
-    return (
-        "<h2>How it is measured</h2><p>Every method is given the same marks, made from the reference by a simulated user, and may go "
-        "through the whole volume. All slices count, also those where the object is not; painted slices do not. The interval is a "
-        "bootstrap over cases and then their objects; with a single case it speaks of its objects only. <b>copy</b> repeats the nearest "
-        "painted slice to the ends of the volume, <b>interpolate</b> and <b>grow</b> are the filters behind 3D Slicer's "
-        "<i>Fill between slices</i> and <i>Grow from seeds</i>, <b>upstream</b> is SAM 2's own video predictor with the same weights.</p>"
-    )
-
-
 # ---------------------------------------------------------------- small parts
 
 
 def _table(heads: Sequence[str], lines: Iterable[str], caption: str, texts: int, identity: str = "") -> str:
     """A card with a table, the first `texts` columns of which are text; sortable if it has an `identity`."""
     titles = [f'<button class="sort">{escape(head)}</button>' if identity else escape(head) for head in heads]
-    cells = "".join(f"<th{' class=text' if number < texts else ''}>{title}</th>" for number, title in enumerate(titles))
+    cells = "".join(f"<th{' class=text' if number < texts else ''}>{each}</th>" for number, each in enumerate(titles))
     start = f'<table class="sortable" id="{identity}">' if identity else "<table>"
     above = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f'<div class="card">{start}{above}<thead><tr>{cells}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
@@ -282,10 +271,6 @@ def _colors(records: Iterable[Record]) -> dict[str, int]:
 
 def _mark(method: str, colors: Mapping[str, int]) -> str:
     return f'<span class="mark m{colors[method] % COLORS}"></span>{escape(method)}'
-
-
-def _title(task: str) -> str:
-    return TITLES.get(task, task)
 
 
 def _number(value: float, form: str) -> str:

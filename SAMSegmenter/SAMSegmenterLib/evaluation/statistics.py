@@ -84,6 +84,10 @@ def median(records: Iterable[Record], score: str) -> float:
     return float(np.median(values)) if values else math.nan
 
 
+def _count(records: Iterable[Record], score: str) -> int:
+    return sum(len(each) for each in by_case(records, score).values())
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of the main table: all objects, one task, one method.
@@ -98,8 +102,11 @@ class Row:
         over_propagation: median.
         seconds: median.
         above_others: part of the objects with a higher Dice than all other methods; NaN if there are none.
+        corrected: whether the task has rounds; else what follows is NaN and 0.
         interactions_to_80: median, and
-        interactions_to_90: likewise, of the objects where it was reached; NaN for tasks without rounds.
+        interactions_to_90: likewise, of the objects where it was reached.
+        reached_80: how many these are, and
+        reached_90: likewise.
     """
 
     task: str
@@ -113,8 +120,16 @@ class Row:
     over_propagation: float
     seconds: float
     above_others: float
+    corrected: bool
     interactions_to_80: float
     interactions_to_90: float
+    reached_80: int
+    reached_90: int
+
+    def interactions(self, percent: int) -> str:
+        """How many it took to a Dice of 80 or 90 percent, and on how many objects that was; empty for tasks without rounds."""
+        took, reached = (getattr(self, f"{name}_{percent}") for name in ("interactions_to", "reached"))
+        return f"{took:g} ({reached})" if reached else "(0)" if self.corrected else ""
 
 
 def table(records: Sequence[Record]) -> list[Row]:
@@ -133,7 +148,7 @@ def _row(records: Sequence[Record], key: tuple[str, str], group: list[Record]) -
     return Row(
         task,
         method,
-        objects=sum(len(each) for each in dices.values()),
+        objects=_count(group, "dice"),
         failed=sum(bool(record.error) for record in group),
         dice=bootstrap_mean(dices),
         by_case={case: float(np.mean(each)) for case, each in dices.items()},
@@ -142,6 +157,9 @@ def _row(records: Sequence[Record], key: tuple[str, str], group: list[Record]) -
         over_propagation=median(group, "over_propagation"),
         seconds=median(group, "seconds"),
         above_others=share_above(records, task, method),
+        corrected=any("interactions_to_80" in record.scores for record in group),
         interactions_to_80=median(group, "interactions_to_80"),
         interactions_to_90=median(group, "interactions_to_90"),
+        reached_80=_count(group, "interactions_to_80"),
+        reached_90=_count(group, "interactions_to_90"),
     )
