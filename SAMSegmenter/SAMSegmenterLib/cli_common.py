@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -17,6 +18,7 @@ from .errors import OutputError
 from .files import check_name, replacing
 
 INTERRUPTED = 130
+STOPPING = b"samsegmenter: stopping, which may take a while; a second Ctrl-C ends at once and keeps nothing more.\n"
 
 
 class Device(str, Enum):
@@ -51,6 +53,8 @@ def interruptible() -> Iterator[Event]:
         if stop.is_set():
             sys.exit(INTERRUPTED)
         stop.set()
+        with suppress(OSError):
+            os.write(2, STOPPING)  # `print` may be just what was interrupted, and would fail
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
@@ -64,15 +68,19 @@ def check_files(read: Iterable[Path | str | None], written: Iterable[Path | None
 
     Raises:
         InputError: a name is not UTF-8.
-        OutputError: a result has the name of a file that is read, of another result, or of a DICOM image, which may be of a series.
+        OutputError: a result has the name of a file that is read, be it for a header's voxels; of another result; of a DICOM image,
+            which may be of a series; or of a device or pipe, which a file would take the place of.
     """
-    from .imageio import is_dicom
+    from .imageio import holds_voxels_of, is_dicom
 
     sources, results = [Path(each) for each in read if each], [path for path in written if path]
     for path in (*sources, *results):
         check_name(path)
+    for path in results:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OutputError(f"{path}: this is no file. Choose the name of a file for the result.")
     for path in filter(Path.is_file, results):
-        if any(source.exists() and source.samefile(path) for source in sources):
+        if any(source.exists() and (source.samefile(path) or holds_voxels_of(source, path)) for source in sources):
             raise OutputError(f"{path}: this file is read, too, and would be lost. Choose another name for the result.")
         if is_dicom(path):
             raise OutputError(f"{path}: this is a DICOM image, and would be lost. Choose another name for the result.")

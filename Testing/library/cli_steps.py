@@ -34,5 +34,14 @@ def assert_refused(outcome, *words: str, code: int = 1) -> None:
         assert word in outcome.err, outcome.err
 
 
+def assert_wrong_call(outcome, *words: str) -> None:
+    """One message in the frame that typer draws, no traceback."""
+    assert outcome.code == 2, outcome
+    assert "Traceback" not in outcome.err, outcome.err
+    said = " ".join(outcome.err.replace("│", " ").split())
+    for word in words:
+        assert word in said, said
+
+
 def leftovers(folder: Path, *expected: str) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name not in expected)

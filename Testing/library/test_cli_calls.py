@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import SAMSegmenterLib
-from cli_steps import LIBRARY, leftovers
+from cli_steps import LIBRARY, assert_wrong_call, leftovers
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -62,23 +62,17 @@ def test_help_comes_without_heavy_imports():
 )
 def test_wrong_calls_exit_with_2(samsegmenter, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
-    outcome = samsegmenter(*arguments)
-    assert outcome.code == 2
-    assert "Traceback" not in outcome.err
+    assert_wrong_call(samsegmenter(*arguments))
     assert not leftovers(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["3", "3-5", "a:b", ":5", "3:", "3:4:5", "1.5:3", "\N{SUPERSCRIPT TWO}:3"])
 def test_a_malformed_range_is_a_wrong_call(propagate, out, text):
-    outcome = propagate("--range", text)
-    assert outcome.code == 2
-    assert "FIRST:LAST" in outcome.err
+    assert_wrong_call(propagate("--range", text), "FIRST:LAST")
     assert not out.exists()
 
 
 @pytest.mark.parametrize("text", ["40", "a,b", "40,0", "40,-5", "40,nan"])
 def test_a_malformed_window_is_a_wrong_call(propagate, out, text):
-    outcome = propagate("--window", text)
-    assert outcome.code == 2
-    assert "LEVEL,WIDTH" in outcome.err
+    assert_wrong_call(propagate("--window", text), "LEVEL,WIDTH")
     assert not out.exists()

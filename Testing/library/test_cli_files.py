@@ -1,12 +1,14 @@
 """The files of a call: nothing that is read is replaced, and what cannot be named or written is known before the work."""
 
 import io
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from cli_steps import INVERSE, SIDE, SLICES, assert_refused, leftovers, segment
 from dicom_slices import slice_at
@@ -47,6 +49,14 @@ def test_the_image_is_not_replaced(propagate, mine, tmp_path, monkeypatch):
     assert_kept(propagate("--stats", mine, volume=mine), mine, before)
 
 
+@pytest.mark.parametrize(("header", "voxels"), [("a.mhd", "a.raw"), ("a.nhdr", "a.raw"), ("a.hdr", "a.img"), ("a.img", "a.hdr")])
+def test_the_voxels_beside_a_header_are_not_replaced(propagate, scan, tmp_path, header, voxels):
+    image = tmp_path / ("a.img" if header == "a.hdr" else header)
+    sitk.WriteImage(sitk.ReadImage(str(scan)), str(image))
+    before = (tmp_path / voxels).read_bytes()
+    assert_kept(propagate("--stats", tmp_path / voxels, volume=tmp_path / header), tmp_path / voxels, before, "this file is read, too")
+
+
 def test_the_prompts_are_not_replaced(propagate, marked):
     prompts = marked(segment())
     assert_kept(propagate("--stats", prompts, prompts=prompts), prompts, prompts.read_bytes())
@@ -72,6 +82,13 @@ def test_a_model_is_not_replaced(propagate, tmp_path):
 def test_two_results_have_two_names(propagate, tmp_path, out):
     assert_refused(propagate("--stats", tmp_path / "." / out.name), out.name, "two results")
     assert not out.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe with a name, which Windows does not have")
+def test_what_is_no_file_is_not_replaced_by_one(propagate, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert_refused(propagate("--stats", tmp_path / "pipe"), "pipe: this is no file")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_dicom_images_are_not_replaced(propagate, tmp_path):

@@ -40,6 +40,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(propagate, pressing, tmp_path
     pressing(4)
     outcome = propagate("--stats", tmp_path / "s.json")
     assert outcome.code == 130
+    assert outcome.err.count("stopping, which may take a while") == 1
     assert "interrupted" in outcome.err
     assert out.name in outcome.err
     labels = labels_in(out)

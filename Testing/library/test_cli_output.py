@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from cli_steps import MIDDLE, SIDE, assert_refused, labels_in, leftovers, segment
+from cli_steps import MIDDLE, SIDE, assert_refused, assert_wrong_call, labels_in, leftovers, segment
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -51,9 +51,7 @@ def test_overlapping_segments_are_kept_when_asked_for(propagate, marked, tmp_pat
 
 
 def test_overlap_is_refused_where_the_format_has_no_layers(propagate, out):
-    outcome = propagate("--overlap")
-    assert outcome.code == 2
-    assert ".seg.nrrd" in outcome.err
+    assert_wrong_call(propagate("--overlap"), ".seg.nrrd")
     assert not out.exists()
 
 
