@@ -2,8 +2,9 @@
 
     python Testing/pictures/effect.py VOLUME LABELS NAMES.json OUTPUT_FOLDER [SEGMENT]
 
-Every picture is what the running code draws: the effect in the test host, Slicer's own views beside it. The labels only tell
-where a user would place the prompts, and how good the result is.
+with SAMSegmenter and Testing/host in PYTHONPATH; those in Resources/Screenshots are of ct_torso.nii.gz. Every picture is what the
+running code draws: the effect in the test host, Slicer's own views beside it. The labels only tell where a user would place the
+prompts, and how good the result is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from SAMSegmenterLib.imageio import read_labelmap, read_volume
 from slicerhost.hands import SliceView
 
 VIEWS, SIZE = ("Red", "Yellow", "Green"), (460, 460)
-COLORS = {"liver": (0.87, 0.45, 0.36), "spleen": (0.6, 0.45, 0.75)}
+COLORS = {"liver": (0.87, 0.45, 0.36), "kidney_right": (0.68, 0.66, 0.92), "spleen": (0.6, 0.45, 0.75)}
 PATIENCE_SECONDS = 120
 MODULE = Path(__file__).parents[2] / "SAMSegmenter" / "SAMSegmenter.py"
 
@@ -112,7 +113,7 @@ def _deepest(wrong: np.ndarray) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def main(volume: str, labels: str, names: str, output: str, segment: str = "liver") -> None:
+def main(volume: str, labels: str, names: str, output: str, segment: str = "kidney_right") -> None:
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     known = {name: int(value) for value, name in json.loads(Path(names).read_text(encoding="utf-8")).items()}
