@@ -90,7 +90,8 @@ class Ours:
 
     def _everything(self, stack: FrameStack, index: int) -> list[np.ndarray]:
         # good or bad: an oracle chooses by itself, and the first is the best in any case
-        return [each.mask for each in masks_on_slice(self._model, stack, index, self._device, least_quality=0, least_stability=0)]
+        found = masks_on_slice(self._model, stack, index, self._device, self._options, least_quality=0, least_stability=0)
+        return [each.mask for each in found]
 
     def _session(self, stack: FrameStack, keyframes: Sequence[Keyframe]) -> Session:
         prompts = PromptSet((Segment("object", tuple(keyframes)),), stack.axis)
