@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from SAMSegmenterLib.setup import requirements
+from SAMSegmenterLib.setup import requirements, wheels
 
 pytest_plugins = ["module_fixtures"]
 
@@ -202,6 +202,17 @@ def test_a_folder_that_lacks_wheels_is_refused_and_explained(slicer_host, the_pa
     assert "lacks wheels of: platformdirs>=4" in error
     assert "platformdirs-3.0-py3-none-any.whl" in error
     assert "pip wheel" in error
+    assert a_computer.done == []
+
+
+def test_for_an_empty_folder_the_user_reads_how_to_fill_it(slicer_host, the_panel, a_computer, tmp_path):
+    a_computer.lacks("sam2")
+    the_panel.packages.update()
+    slicer_host.user.will_answer("folder", str(tmp_path))
+    the_panel.packages.folder_button.click()
+    (error,) = slicer_host.user.texts("error")
+    assert "there are no wheels" in error
+    assert wheels.commands() in error
     assert a_computer.done == []
 
 

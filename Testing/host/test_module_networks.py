@@ -11,6 +11,7 @@ import pytest
 
 from module_steps import wait_until
 from networks import weights_of_their_own
+from SAMSegmenterLib.errors import OutputError
 from SAMSegmenterLib.models import catalog, loading, store
 from SAMSegmenterLib.models.detect import Ambiguous
 from SAMSegmenterLib.setup import requirements
@@ -52,6 +53,29 @@ def test_networks_are_listed_with_licence_and_size(the_panel, no_models):
     choose(section, "medsam2-latest")
     assert "Commercial use is not allowed" in section.details.text
     assert "Cite: Ma et al." in section.details.text
+
+
+def test_every_name_can_be_read_in_a_narrow_column(slicer_host, the_module, no_models):
+    import qt
+
+    widget = the_module.widgetRepresentation()
+    table = widget.self().panel.models.table
+    slicer_host.picture(widget, ())
+    for row in range(table.rowCount):
+        name = table.item(row, 0).text()
+        room = qt.QRect(0, 0, table.columnWidth(0), table.rowHeight(row))
+        inner = room.adjusted(3, 0, -4, 0)  # between the cell's margins, before the grid
+        needed = widget.fontMetrics().boundingRect(inner, qt.Qt.TextWordWrap, name)
+        assert room.contains(needed), f"{name}: needs {needed}, has {room}"
+
+
+def test_a_licence_is_shortened_to_its_name_and_whole_in_the_tool_tip(the_panel, no_models):
+    section = the_panel.models
+    section.update()
+    choose(section, "biosam2-hiera-tiny")
+    licence = section.table.item(section.table.currentRow(), 1)
+    assert licence.text() == "none"
+    assert "none, as no weights are published; the code is Apache-2.0" in licence.toolTip()
 
 
 def test_a_network_is_downloaded_once_its_licence_is_accepted(slicer_host, the_panel, no_models, a_mirror, monkeypatch):
@@ -187,3 +211,77 @@ def test_a_damaged_record_of_networks_is_told_and_the_panel_goes_on(slicer_host,
     (no_models / "own.json").write_text("{")
     the_panel.update()
     assert "own.json" in slicer_host.user.texts("error")[0]
+
+
+# ---------------------------------------------------------------- removing
+
+
+@pytest.fixture
+def installed(the_panel, no_models):
+    """The file of MedSAM, whose network is chosen."""
+    no_models.mkdir()
+    path = no_models / "medsam_vit_b.pth"
+    path.write_bytes(b"weights" * 100_000)
+    the_panel.models.update()
+    choose(the_panel.models, "medsam-vit-b")
+    return path
+
+
+def test_a_network_is_removed_after_asking(slicer_host, the_panel, installed):
+    section = the_panel.models
+    section.remove_button.click()
+    (question,) = slicer_host.user.texts("question")
+    assert "MedSAM ViT-B" in question
+    assert str(installed) in question
+    assert not installed.exists()
+    assert section.chosen.entry.id == "medsam-vit-b"
+    assert section.table.item(section.table.currentRow(), 3).text() == ""
+    assert section.download_button.enabled
+    assert not section.remove_button.enabled
+
+
+def test_a_network_of_ones_own_leaves_the_list_when_it_is_removed(slicer_host, the_panel, no_models, my_weights):
+    section = the_panel.models
+    take(slicer_host, section, my_weights)
+    choose(section, "mine")
+    section.remove_button.click()
+    assert "cannot be downloaded again" in slicer_host.user.texts("question")[0]
+    assert "mine" not in [each.entry.id for each in section._networks]
+    assert not (no_models / "mine.safetensors").exists()
+    assert my_weights.exists()
+
+
+def test_nothing_is_removed_if_the_user_declines(slicer_host, the_panel, installed):
+    slicer_host.user.will_answer("question", False)
+    the_panel.models.remove_button.click()
+    assert installed.exists()
+    assert the_panel.models.remove_button.enabled
+
+
+@pytest.mark.parametrize("id", ["samsegmenter-pico", "sam2.1-hiera-tiny"], ids=["ships", "not installed"])
+def test_what_ships_or_is_not_installed_cannot_be_removed(the_panel, installed, id):
+    choose(the_panel.models, id)
+    assert not the_panel.models.remove_button.enabled
+
+
+def test_nothing_can_be_removed_from_a_folder_that_is_read_only(the_panel, installed, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != installed.parent)
+    the_panel.models.update()
+    assert not the_panel.models.remove_button.enabled
+
+
+def test_a_file_that_cannot_be_removed_is_told(slicer_host, the_panel, installed, monkeypatch):
+    def is_open(entry):
+        raise OutputError(f"{installed}: could not be deleted (Permission denied).")
+
+    monkeypatch.setattr(store, "remove", is_open)
+    the_panel.models.remove_button.click()
+    assert "could not be deleted" in slicer_host.user.texts("error")[0]
+    assert the_panel.models.remove_button.enabled
+
+
+def test_a_network_that_has_gone_meanwhile_is_no_longer_shown_as_installed(slicer_host, the_panel, installed):
+    installed.unlink()
+    the_panel.models.remove_button.click()
+    assert "is not installed" in slicer_host.user.texts("error")[0]
+    assert the_panel.models.chosen.path is None

@@ -15,7 +15,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import SAMSegmenterError
+from ..errors import InputError, SAMSegmenterError
 from . import requirements, wheels
 from .requirements import SAM2, TORCH, TORCHVISION, Requirement
 
@@ -70,14 +70,16 @@ def install_from(folder: Path) -> bool:
     """Install the packages that are missing from a folder of wheels, without a network; whether anything was done.
 
     Raises:
-        InputError: the folder has no wheels.
-        InstallError: it lacks some that are needed, or as it says.
+        InstallError: the folder lacks wheels that are needed, or as it says.
     """
     missing = _missing()
     if not missing:
         slicer.util.infoDisplay(_("All packages are installed already."), windowTitle=NAME)
         return False
-    found = wheels.look_into(folder, missing)
+    try:
+        found = wheels.look_into(folder, missing)
+    except InputError as error:
+        raise InstallError(f"{error}\n\n{_how_to_fill()}") from error
     if found.lacking:
         raise InstallError(_lacking(found))
     lines = [f"{wheel.name} {wheel.version}" for wheel in found.found.values()]
@@ -116,8 +118,12 @@ def _lacking(found: wheels.Folder) -> str:
     if found.unfit:
         unfit = _("These files are too old, or for another system or another Python than {version}: {files}.")
         text += "\n" + unfit.format(version=f"{sys.version_info.major}.{sys.version_info.minor}", files=", ".join(found.unfit))
+    return f"{text}\n\n{_how_to_fill()}"
+
+
+def _how_to_fill() -> str:
     how = _("On a computer with a network, the same system and the same Python, this fills a folder called wheels:")
-    return f"{text}\n\n{how}\n\n{wheels.commands()}"
+    return f"{how}\n\n{wheels.commands()}"
 
 
 def _listed(lines: Iterable[str]) -> str:

@@ -1,7 +1,9 @@
-"""The section of the set-up panel that lists the networks, downloads them on request, and takes them from files."""
+"""The section of the set-up panel that lists the networks, downloads them on request, takes them from files, and removes them."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from ..models.detect import Ambiguous
 
 NAME = "SAMSegmenter"
-VISIBLE_ROWS = 6
+VISIBLE_ROWS = 7
 HERE = "\N{CHECK MARK}"
 
 
@@ -45,10 +47,15 @@ class ModelsSection:
             _("Copy a model file into the folder of networks: one that was downloaded elsewhere, or your own. Needs no network."),
             self.import_file,
         )
+        self.remove_button = button(
+            _("Remove\N{HORIZONTAL ELLIPSIS}"),
+            _("Asks, and deletes the chosen network's file. The network that is included stays."),
+            self.remove,
+        )
         self.task_row = TaskRow()
         self._networks: list[_Network] = []
         self._worker = Worker()  # a download shall not hold up segmenting
-        for widget in (self.table, self.details, row(self.download_button, self.file_button), self.task_row.widget):
+        for widget in (self.table, self.details, row(self.download_button, self.file_button, self.remove_button), self.task_row.widget):
             layout.addWidget(widget)
 
     def update(self) -> None:
@@ -56,7 +63,7 @@ class ModelsSection:
         chosen = max(self.table.currentRow(), 0)
         with errors_shown():
             self._networks = _networks()
-        fill(self.table, [each.row for each in self._networks], [f"{each.entry.title}: {each.entry.good_for}" for each in self._networks])
+        fill(self.table, [each.row for each in self._networks], [each.tip for each in self._networks])
         self.table.selectRow(min(chosen, len(self._networks) - 1))
         self._show_details()
 
@@ -90,6 +97,18 @@ class ModelsSection:
         path = qt.QFileDialog.getOpenFileName(None, _("Model file"), "", kinds)
         if path:
             self._import(Path(path))
+
+    def remove(self) -> None:
+        """Delete the file of the chosen network, if the user agrees."""
+        chosen = self.chosen
+        question = _("Remove {title} from this computer?\n\n{path}\nis deleted, and any copy in another folder of networks.")
+        if not chosen.entry.url:
+            question += " " + _("It cannot be downloaded again.")
+        if slicer.util.confirmOkCancelDisplay(question.format(title=chosen.entry.title, path=chosen.path), windowTitle=NAME):
+            try:
+                _store().remove(chosen.entry)
+            finally:  # a failed attempt may have deleted some, or it was gone already
+                self.update()
 
     def _import(self, path: Path, id: str | None = None) -> None:
         """Have the worker take a file; `id` is the network that the user says it is of."""
@@ -133,6 +152,7 @@ class ModelsSection:
         idle = _store() is not None and not self.task_row.is_running
         self.file_button.setEnabled(idle)
         self.download_button.setEnabled(bool(idle and self.chosen and self.chosen.entry.url and not self.chosen.path))
+        self.remove_button.setEnabled(bool(idle and self.chosen and self.chosen.can_be_removed))
 
 
 @dataclass(frozen=True)
@@ -145,7 +165,16 @@ class _Network:
     @property
     def row(self) -> tuple[str, ...]:
         here = self.path or self.entry.shipped
-        return self.entry.title, self.entry.licence.partition(";")[0], self.size, HERE if here else ""
+        return self.entry.title, re.split("[;,]", self.entry.licence)[0], self.size, HERE if here else ""
+
+    @property
+    def tip(self) -> str:
+        return f"{self.entry.title}: {self.entry.good_for}\n{_terms(self.entry)}"
+
+    @property
+    def can_be_removed(self) -> bool:
+        """Whether its file is in a folder of the user's own that is not read-only."""
+        return bool(self.path and not self.entry.shipped and os.access(self.path.parent, os.W_OK))
 
     @property
     def place(self) -> str:

@@ -16,7 +16,7 @@ from ..errors import Cancelled, SAMSegmenterError
 from ..worker import Task
 
 POLL_MS = 50
-ROW_HEIGHT = 24
+ROW_HEIGHT, BORDER = 24, 1
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def text_label(text: str = "") -> Any:
 
 
 def table(headers: list[str], tip: str, visible_rows: int) -> Any:
-    """An empty table that cannot be edited; its first column takes what room there is."""
+    """An empty table that cannot be edited; its first column takes what room there is, in several lines where that is little."""
     made = qt.QTableWidget()
     made.setColumnCount(len(headers))
     made.setHorizontalHeaderLabels(headers)
@@ -77,10 +77,17 @@ def table(headers: list[str], tip: str, visible_rows: int) -> Any:
     made.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
     made.setSelectionMode(qt.QAbstractItemView.SingleSelection)
     made.verticalHeader().setVisible(False)
-    made.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-    made.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-    made.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-    made.setFixedHeight(ROW_HEIGHT * (visible_rows + 1) + 6)
+    made.verticalHeader().setMinimumSectionSize(ROW_HEIGHT)
+    header = made.horizontalHeader()
+    header.setFixedHeight(ROW_HEIGHT)
+    header.setHighlightSections(False)
+    header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+    made.setFixedHeight(ROW_HEIGHT * (visible_rows + 1) + 2 * BORDER)
+    soon = qt.QTimer(made)  # the header tells before the column has its new width
+    soon.setSingleShot(True)
+    soon.connect("timeout()", made.resizeRowsToContents)
+    header.connect("sectionResized(int,int,int)", lambda *_: soon.start())
     return made
 
 
@@ -92,6 +99,7 @@ def fill(made: Any, rows: list[tuple[str, ...]], tips: list[str]) -> None:
             item = qt.QTableWidgetItem(text)
             item.setToolTip(tip)
             made.setItem(place, column, item)
+    made.resizeRowsToContents()
 
 
 def ignored(result: Any) -> None:
