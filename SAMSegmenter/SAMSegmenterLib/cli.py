@@ -70,7 +70,14 @@ def _common(version: VersionOption = False) -> None:
     pass
 
 
-for command in (propagate, demo, info, evaluate):
-    app.command()(command)
-app.command("train-default")(train_default)
+PROMPTS = '{"version": 1, "segments": [{"name": "liver", "keyframes": [{"slice": 56, "box": [20, 31, 88, 90]}]}]}'
+EXAMPLES = {
+    propagate: f"propagate ct.nii.gz --prompts prompts.json --output liver.seg.nrrd\n\nwhere prompts.json may be {PROMPTS}",
+    demo: "demo --output demo",
+    info: "info ct.nii.gz",
+    evaluate: "evaluate data --output report --protocol box,mask-3 --objects liver",
+    train_default: "train-default --output run --minutes 25",
+}
+for command, example in EXAMPLES.items():
+    app.command(epilog=f"Example: samsegmenter {example}")(command)
 app.add_typer(models, name="models")

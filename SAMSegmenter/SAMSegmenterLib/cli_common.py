@@ -35,7 +35,10 @@ class Mode(str, Enum):
 
 
 ModelOption = Annotated[
-    Optional[str], typer.Option("--model", metavar="ID_OR_FILE", help="A model of `samsegmenter models`, or a checkpoint file.")
+    Optional[str],
+    typer.Option(
+        "--model", metavar="ID_OR_FILE", help="A model of `samsegmenter models`, or a checkpoint file. Default: samsegmenter-pico."
+    ),
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="auto; strict: as upstream's predictor, slow; fast: fewer memories.")]

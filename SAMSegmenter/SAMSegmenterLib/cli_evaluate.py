@@ -49,7 +49,9 @@ def evaluate(
 ) -> None:
     """Measure how well objects with reference masks are found from a few prompts, beside other methods.
 
-    Writes report.html, summary.json, results.csv and results.jsonl. What was finished is kept, whatever ends the run.
+    Writes report.html, summary.json, results.csv, results.jsonl, settings.json and the masks that were found.
+
+    What was finished is kept, whatever ends the run.
     """
     from .evaluation.cases import find_cases
     from .evaluation.trials import Plan
@@ -164,6 +166,8 @@ def _conclude(trials: Trials, plan: Plan, output: Path, interrupted: bool) -> No
     write_outputs(output, trials.records, plan)
     if not interrupted:
         _check_any(trials, plan)
+        for name in trials.missing:
+            print(f"samsegmenter: warning: no object is called {name}", file=sys.stderr)
     _show(table(trials.records))
     print(output / "report.html")
 
@@ -172,6 +176,8 @@ def _check_any(trials: Trials, plan: Plan) -> None:
     """Raises InputError with the reason if a complete run found nothing to try, or nothing worked."""
     if trials.records and all(record.error for record in trials.records):
         raise InputError("every attempt failed.")
+    if trials.names and len(trials.missing) == len(plan.objects) > 0:
+        raise InputError(f"no object is called {' or '.join(trials.missing)}; there are {', '.join(sorted(trials.names))}.")
     if not trials.objects:
         wanted = f" among {', '.join(plan.objects)}" if plan.objects else ""
         raise InputError(f"no object{wanted} is on 6 slices and has 60 pixels on one of them, in the cases that could be read.")

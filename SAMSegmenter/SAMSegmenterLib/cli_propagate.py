@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def propagate(
     volume: VolumeArgument,
     output: Annotated[
-        Path, typer.Option("--output", metavar="FILE", readable=False, help="The segmentation: .seg.nrrd for 3D Slicer, or .nii.gz.")
+        Path,
+        typer.Option("--output", metavar="FILE", readable=False, help=".seg.nrrd for 3D Slicer, or .nii.gz, .nii, .nrrd, .mha."),
     ],
     prompts: Annotated[
         Optional[Path], typer.Option("--prompts", metavar="FILE", readable=False, help="What is marked, as JSON; see the README.")
@@ -36,20 +37,28 @@ def propagate(
         Optional[str], typer.Option("--propose", metavar="ID_OR_FILE", help="Instead of --prompts: a model that finds without prompts.")
     ] = None,
     on: Annotated[
-        Optional[list[int]], typer.Option("--on", metavar="SLICE", help="Where it is asked, a slice along k; can be repeated.")
+        Optional[list[int]],
+        typer.Option("--on", metavar="SLICE", help="A slice along k, numbered from 0, to ask it on; can be repeated."),
     ] = None,
     model: ModelOption = None,
     device: DeviceOption = Device.auto,
     mode: ModeOption = Mode.auto,
-    range_: Annotated[Optional[str], typer.Option("--range", metavar="FIRST:LAST", help="Slices to go to at most.")] = None,
+    range_: Annotated[
+        Optional[str],
+        typer.Option("--range", metavar="FIRST:LAST", help="Slices to go to at most, numbered from 0, both included: 20:85. Default: all."),
+    ] = None,
     stats: Annotated[
         Optional[Path], typer.Option("--stats", metavar="FILE", readable=False, help="Write timing, stop reasons and trust as JSON.")
     ] = None,
-    window: Annotated[Optional[str], typer.Option("--window", metavar="LEVEL,WIDTH", help="Grey levels; automatic if not given.")] = None,
+    window: Annotated[
+        Optional[str],
+        typer.Option("--window", metavar="LEVEL,WIDTH", help="In the image's units, HU for CT: 40,400. Default: automatic."),
+    ] = None,
     series: SeriesOption = None,
     overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
     keyframes_by: Annotated[
-        Optional[str], typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model of single slices makes masks of the prompts.")
+        Optional[str],
+        typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model that makes masks of the prompts, for --model to carry on."),
     ] = None,
     each_slice: Annotated[
         bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")
@@ -88,8 +97,12 @@ def _range(text: str | None) -> tuple[int, int] | None:
         return None
     first, colon, last = text.partition(":")
     if not (colon and first.strip().isdecimal() and last.strip().isdecimal()):
-        raise typer.BadParameter(f"expected FIRST:LAST, two slice numbers such as 20:85, got {text!r}.")
-    return int(first), int(last)
+        raise typer.BadParameter(f"expected FIRST:LAST, two slice numbers such as 20:85, got {text!r}.", param_hint="'--range'")
+    slices = int(first), int(last)
+    if slices[0] > slices[1]:
+        why = f"FIRST must not lie behind LAST; did you mean {slices[1]}:{slices[0]}?"
+        raise typer.BadParameter(why, param_hint="'--range'")
+    return slices
 
 
 def _window(text: str | None) -> Window | None:
@@ -101,7 +114,8 @@ def _window(text: str | None) -> Window | None:
         level, width = (float(part) for part in text.split(","))
         return Window.from_level(level, width)
     except (ValueError, InputError) as error:
-        raise typer.BadParameter(f"expected LEVEL,WIDTH with a width above 0, such as 40,400, got {text!r}.") from error
+        why = f"expected LEVEL,WIDTH with a width above 0, such as 40,400, got {text!r}."
+        raise typer.BadParameter(why, param_hint="'--window'") from error
 
 
 def _check_origin(prompts: Path | None, propose: str | None, on: list[int] | None, keyframes_by: str | None) -> None:

@@ -308,7 +308,24 @@ class FrameStack:
     def check_slice(self, index: int) -> None:
         """Raise `InputError` unless the stack has a slice `index`."""
         if not 0 <= index < len(self):
-            raise InputError(f"{self.volume.name}: there is no slice {index} along axis {self.axis}; it has 0 to {len(self) - 1}.")
+            raise InputError(self._no_slice(index))
+
+    def range_of(self, slices: tuple[int, int] | None) -> tuple[int, int]:
+        """The first and the last of `slices`, both included; of all slices if not given.
+
+        Raises:
+            InputError: there are no such slices, or the first lies behind the last.
+        """
+        first, last = slices or (0, len(self) - 1)
+        if first > last:
+            raise InputError(f"range {first} to {last}: the first slice lies behind the last.")
+        for index in (first, last):
+            if not 0 <= index < len(self):
+                raise InputError(f"range {first} to {last}: {self._no_slice(index)}")
+        return first, last
+
+    def _no_slice(self, index: int) -> str:
+        return f"{self.volume.name}: there is no slice {index} along axis {self.axis}; it has 0 to {len(self) - 1}."
 
 
 class TimeStack(FrameStack):

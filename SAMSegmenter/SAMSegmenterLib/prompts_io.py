@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}). Give a file that is there and may be read.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file in UTF-8.") from error
+        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see the README.") from error
     except RecursionError as error:
         raise InputError(f"{path}: is not usable JSON: its lists are nested too deeply.") from error
     except json.JSONDecodeError as error:
@@ -133,7 +134,7 @@ class _Reader:
         space = data.get("space", "ijk")
         _expect(space in ("ijk", "ras"), f"{source}: space", '"ijk" or "ras"', space)
         self.ras = space == "ras"
-        segments = _items(data, "segments", source, needed=self.complete)
+        segments = _items(data.get("segments"), f"{source}: segments", "Give at least one segment." if self.complete else "")
         read = tuple(self.segment(entry, where) for where, entry in segments)
         try:
             prompts = PromptSet(read, axis)
@@ -151,14 +152,15 @@ class _Reader:
         if color is not None:
             color = tuple(_numbers(color, 3, f"{where}.color"))
             _expect(all(0 <= value <= 1 for value in color), f"{where}.color", "three numbers from 0 to 1", list(color))
-        keyframes = tuple(self.keyframe(entry, at) for at, entry in _items(data, "keyframes", where, needed=self.complete))
-        return _named(where, Segment, name, keyframes, color)
+        advice = "Mark the segment on at least one slice." if self.complete else ""
+        keyframes = _items(data.get("keyframes"), f"{where}.keyframes", advice)
+        return _named(where, Segment, name, tuple(self.keyframe(entry, at) for at, entry in keyframes), color)
 
     def keyframe(self, data: Any, where: str) -> Keyframe:
         _only(data, {"slice", "points", "box", "line", "scribbles", "mask", "prior"}, where)
         slices: list[float] = []
-        points = tuple(self.point(entry, at, slices) for at, entry in _items(data, "points", where))
-        scribbles = tuple(self.scribble(entry, at, slices) for at, entry in _items(data, "scribbles", where))
+        points = tuple(self.point(entry, at, slices) for at, entry in _items(data.get("points"), f"{where}.points"))
+        scribbles = tuple(self.scribble(entry, at, slices) for at, entry in _items(data.get("scribbles"), f"{where}.scribbles"))
         box, line = (
             _named(f"{where}.{name}", kind, *self.corners(data[name], f"{where}.{name}", slices)) if data.get(name) is not None else None
             for name, kind in (("box", Box), ("line", Line))
@@ -203,7 +205,8 @@ class _Reader:
         _only(data, {"path", "label"}, where)
         label = data.get("label", 1)
         _expect(label in (0, 1), f"{where}.label", "1 (inside) or 0 (outside)", label)
-        path = [_numbers(entry, 3 if self.ras else 2, at) for at, entry in _items(data, "path", where, needed=True)]
+        positions = _items(data.get("path"), f"{where}.path", "Draw it through at least one position.")
+        path = [_numbers(entry, 3 if self.ras else 2, at) for at, entry in positions]
         return Scribble(tuple(tuple(self.place(position, slices)) for position in path), positive=label == 1)
 
     def mask(self, data: Any, where: str, index: int) -> MaskPrompt:
@@ -229,7 +232,7 @@ class _Reader:
         _expect(self.read_labelmap is not None, f"{where}.file", "an inline mask (shape and runs), since files cannot be read here")
         path = self.folder / data["file"]
         labelmap = _named(f"{where}.file", self.read_labelmap, path)
-        _expect(labelmap.same_grid(self.stack.volume), f"{where}.file", f"a labelmap on the grid of {self.stack.volume.name}", str(path))
+        _named(f"{where}.file", labelmap.check_grid, self.stack.volume)
         painted = self.stack.place(labelmap.voxels, index) == value
         _expect(bool(painted.any()), f"{where}.value", f"a label that occurs on slice {index} of {path.name}", value)
         return MaskPrompt(painted)
@@ -243,26 +246,28 @@ def _named(where: str, call: Callable, *arguments: Any) -> Any:
         raise InputError(f"{where}: {error}") from error
 
 
-def _expect(condition: bool, where: str, wanted: str, got: Any = ...) -> None:
+def _expect(condition: bool, where: str, wanted: str, got: Any = ..., advice: str = "") -> None:
     if not condition:
         seen = "" if got is ... else f", got {'nothing' if got is None else json.dumps(got)[:80]}"
-        raise InputError(f"{where}: expected {wanted}{seen}.")
+        raise InputError(f"{where}: expected {wanted}{seen}. {advice}".rstrip())
 
 
 def _only(data: Any, known: set[str], where: str) -> None:
     _expect(isinstance(data, dict), where, f"an object with {', '.join(sorted(known))}", data)
     for name in data:
         if name not in known:
-            raise InputError(f"{where}: unknown field {name!r}; known are {', '.join(sorted(known))}.")
+            close = get_close_matches(name, sorted(known), 1)
+            advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}."
+            raise InputError(f"{where}: unknown field {name!r}; {advice}")
 
 
-def _items(data: Any, name: str, where: str, needed: bool = False) -> list[tuple[str, Any]]:
-    entries = data.get(name)
-    if entries is None and not needed:
+def _items(entries: Any, where: str, advice: str = "") -> list[tuple[str, Any]]:
+    """The entries of a list, each with its own `where`; `advice` is for one that must not be empty, and is."""
+    if entries is None and not advice:
         return []
-    wanted = "a list that is not empty" if needed else "a list"
-    _expect(isinstance(entries, list) and (bool(entries) or not needed), f"{where}.{name}", wanted, entries)
-    return [(f"{where}.{name}[{n}]", entry) for n, entry in enumerate(entries)]
+    wanted = "a list that is not empty" if advice else "a list"
+    _expect(isinstance(entries, list) and (bool(entries) or not advice), where, wanted, entries, advice)
+    return [(f"{where}[{n}]", entry) for n, entry in enumerate(entries)]
 
 
 def _numbers(data: Any, count: int | None, where: str) -> list[float]:

@@ -160,7 +160,7 @@ class Session:
             InputError: unusable prompts, or a range without any keyframe.
         """
         chosen = self._chosen(segments)
-        first, last = self._range(slices)
+        first, last = self.stack.range_of(slices)
         self._check_range(chosen, first, last)
         stopped = cancel or (lambda: False)
         for segment in chosen:
@@ -184,7 +184,7 @@ class Session:
 
     def remaining(self, slices: tuple[int, int] | None = None) -> int:
         """How many slices `propagate` has at most still to compute, over all segments and passes; for progress bars."""
-        first, last = self._range(slices)
+        first, last = self.stack.range_of(slices)
         left = 0
         for segment in self._prompts.segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
@@ -245,21 +245,14 @@ class Session:
         PromptSet(tuple(chosen), self.stack.axis).check(self.stack)
         return chosen
 
-    def _range(self, slices: tuple[int, int] | None) -> tuple[int, int]:
-        if slices is None:
-            return 0, len(self.stack) - 1
-        first, last = slices
-        self.stack.check_slice(first)
-        self.stack.check_slice(last)
-        if first > last:
-            raise InputError(f"range: the first slice ({first}) lies behind the last ({last}).")
-        return first, last
-
     def _check_range(self, segments: list[Segment], first: int, last: int) -> None:
         for segment in segments:
             if not any(first <= keyframe.slice <= last for keyframe in segment.keyframes):
                 marked = ", ".join(str(keyframe.slice) for keyframe in segment.keyframes)
-                raise InputError(f"range: segment {segment.name!r} is marked on slice {marked}, which lies outside {first} to {last}.")
+                raise InputError(
+                    f"range: segment {segment.name!r} is marked on slice {marked}, which lies outside {first} to {last}. "
+                    "Choose a range with a marked slice, or mark the segment within this one."
+                )
 
     # ------------------------------------------------------------------ results
 

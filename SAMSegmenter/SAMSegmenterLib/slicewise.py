@@ -152,7 +152,8 @@ def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple
     """
     for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
         _check_repeatable(keyframe)
-    for index in _indices(embeddings.stack, slices):  # slice by slice, so that segments share what was seen of it
+    first, last = embeddings.stack.range_of(slices)
+    for index in range(first, last + 1):  # slice by slice, so that segments share what was seen of it
         for number, segment in enumerate(prompts.segments):
             nearest = min(segment.keyframes, key=lambda keyframe: abs(keyframe.slice - index))
             yield number, _best(index, ask(replace(nearest, slice=index), embeddings))
@@ -161,15 +162,6 @@ def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple
 def _check_repeatable(keyframe: Keyframe) -> None:
     if keyframe.mask or keyframe.prior:
         raise InputError("a mask belongs to its own slice; give a box or points to be used on every slice.")
-
-
-def _indices(stack: FrameStack, slices: tuple[int, int] | None) -> range:
-    first, last = slices or (0, len(stack) - 1)
-    stack.check_slice(first)
-    stack.check_slice(last)
-    if first > last:
-        raise InputError(f"range: the first slice ({first}) lies behind the last ({last}).")
-    return range(first, last + 1)
 
 
 def ask(keyframe: Keyframe, embeddings: Embeddings, previous: np.ndarray | None = None) -> SliceMasks:

@@ -81,6 +81,14 @@ class Volume:
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape_ijk])).reshape(3, -1).T
         return bool(np.abs(self.to_ras(corners) - other.to_ras(corners)).max() <= tolerance_mm)
 
+    def check_grid(self, image: Volume, tolerance_mm: float = 1e-2) -> None:
+        """Raise `InputError` unless this labelmap lies on the grid of `image`, see `same_grid`."""
+        if self.shape_ijk != image.shape_ijk:
+            size, other = (" x ".join(map(str, each.shape_ijk)) for each in (self, image))
+            raise InputError(f"{self.name} has {size} voxels, {image.name} {other}; resample it to that image.")
+        if not self.same_grid(image, tolerance_mm):
+            raise InputError(f"{self.name} lies elsewhere than {image.name} (origin, spacing or axes differ); resample it to that image.")
+
 
 def _check_voxels(voxels: np.ndarray, name: str) -> None:
     rgb = voxels.ndim == 4 and voxels.shape[3] == 3

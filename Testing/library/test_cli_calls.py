@@ -1,5 +1,6 @@
 """What can be asked on the command line: help names it, and wrong calls exit with 2 and change nothing."""
 
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,9 @@ import pytest
 
 import SAMSegmenterLib
 from cli_steps import LIBRARY, assert_wrong_call, leftovers
+from phantoms import ball
+from SAMSegmenterLib.imageio import write_volume
+from SAMSegmenterLib.models import catalog
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -28,6 +32,37 @@ def test_help_names_every_option(samsegmenter, monkeypatch, command, words):
     assert outcome.code == 0
     for word in words:
         assert word in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("command", "example"),
+    [
+        ("propagate", "propagate ct.nii.gz --prompts prompts.json --output liver.seg.nrrd"),
+        ("demo", "demo --output demo"),
+        ("info", "info ct.nii.gz"),
+        ("evaluate", "evaluate data --output report --protocol box,mask-3 --objects liver"),
+        ("train-default", "train-default --output run --minutes 25"),
+    ],
+)
+def test_help_gives_an_example(samsegmenter, monkeypatch, command, example):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert f"Example: samsegmenter {example}" in samsegmenter(command, "--help").out
+
+
+def test_prompts_of_the_example_can_be_used(samsegmenter, propagate, tmp_path, out, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    (example,) = re.findall(r'\{"version.*\}', samsegmenter("propagate", "--help").out)
+    volume, prompts = tmp_path / "ct.nii.gz", tmp_path / "example.json"
+    write_volume(volume, ball(58, 100, 20)[0])
+    prompts.write_text(example, encoding="utf-8")
+    outcome = propagate("--range", "56:57", volume=volume, prompts=prompts)
+    assert outcome.code == 0, outcome.err
+
+
+def test_help_tells_which_model_is_used_if_none_is_chosen(samsegmenter, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for command in ("propagate", "demo", "evaluate"):
+        assert f"Default: {catalog.default_id()}." in samsegmenter(command, "--help").out
 
 
 def test_version(samsegmenter):
@@ -68,11 +103,17 @@ def test_wrong_calls_exit_with_2(samsegmenter, tmp_path, monkeypatch, arguments)
 
 @pytest.mark.parametrize("text", ["3", "3-5", "a:b", ":5", "3:", "3:4:5", "1.5:3", "\N{SUPERSCRIPT TWO}:3"])
 def test_a_malformed_range_is_a_wrong_call(propagate, out, text):
-    assert_wrong_call(propagate("--range", text), "FIRST:LAST")
+    assert_wrong_call(propagate("--range", text), "Invalid value for '--range': expected FIRST:LAST")
+    assert not out.exists()
+
+
+def test_a_range_that_is_the_wrong_way_round_is_a_wrong_call(propagate, out):
+    words = "Invalid value for '--range': FIRST must not lie behind LAST; did you mean 8:12?"
+    assert_wrong_call(propagate("--range", "12:8"), words)
     assert not out.exists()
 
 
 @pytest.mark.parametrize("text", ["40", "a,b", "40,0", "40,-5", "40,nan"])
 def test_a_malformed_window_is_a_wrong_call(propagate, out, text):
-    assert_wrong_call(propagate("--window", text), "LEVEL,WIDTH")
+    assert_wrong_call(propagate("--window", text), "Invalid value for '--window': expected LEVEL,WIDTH")
     assert not out.exists()

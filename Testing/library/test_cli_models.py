@@ -166,8 +166,8 @@ def test_get_of_a_model_that_must_be_fetched_by_hand_says_where(samsegmenter):
     assert refused(samsegmenter("models", "get", "sam-med2d", "--yes"), "github.com/OpenGVLab/SAM-Med2D", "models import FILE")
 
 
-def test_get_of_an_unknown_model_lists_the_known_ones(samsegmenter):
-    assert refused(samsegmenter("models", "get", "sam9"), "'sam9'", "sam2.1-hiera-tiny")
+def test_get_of_an_unknown_model_names_the_one_that_may_be_meant(samsegmenter):
+    assert refused(samsegmenter("models", "get", "sam2.1-hiera-tinny"), "'sam2.1-hiera-tinny'", "Did you mean sam2.1-hiera-tiny?")
 
 
 def test_get_that_fails_leaves_no_model(samsegmenter, host, models_folder):

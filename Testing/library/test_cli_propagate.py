@@ -40,7 +40,7 @@ def test_nothing_is_computed_outside_the_range(propagate, out):
     assert not labels[12:].any()
 
 
-@pytest.mark.parametrize(("text", "words"), [("5:20", "no slice 20"), ("0:5", "outside 0 to 5")])
+@pytest.mark.parametrize(("text", "words"), [("5:20", "range 5 to 20: ball.nrrd: there is no slice 20"), ("0:5", "outside 0 to 5. Choose")])
 def test_a_range_that_does_not_fit_is_refused(propagate, out, text, words):
     assert_refused(propagate("--range", text), words)
     assert not out.exists()

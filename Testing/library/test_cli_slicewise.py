@@ -1,7 +1,6 @@
 """Networks of single slices make the keyframes, or every slice of a range."""
 
 import numpy as np
-import pytest
 import SimpleITK as sitk
 
 from cli_steps import MIDDLE, assert_refused, assert_wrong_call, leftovers, segment
@@ -35,8 +34,7 @@ def test_what_is_of_propagation_is_refused_where_nothing_is_propagated(samsegmen
     assert not leftovers(tmp_path, "prompts.json")
 
 
-@pytest.mark.parametrize(("text", "words"), [("0:9999", "no slice 9999"), ("12:8", "lies behind the last")])
-def test_each_slice_of_a_range_that_does_not_fit_is_refused(samsegmenter, scan, marked, tmp_path, text, words):
+def test_each_slice_of_a_range_that_does_not_fit_is_refused(samsegmenter, scan, marked, tmp_path):
     asked = "propagate", scan, "--prompts", marked(segment()), "--output", tmp_path / "out.nii.gz", "--each-slice"
-    assert_refused(samsegmenter(*asked, "--keyframes-by", "samsegmenter-pico", "--range", text), words)
+    assert_refused(samsegmenter(*asked, "--keyframes-by", "samsegmenter-pico", "--range", "0:9999"), "no slice 9999")
     assert not leftovers(tmp_path, "prompts.json")

@@ -12,8 +12,9 @@ from phantoms import as_model, ball, cells
 from SAMSegmenterLib.errors import SAMSegmenterError
 from SAMSegmenterLib.frames import FrameStack, Window
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
+from SAMSegmenterLib.propagation import device
 from SAMSegmenterLib.propagation.cache import FeatureCache
-from SAMSegmenterLib.propagation.device import pick_device, pick_execution
+from SAMSegmenterLib.propagation.device import Execution, pick_device, pick_execution
 from SAMSegmenterLib.propagation.engine import Engine
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
@@ -216,15 +217,22 @@ def test_without_a_gpu_auto_means_cpu_and_cuda_is_refused(monkeypatch):
         pick_device("tpu")
 
 
-def test_execution_is_chosen_by_timing_and_leaves_the_threads_as_they_were(random_model):
+def test_execution_is_chosen_by_timing_and_leaves_the_threads_as_they_were(random_model, monkeypatch):
+    monkeypatch.setattr(device, "SMALL", 32)
     before = torch.get_num_threads()
     execution = pick_execution(random_model.network, CPU)
     assert execution.dtype in (torch.float32, torch.bfloat16)
-    assert execution.threads in (1, before)
-    with execution.active():
-        assert torch.get_num_threads() == execution.threads
+    assert execution.threads == before
+    with replace(execution, threads=1).active():
+        assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
     assert pick_execution(random_model.network, CPU, "bfloat16").precision == "bfloat16"
+
+
+def test_a_small_network_runs_the_same_way_each_time(random_model, monkeypatch):
+    monkeypatch.setattr(device, "_encoding_seconds", None)  # nothing is timed
+    assert pick_execution(random_model.network, CPU) == Execution(CPU, torch.float32, 1)
+    assert pick_execution(random_model.network, CPU, "bfloat16") == Execution(CPU, torch.bfloat16, 1)
 
 
 def failing(call, times, error):

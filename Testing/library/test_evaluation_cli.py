@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -118,7 +119,8 @@ def test_wrong_calls(evaluate, options, words):
 def test_what_cannot_be_evaluated_ends_with_one_message(evaluate, tmp_path):
     assert_refused(evaluate(folder=tmp_path / "missing"), "there is no such folder")
     assert_refused(evaluate(folder=tmp_path), "no labels found")
-    assert_refused(evaluate("--objects", "liver", methods="copy"), "no object among liver")
+    assert_refused(evaluate("--objects", "liver", methods="copy"), "no object is called liver; there are ball.")
+    assert_refused(evaluate("--objects", "liver,spleen", methods="copy"), "no object is called liver or spleen; there are ball.")
     assert_refused(evaluate("--model", "missing.pt"), "there is no such model file")
     assert_refused(evaluate("--protocol", "S2", methods="copy"), "copy: offers no masks on single slices")
     assert_refused(evaluate("--protocol", "box", methods="copy"), "copy: starts from painted slices only")
@@ -135,7 +137,21 @@ def test_folders_that_may_not_be_read_are_no_wrong_call(evaluate, cases, monkeyp
 
 def test_objects_that_are_not_there_are_told_whatever_is_known_already(evaluate):
     assert evaluate("--protocol", "mask", methods="copy").code == 0
-    assert_refused(evaluate("--protocol", "mask", "--objects", "bal", methods="copy"), "no object among bal")
+    assert_refused(evaluate("--protocol", "mask", "--objects", "bal", methods="copy"), "no object is called bal; there are ball.")
+
+
+def test_objects_that_are_there_but_too_small_are_told(evaluate, cases):
+    for name in ("large", "small"):
+        inside = np.zeros((20, 48, 48), np.uint8)
+        inside[10, 20, 20] = 1
+        write_volume(cases / f"{name}_labels.nrrd", Volume(inside))
+    assert_refused(evaluate("--objects", "ball", methods="copy"), "no object among ball is on 6 slices")
+
+
+def test_a_name_that_no_object_has_is_told_beside_those_that_are_there(evaluate):
+    outcome = evaluate("--protocol", "mask", "--objects", "Ball,spline", methods="copy")
+    assert outcome.code == 0
+    assert outcome.err == "samsegmenter: warning: no object is called spline\n"
 
 
 def test_another_model_needs_another_folder(evaluate):

@@ -43,11 +43,13 @@ def test_each_family_of_the_catalog_can_be_built():
         assert all(callable(getattr(family, name)) for name in offered.get(entry.kind, ("build", "clean", "proposer")))
 
 
-def test_unknown_ids_list_the_known_ones():
-    with pytest.raises(InputError, match=r"'sam3'.*samsegmenter-pico, sam2\.1-hiera-tiny"):
-        catalog.entry("sam3")
-    with pytest.raises(CheckpointError, match=r"sam3.*samsegmenter-pico, sam2\.1-hiera-tiny"):
-        load_model("sam3")
+@pytest.mark.parametrize(("id", "meant"), [("sam2.1-hiera-tinny", r"Did you mean sam2\.1-hiera-tiny\? "), ("nowhere", "")])
+def test_of_unknown_ids_the_one_that_may_be_meant_is_named(id, meant):
+    advice = rf"\. {meant}'samsegmenter models list' shows all\.$"
+    with pytest.raises(InputError, match=f"There is no model '{id}'{advice}"):
+        catalog.entry(id)
+    with pytest.raises(CheckpointError, match=f"{id}: .* no model of that name{advice}"):
+        load_model(id)
 
 
 @pytest.mark.parametrize(

@@ -106,14 +106,14 @@ def test_an_unchanged_object_is_trusted_and_not_doubted():
 @pytest.mark.parametrize(
     ("what", "named"),
     [
-        ({"score": -1.0}, "object score"),
-        ({"score": 0.5, "quality": 0.2}, "object score"),
+        ({"score": -1.0}, "the network does not see the object there"),
+        ({"score": 0.5, "quality": 0.2}, "the network is not sure that it sees the object there"),
         ({"here": Appearance(15, 120, 10)}, "area fell"),
         ({"here": Appearance(0, 0, 0)}, "area fell"),
         ({"here": Appearance(9000, 140, 10)}, "area grew"),
         ({"here": Appearance(1000, 175, 10), "score": 4.0}, "intensity changed"),
         ({"carried": 0.2}, "nothing like it"),
-        ({"quality": 0.3, "score": 5.0, "carried": 0.7, "here": Appearance(400, 140, 10)}, "trust"),
+        ({"quality": 0.3, "score": 5.0, "carried": 0.7, "here": Appearance(400, 140, 10)}, "not trusted"),
     ],
 )
 def test_each_sign_of_the_end_is_doubted_by_name_and_not_trusted(what, named):
@@ -218,7 +218,7 @@ def stopped():
 def test_a_pass_stops_where_its_object_has_ended_and_says_why(stopped):
     assert stopped.finished
     assert stopped.slices() == range(11, 16)
-    assert stopped.ended == "object score -1.0, trust 0.00 below 0.60"
+    assert stopped.ended == "the next slice is not trusted (0 %, 60 % needed): the network does not see the object there"
 
 
 def test_a_pass_goes_on_where_a_keyframe_says_that_its_object_does(stopped):
@@ -233,6 +233,6 @@ def test_a_pass_goes_on_where_a_keyframe_says_that_its_object_does(stopped):
 def test_a_pass_has_ended_earlier_for_whoever_knows_its_object_better(stopped):
     stopped.judge(True, ENOUGH_TRUST)
     assert stopped.slices() == range(11, 14)
-    assert stopped.ended == "object score 5.0, trust 0.76 below 0.90"
+    assert stopped.ended == "the next slice is not trusted (76 %, 90 % needed): the network is not sure that it sees the object there"
     stopped.judge(True, LEAST_TRUST)
     assert stopped.slices() == range(11, 16)

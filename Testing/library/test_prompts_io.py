@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import numpy as np
 import pytest
@@ -194,8 +195,14 @@ def test_a_mask_file_of_whole_numbers_in_floating_point_will_do(labelled, stack,
 
 @pytest.mark.parametrize("matrix", [np.diag([2.0, 2, 2, 1]), np.diag([-1.0, 1, 1, 1])])
 def test_a_mask_on_another_grid_is_refused(labelled, stack, matrix):
-    with pytest.raises(InputError, match=r"mask\.file: expected a labelmap on the grid of knee\.nrrd"):
+    with pytest.raises(InputError, match=r"mask\.file: labels\.nii\.gz lies elsewhere than knee\.nrrd .*; resample it to that image"):
         read_prompts(labelled(matrix=matrix), stack, read_labelmap)
+
+
+def test_a_mask_of_another_size_is_refused(labelled, stack):
+    smaller = "labels.nii.gz has 14 x 12 x 9 voxels, knee.nrrd 15 x 12 x 9; resample it to that image."
+    with pytest.raises(InputError, match=re.escape(f"mask.file: {smaller}")):
+        read_prompts(labelled(), stack, lambda path: Volume(np.zeros((9, 12, 14), np.uint8), name=path.name))
 
 
 @pytest.mark.parametrize("absent", [{"value": 4}, {"value": 10**30}, {"slice_index": 2}])
@@ -251,21 +258,21 @@ MASK = (*SEGMENT, "keyframes", 1, "mask")
         (("space",), "lps", 'space: expected "ijk" or "ras", got "lps"'),
         (("colour",), 1, "prompts: unknown field 'colour'; known are axis, segments, space, version"),
         (("segments",), ABSENT, "segments: expected a list that is not empty, got nothing"),
-        (("segments",), [], "segments: expected a list that is not empty"),
+        (("segments",), [], r"prompts: segments: expected a list that is not empty, got \[\]\. Give at least one segment\."),
         (("segments",), {"name": "liver"}, "segments: expected a list"),
-        (SEGMENT, "liver", r"segments\[0\]: expected an object with color, keyframes, name"),
+        (SEGMENT, "liver", r"prompts: segments\[0\]: expected an object with color, keyframes, name"),
         ((*SEGMENT, "points"), [], r"segments\[0\]: unknown field 'points'"),
         ((*SEGMENT, "name"), " ", r"segments\[0\]\.name: expected a text"),
         ((*SEGMENT, "name"), 7, r"segments\[0\]\.name: expected a text, got 7"),
         ((*SEGMENT, "color"), "red", r"segments\[0\]\.color: expected 3 finite numbers"),
         ((*SEGMENT, "color"), [0, 0, 255], r"segments\[0\]\.color: expected three numbers from 0 to 1"),
-        ((*SEGMENT, "keyframes"), [], r"segments\[0\]\.keyframes: expected a list that is not empty"),
+        ((*SEGMENT, "keyframes"), [], r"keyframes: expected a list that is not empty, got \[\]\. Mark the segment on at least one slice"),
         ((*SEGMENT, "keyframes", 1, "slice"), 4, r"segments\[0\]: segment 'liver': slice 4 has two keyframes"),
         ((*FIRST, "slice"), ABSENT, r"keyframes\[0\]\.slice: expected a whole number, got nothing"),
         ((*FIRST, "slice"), 4.5, r"keyframes\[0\]\.slice: expected a whole number, got 4.5"),
         ((*FIRST, "slice"), True, r"keyframes\[0\]\.slice: expected a whole number"),
         ((*FIRST, "slice"), 9, r"keyframes\[0\]\.slice: knee\.nrrd: there is no slice 9"),
-        ((*FIRST, "slices"), 4, r"keyframes\[0\]: unknown field 'slices'"),
+        ((*FIRST, "slices"), 4, r"prompts: segments\[0\]\.keyframes\[0\]: unknown field 'slices'; did you mean slice\?"),
         ((*FIRST, "points"), {"x": 1}, r"keyframes\[0\]\.points: expected a list"),
         ((*FIRST, "points", 1), [1, 1], r"points\[1\]: expected 3 finite numbers in a list, got \[1, 1\]"),
         ((*FIRST, "points", 0), [1, "1", 1], r"points\[0\]: expected 3 finite numbers"),
@@ -279,7 +286,7 @@ MASK = (*SEGMENT, "keyframes", 1, "mask")
         ((*FIRST, "box"), [2, 2, 2, 9], r"keyframes\[0\]\.box: box: it has no area"),
         ((*FIRST, "line"), [2, 2, 2, 2], r"keyframes\[0\]\.line: line: both ends are at the same place"),
         ((*FIRST, "scribbles", 0), [[4, 4]], r"scribbles\[0\]: expected an object with label, path"),
-        ((*FIRST, "scribbles", 0, "path"), [], r"scribbles\[0\]\.path: expected a list that is not empty"),
+        ((*FIRST, "scribbles", 0, "path"), [], r"scribbles\[0\]\.path: expected a list that is not empty, got \[\]\. Draw"),
         ((*FIRST, "scribbles", 0, "path", 1), [4], r"scribbles\[0\]\.path\[1\]: expected 2 finite numbers"),
         ((*FIRST, "scribbles", 0, "label"), -1, r"scribbles\[0\]\.label: expected 1 \(inside\) or 0 \(outside\), got -1"),
         (FIRST, {"slice": 4}, "segment 'liver', slice 4: the keyframe has no prompts"),
@@ -342,5 +349,5 @@ def test_a_prompt_file_that_cannot_be_read_is_named(stack, tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.json: cannot be read"):
         read_prompts(tmp_path / "nowhere.json", stack, read_labelmap)
     (tmp_path / "prompts.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"prompts\.json: is not a text file in UTF-8"):
+    with pytest.raises(InputError, match=r"prompts\.json: is not a text file in UTF-8\. Give the prompts as JSON"):
         read_axis(tmp_path / "prompts.json")

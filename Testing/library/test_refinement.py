@@ -52,7 +52,7 @@ def seed(index, mask, stack):
 
 
 def noted(trust):
-    return Finding(Appearance(100, 120.0, 10.0), 5.0, 0.8, 1.0, "object score 5.0", trust)
+    return Finding(Appearance(100, 120.0, 10.0), 5.0, 0.8, 1.0, "the network is not sure", trust)
 
 
 def unfinished(start, direction, last):

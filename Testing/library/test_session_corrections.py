@@ -146,7 +146,7 @@ def test_beyond_painted_slices_it_is_trusted_as_far_as_between_them(session, tru
     run(session)
     assert passes(session)[12, -1].reached == 12
     assert passes(session)[20, 1].reached == 20
-    assert "trust 0.70 below 0.80" in passes(session)[20, 1].reason
+    assert "(70 %, 80 % needed)" in passes(session)[20, 1].reason
     session.undo()
     np.testing.assert_array_equal(session.labelmap(), before)
 

@@ -131,9 +131,11 @@ def test_ones_own_models_are_listed_after_the_catalog(mine):
     assert store.entries() == catalog.entries()
 
 
-def test_unknown_models_list_the_known_ones():
-    store.keep_own("mine", "mine.pt", TINY)
-    with pytest.raises(InputError, match=r"'yours'; known are samsegmenter-pico.*mine"):
+def test_of_unknown_models_the_one_that_may_be_meant_is_named():
+    store.keep_own("my-liver", "mine.pt", TINY)
+    with pytest.raises(InputError, match=r"There is no model 'my-livre'\. Did you mean my-liver\? 'samsegmenter models list' shows all"):
+        store.entry("my-livre")
+    with pytest.raises(InputError, match=r"There is no model 'yours'\. 'samsegmenter models list' shows all"):
         store.entry("yours")
 
 

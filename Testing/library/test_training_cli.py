@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from cli_steps import assert_refused, assert_wrong_call
+from SAMSegmenterLib.training.curve import read_log
 from SAMSegmenterLib.training.trainer import LOG, STATE, WEIGHTS
 
 
@@ -33,6 +34,14 @@ def train(samsegmenter, run):
         return samsegmenter("train-default", "--output", output, *moment, *options)
 
     return train
+
+
+def test_a_short_training_is_told_and_logged(train, run):
+    outcome = train()
+    assert outcome.code == 0, outcome.err
+    (entry,) = read_log(run / LOG)
+    assert f"step {entry['step']:.0f}, loss {entry['loss']:.3f}" in outcome.err
+    assert (run / "curve.png").exists()
 
 
 def test_command_trains_from_label_maps_and_draws_the_curve(train, run, maps, monkeypatch):

@@ -78,11 +78,13 @@ def test_same_seed_gives_the_same_run(tmp_path):
 
 
 def test_workers_train_together_until_they_are_stopped(tmp_path):
-    train(Recipe(minutes=0.03, size=64, frames=1, objects=2), tmp_path, CPU, 2)
+    told = []
+    train(Recipe(minutes=0.03, size=64, frames=1, objects=2), tmp_path, CPU, 2, report=told.append)
     recipe = json.loads(_header(tmp_path / WEIGHTS)["__metadata__"]["recipe"])
     trained = torch.load(tmp_path / STATE, weights_only=True)["step"]
     assert recipe["size"] == 64
     assert trained > 0
+    assert [entry["step"] for entry in told] == [trained]
     train(Recipe(minutes=60, size=64, frames=1, objects=2), tmp_path, CPU, 2, stopped=lambda: True)
     assert torch.load(tmp_path / STATE, weights_only=True)["step"] >= trained
 

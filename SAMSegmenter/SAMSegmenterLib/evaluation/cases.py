@@ -62,7 +62,7 @@ class Case:
         if not self.image.exists():
             raise InputError(f"{self.labels}: there is no image for it; expected {self.image}, a DICOM folder or {' '.join(SUFFIXES[1:])}.")
         volume, labels = read_volume(self.image), read_labelmap(self.labels)
-        _check_grid(volume, labels, self)
+        labels.check_grid(volume, tolerance_mm=float(volume.spacing_mm.min()) / 10)
         stack = FrameStack(volume, axis)
         voxels = np.moveaxis(labels.voxels, 2 - "ijk".index(axis), 0)
         given = _read_names(self.names) if self.names else read_segment_names(self.labels)
@@ -173,15 +173,6 @@ def _check_distinct(cases: list[Case]) -> None:
     twice = [case for case in cases if names.count(case.name.casefold()) > 1]
     if twice:
         raise InputError(f"{twice[0].labels} and {twice[1].labels} are labels of the same name; remove one, or rename it with its image.")
-
-
-def _check_grid(image: Volume, labels: Volume, case: Case) -> None:
-    advice = "Resample it to the image's grid."
-    if image.shape_ijk != labels.shape_ijk:
-        sizes = [" x ".join(map(str, each.shape_ijk)) for each in (labels, image)]
-        raise InputError(f"{case.labels}: its size is {sizes[0]}, that of {case.image} is {sizes[1]}. {advice}")
-    if not image.same_grid(labels, tolerance_mm=float(image.spacing_mm.min()) / 10):
-        raise InputError(f"{case.labels}: it lies elsewhere than {case.image} (origin, spacing or axes differ). {advice}")
 
 
 def _read_names(path: Path) -> dict[int, str]:

@@ -75,7 +75,8 @@ class Trials:
     What failed earlier is tried again, as is what was tried on files that have changed; cases that are gone are forgotten.
 
     Attributes:
-        objects: names of the objects that a run has come across, of those that were chosen.
+        names: of all objects in the cases that a run could read.
+        objects: names of those that were chosen, and are large enough to score.
         unsuited: why some methods were not tried, in words.
 
     Args:
@@ -89,6 +90,7 @@ class Trials:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder, self._plan = folder, plan
+        self.names: set[str] = set()
         self.objects: set[str] = set()
         self.unsuited: set[str] = set()
         make_folder(folder)
@@ -102,6 +104,12 @@ class Trials:
     @property
     def records(self) -> list[Record]:
         return list(self._records.values())
+
+    @property
+    def missing(self) -> list[str]:
+        """The chosen names that no object has in the cases that a run could read."""
+        there = {name.casefold() for name in self.names}
+        return [name for name in self._plan.objects if name.casefold() not in there]
 
     def run(self, progress: Callable[[Step], None] = lambda step: None, cancel: Callable[[], bool] = lambda: False) -> None:
         """Try what is not done yet; stops after the present attempt once `cancel()` is true.
@@ -123,6 +131,7 @@ class Trials:
 
     def _run_case(self, case: Case, step: Callable[..., Step], progress: Callable[[Step], None], cancel: Callable[[], bool]) -> None:
         stack, labels, names = case.load()
+        self.names.update(names.values())
         found = find_objects(labels, names, self._plan.objects)
         self.objects.update(found.values())
         objects = list(found.items())[: self._plan.limit]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,12 +88,18 @@ def entry(id: str) -> CatalogEntry:
     """The network called `id`.
 
     Raises:
-        InputError: listing the known ids.
+        InputError: there is none; names the one that may be meant.
     """
-    for known in entries():
-        if known.id == id:
-            return known
-    raise InputError(f"There is no model {id!r}; known are {', '.join(known.id for known in entries())}.")
+    known = {each.id: each for each in entries()}
+    if id not in known:
+        raise InputError(f"There is no model {id!r}. {advice(id, known)}")
+    return known[id]
+
+
+def advice(id: str, known: Iterable[str]) -> str:
+    """For whoever asked for a model `id` that is not among the `known` ones."""
+    close = get_close_matches(id, known, 1)
+    return f"{f'Did you mean {close[0]}? ' if close else ''}'samsegmenter models list' shows all."
 
 
 def default_id() -> str:

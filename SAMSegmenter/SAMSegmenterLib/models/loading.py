@@ -139,8 +139,8 @@ def find(id_or_path: str | Path | None, family: str | None = None) -> Found:
         return Found(path, hashes.check(entry, path), weights, entry, True, "")
     path = expanded(chosen)
     if not os.path.exists(path):  # a forbidden folder is no error here
-        ids = ", ".join(entry.id for entry in store.entries())
-        raise CheckpointError(f"{chosen}: there is no such model file, and no model of that name. Models are {ids}.")
+        advice = catalog.advice(str(chosen), [entry.id for entry in store.entries()])
+        raise CheckpointError(f"{chosen}: there is no such model file, and no model of that name. {advice}")
     return read(path, family)
 
 

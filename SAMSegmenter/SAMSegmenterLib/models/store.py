@@ -33,11 +33,11 @@ def entry(id: str) -> CatalogEntry:
     """The model called `id`.
 
     Raises:
-        InputError: listing the known ids.
+        InputError: there is none; names the one that may be meant.
     """
     known = {each.id: each for each in entries()}
     if id not in known:
-        raise InputError(f"There is no model {id!r}; known are {', '.join(known)}.")
+        raise InputError(f"There is no model {id!r}. {catalog.advice(id, known)}")
     return known[id]
 
 

@@ -18,8 +18,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed
 TIMED_SIZE = 256  # pixels of the input that is timed, if the network's own is not smaller
 TIMING_SECONDS = 0.1
-SMALL_SECONDS = 0.1  # a network that takes longer for an image is large enough to use all threads well
-THREADS_WORTH = 0.75  # more threads a quarter: on a busy computer they wait for each other
+SMALL = 256  # pixels of input; networks for larger ones are large
 
 
 @dataclass(frozen=True)
@@ -71,33 +70,32 @@ def pick_device(name: str = "auto") -> torch.device:
 def pick_execution(model: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
     """How `model`, already on `device`, encodes an image soonest; found out once for a process.
 
-    Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down; a small
-    network gains nothing from it, and runs several times slower on two busy cores than on one.
+    Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down. A small network on a CPU
+    is not timed: it gains nothing from bfloat16, little from a second thread, and runs several times slower on two busy cores than on
+    one; so its results are the same each time.
 
     Args:
         model: any SAM 2 network.
         device: where it lies.
         precision: "float32", "bfloat16" or "float16" to have it so; "auto" to time what the device has.
     """
-    key = str(device), precision, model.image_size, sum(weight.numel() for weight in model.parameters())
+    is_small = device.type == "cpu" and model.image_size <= SMALL
+    threads = 1 if is_small else torch.get_num_threads()
+    if precision != "auto" or is_small:
+        return Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
+    key = str(device), model.image_size, sum(weight.numel() for weight in model.parameters())
     if key not in _found_out:
-        _found_out[key] = _time_and_pick(model, device, precision)
+        _found_out[key] = _soonest(model, Execution(device, torch.float32, threads))
     return _found_out[key]
 
 
 _found_out: dict[tuple, Execution] = {}
 
 
-def _time_and_pick(model: SAM2Base, device: torch.device, precision: str) -> Execution:
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
-    chosen = Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
+def _soonest(model: SAM2Base, chosen: Execution) -> Execution:
+    """What is `chosen`, or the same in a lower precision."""
     seconds = _encoding_seconds(model, chosen)
-    if threads > 1 and seconds < SMALL_SECONDS:
-        single = replace(chosen, threads=1)
-        single_seconds = _encoding_seconds(model, single)
-        if seconds > THREADS_WORTH * single_seconds:
-            chosen, seconds = single, single_seconds
-    for dtype in _low_precisions(device) if precision == "auto" else []:
+    for dtype in _low_precisions(chosen.device):
         other = replace(chosen, dtype=dtype)
         other_seconds = _encoding_seconds(model, other)
         if other_seconds < WORTH * seconds:

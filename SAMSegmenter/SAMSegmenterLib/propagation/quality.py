@@ -73,17 +73,19 @@ class Finding:
     trust: float
 
     def doubt(self, least_trust: float) -> str:
-        """Why the object may not be here; empty if it is trusted enough."""
-        return f"{self.against}, trust {self.trust:.2f} below {least_trust:.2f}" if self.trust < least_trust else ""
+        """Why a pass ends before this slice; empty if it is trusted enough."""
+        if self.trust >= least_trust:
+            return ""
+        return f"the next slice is not trusted ({100 * self.trust:.0f} %, {100 * least_trust:.0f} % needed): {self.against}"
 
 
 def examine(keyframe: Appearance, here: Appearance, score: float, quality: float, carried: float) -> Finding:
     """Judge one slice of a pass against its keyframe."""
     quality = min(max(quality, 0.0), 1.0)
     if score < 0:
-        return Finding(here, score, quality, carried, f"object score {score:.1f}", 0.0)
+        return Finding(here, score, quality, carried, "the network does not see the object there", 0.0)
     if here.area < VANISHED * keyframe.area:
-        return Finding(here, score, quality, carried, f"area fell to {here.area / keyframe.area:.0%} of the keyframe's", 0.0)
+        return Finding(here, score, quality, carried, f"area fell to {100 * here.area / keyframe.area:.0f} % of the keyframe's", 0.0)
     against = _against(keyframe, here, score, quality, carried)
     trust = 1 / (1 + math.exp(sum(against.values()) - BELIEF))
     return Finding(here, score, quality, carried, max(against, key=against.get), trust)
@@ -93,11 +95,11 @@ def _against(keyframe: Appearance, here: Appearance, score: float, quality: floa
     """What speaks against a slice, in words, and how much."""
     growth, change = math.log((here.area + 1) / (keyframe.area + 1)), keyframe.change(here)
     return {
-        f"object score {score:.1f}": WEIGHT_OF_SCORE * (LARGEST_SCORE - min(score, LARGEST_SCORE)),
-        f"expected overlap {quality:.2f}": WEIGHT_OF_QUALITY * (1 - quality),
-        f"nothing like it on the slice before, {carried:.2f}": WEIGHT_OF_CARRIED * (1 - carried),
+        "the network is not sure that it sees the object there": WEIGHT_OF_SCORE * (LARGEST_SCORE - min(score, LARGEST_SCORE)),
+        f"the network expects an overlap of {100 * quality:.0f} % only": WEIGHT_OF_QUALITY * (1 - quality),
+        "there is nothing like it on the slice before": WEIGHT_OF_CARRIED * (1 - carried),
         f"area grew to {math.exp(growth):.1f} times the keyframe's": WEIGHT_OF_GROWTH * min(max(growth, 0), LARGEST_GROWTH),
-        f"intensity changed by {change:.1f} spreads": WEIGHT_OF_CHANGE * min(change, LARGEST_CHANGE),
+        f"intensity changed by {change:.1f} times the keyframe's spread": WEIGHT_OF_CHANGE * min(change, LARGEST_CHANGE),
     }
 
 

@@ -16,17 +16,17 @@ import torch
 
 from ..frames import View
 from .choosing import fitness
+from .device import SMALL
 from .network import Decoded
 from .question import Question
 from .runner import Runner
 
-LARGEST_NATIVE = 256  # pixels; networks for larger inputs are large, and slow to be asked so often
 PLACES = 1 / 6, 1 / 2, 5 / 6  # of a box's sides, where clicks are added to it
 
 
 def worth_searching(runner: Runner) -> bool:
-    """Whether the model is of the kind that gains from being asked often."""
-    return runner.options.search and runner.model.native_size <= LARGEST_NATIVE
+    """Whether the model is of the kind that gains from being asked often, and quick enough for it."""
+    return runner.options.search and runner.model.native_size <= SMALL
 
 
 def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[View]) -> tuple[View, Decoded]:

@@ -33,7 +33,7 @@ def draw_curve(log: Path, picture: Path) -> None:
     for name in OVERLAPS:
         known = [(entry["minutes"], entry[name]) for entry in entries if name in entry]
         if known:
-            axes.plot([minute for minute, _ in known], _smooth([value for _, value in known]), label=name)
+            axes.plot([minute for minute, _ in known], _smooth([value for _, value in known]), marker=".", label=name)
     axes.set(xlabel="minutes", ylabel="mean intersection over union, synthetic", ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend()

@@ -92,6 +92,8 @@ class Trainer:
                 if self._log and time.monotonic() - saved > SAVE_EVERY:
                     self._save()
                     saved = time.monotonic()
+            if self._log and (entry := self._log.write()):
+                report(entry)
         finally:
             if self._log:
                 self._save()
@@ -188,20 +190,26 @@ class Trainer:
 
 
 class _Log:
-    """Means of what steps report, a line every `LOG_EVERY` seconds."""
+    """Means of what steps report, a line every `LOG_EVERY` seconds and one at the end."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._since = path, time.monotonic()
         self._values: defaultdict[str, list[float]] = defaultdict(list)
+        self._now: dict[str, float] = {}
 
     def add(self, values: dict[str, float], **now: float) -> dict[str, float] | None:
         """Note a step; returns the line if one was written."""
         for name, value in values.items():
             self._values[name].append(value)
-        if time.monotonic() - self._since < LOG_EVERY:
+        self._now = now
+        return self.write() if time.monotonic() - self._since >= LOG_EVERY else None
+
+    def write(self) -> dict[str, float] | None:
+        """Write what was noted since the last line; returns the line, None if there is nothing to write."""
+        if not self._values:
             return None
         entry = {name: round(sum(each) / len(each), 4) for name, each in self._values.items()}
-        entry.update({name: round(value, 6) for name, value in now.items()})
+        entry.update({name: round(value, 6) for name, value in self._now.items()})
         try:
             with self._path.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(entry) + "\n")
