@@ -239,13 +239,7 @@ class Prompting:
         return [mark for mark in marks if mark.kind != "prior" or marked & {(mark.segment, index) for index in self._slices_of(mark)}]
 
     def _slices_of(self, mark: Mark) -> list[int]:
-        """The slices in use that a mark lies on; none for one that was drawn in another plane, before an undo or in another editor."""
-        if not self._stack:
-            return []
-        try:
-            return slices_of(mark, self._stack)
-        except InputError:
-            return []
+        return self._workbench.slices_of(mark)
 
     def _refresh_all(self, marks: Iterable[Mark]) -> None:
         """Preview the slices of marks that came or went."""

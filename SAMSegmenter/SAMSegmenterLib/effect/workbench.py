@@ -87,6 +87,15 @@ class Workbench:
     def prompts(self) -> PromptSet:
         return prompt_set(self._editing.marks.all, self.stack)
 
+    def slices_of(self, mark: Mark) -> list[int]:
+        """The slices in use that a mark lies on; none for one that was drawn in another plane, before an undo or in another editor."""
+        if not self.stack:
+            return []
+        try:
+            return slices_of(mark, self.stack)
+        except InputError:
+            return []
+
     # ------------------------------------------------------------------ opening and closing
 
     def open(self, view: ViewGeometry | None = None, mark: Mark | None = None) -> FrameStack:
@@ -281,7 +290,7 @@ class Workbench:
 
     def _marked(self, segment: str) -> set[int]:
         """The slices that a segment is marked on."""
-        return {index for mark in self._editing.marks.of(segment) for index in slices_of(mark, self.stack)}
+        return {index for mark in self._editing.marks.of(segment) for index in self.slices_of(mark)}
 
     def _conclude(self, summary: Summary) -> None:
         self.review |= summary.review
