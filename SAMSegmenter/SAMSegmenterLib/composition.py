@@ -21,6 +21,8 @@ FAINTEST_TRUST = 0.05  # so that a segment nobody trusts still beats none
 UNKNOWN = -1.0  # logit of a slice that nothing is known of
 SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
 
+MET = "next keyframe"  # why a pass ended that reached it
+
 PassKey = tuple[str, int, int]  # segment, slice of the keyframe, direction
 Masks = dict[int, SliceResult]  # by slice
 GapKey = tuple[str, int | None, int | None]  # segment, slices of the keyframes below and above
@@ -54,6 +56,11 @@ class PassReport:
     direction: int
     reached: int
     reason: str
+
+    @property
+    def has_met(self) -> bool:
+        """Whether it went as far as the next keyframe, and so tells nothing of where the object ends."""
+        return self.reason == MET
 
 
 @dataclass
@@ -233,7 +240,7 @@ class Composition:
         elif beyond in (-1, len(self.stack)):
             reason = "end of the volume"
         else:
-            reason = "next keyframe" if segment.keyframe(beyond) else "end of the range"
+            reason = MET if segment.keyframe(beyond) else "end of the range"
         reached = start + direction * min(track.valid, wanted)
         return PassReport(name, start, direction, reached, reason)
 

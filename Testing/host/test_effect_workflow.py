@@ -94,6 +94,7 @@ def correct_on_another_slice(work, liver, first, least_dice):
     work.propagate()
     np.testing.assert_array_equal(work.preview()[:first], before[:first])
     assert work.controller.progress.done < total
+    assert work.message.count("Ends at slice") == 2  # the two ends of the liver, none where passes met
     assert dice(work.preview(), liver) > least_dice
 
 

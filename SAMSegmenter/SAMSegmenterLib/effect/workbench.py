@@ -299,7 +299,7 @@ class Workbench:
         ends = [
             _("Ends at slice {slice}: {reason}.").format(slice=report.reached, reason=report.reason)
             for report in summary.passes
-            if report.segment == chosen
+            if report.segment == chosen and not report.has_met
         ]
         told = [_("Done on {device}.").format(device=summary.device), *ends, *summary.warnings]
         told.append(_("Check the slices listed below, correct where needed, then Apply."))
