@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..prompts import Box
+from .looks import BINS, RARE, SMOOTHED
 
 SURROUNDINGS = 0.3  # of the box's longer side, at least `LEAST_PIXELS`: background that the object is compared with
 LEAST_PIXELS = 4
-BINS, RARE = 32, 1e-3  # of intensities; added to the part of each
 USUAL = 1, 99  # percent of the intensities shown, between which they are told apart
 TURNS = 3
 NETWORK, INTENSITY, CERTAIN = 0.5, 0.6, 6.0  # weights of the logits, and the largest of the network's
@@ -62,7 +62,7 @@ def _bins(values: np.ndarray) -> np.ndarray:
 def _parts(bins: np.ndarray) -> np.ndarray:
     """The part of pixels in every bin, neighbouring bins blurred into each other."""
     counts = np.pad(np.bincount(bins, minlength=BINS).astype(float), 2, mode="edge")
-    blurred = np.convolve(counts, (0.05, 0.24, 0.42, 0.24, 0.05), "valid")
+    blurred = np.convolve(counts, SMOOTHED, "valid")
     return blurred / blurred.sum() + RARE
 
 
