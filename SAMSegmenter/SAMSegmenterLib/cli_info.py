@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def info(volume: VolumeArgument, series: SeriesOption = None) -> None:
     """Show what an image is and how it would be windowed."""
-    from .frames import looks_like_ct
     from .imageio import list_series, read_volume
+    from .window import looks_like_ct
 
     check_name(volume)
     listed = list_series(volume) if volume.is_dir() else []
@@ -33,7 +33,7 @@ def info(volume: VolumeArgument, series: SeriesOption = None) -> None:
 
 
 def _window_in_words(image: Volume) -> str:
-    from .frames import CT_PRESETS, automatic_window
+    from .window import CT_PRESETS, automatic_window
 
     try:
         window = automatic_window(image)

@@ -17,11 +17,11 @@ from .errors import InputError
 from .files import check_writable
 
 if TYPE_CHECKING:
-    from .frames import Window
     from .models.protocols import SliceModel
     from .prompts import PromptSet
     from .runs import Run
     from .volume import Volume
+    from .window import Window
 
 
 def propagate(
@@ -106,7 +106,7 @@ def _range(text: str | None) -> tuple[int, int] | None:
 
 
 def _window(text: str | None) -> Window | None:
-    from .frames import Window
+    from .window import Window
 
     if text is None:
         return None

@@ -16,11 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .cli_common import Device, Mode, check_files, interruptible
 
 if TYPE_CHECKING:
-    from .frames import Window
     from .models.protocols import SliceModel
     from .prompts import PromptSet
     from .runs import Run
     from .volume import Volume
+    from .window import Window
 
 REVIEWED = 0.5  # slices trusted less than this are named on the terminal
 

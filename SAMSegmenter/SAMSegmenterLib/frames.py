@@ -1,218 +1,15 @@
-"""A volume seen as video: slices along one axis, one intensity window, square views of a slice."""
+"""A volume seen as video: its slices along one axis, or one slice at all times, through one intensity window."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from PIL import Image
 
 from .errors import InputError
+from .view import View
 from .volume import Volume
+from .window import Window, above, automatic_window
 
 AXES = "ijk"
-
-
-@dataclass(frozen=True)
-class Window:
-    """The intensities shown as black (`low`) and white (`high`), in the volume's own units.
-
-    One window serves the whole stack: per-slice scaling makes brightness flicker from slice to slice,
-    which a video model reads as motion.
-    """
-
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite([self.low, self.high]).all() and self.high > self.low):
-            raise InputError(f"window: the upper limit must lie above the lower one, got {self.low:g} to {self.high:g}.")
-
-    @classmethod
-    def from_level(cls, level: float, width: float) -> Window:
-        return cls(level - width / 2, level + width / 2)
-
-    @property
-    def level(self) -> float:
-        return (self.low + self.high) / 2
-
-    @property
-    def width(self) -> float:
-        return self.high - self.low
-
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Map intensities of any shape to uint8 grey levels, clipped to 0..255."""
-        grey = _above(self.low, np.asarray(values)) * (255.0 / self.width)
-        return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
-
-
-CT_PRESETS = {
-    "soft tissue": Window.from_level(40, 400),
-    "lung": Window.from_level(-600, 1500),
-    "bone": Window.from_level(400, 1800),
-}
-
-
-def looks_like_ct(volume: Volume) -> bool:
-    """Whether the voxels are Hounsfield units: stated by DICOM, or told by their statistics.
-
-    CT stores signed values with air near -1000 HU and at least some soft tissue near 0; MR, PET and
-    ultrasound have no such negative background.
-    """
-    if volume.modality:
-        return volume.modality == "CT"
-    if volume.is_rgb:
-        return False
-    sample = _sample(volume)
-    low, high = np.percentile(sample, [0.5, 99.5])
-    soft_tissue = np.mean((sample > -150) & (sample < 150))
-    return bool(-3100 <= low <= -400 and high > -100 and soft_tissue > 0.02)
-
-
-def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
-    """Choose one window for a whole volume.
-
-    CT gets a preset by the median HU of `focus` (intensities near the prompts, any shape; the whole
-    volume's tissue if not given): lung below -400, bone above 250, else soft tissue (level 40, width 400,
-    as MedSAM). Anything else gets its 0.5 and 99.5 percentiles. RGB volumes pass through unchanged.
-
-    Raises:
-        InputError: the volume is constant, so that nothing can be told apart.
-    """
-    if volume.is_rgb:
-        return Window(0, 255)
-    sample = _sample(volume)
-    if sample.min() == sample.max():
-        low, high = volume.voxels.min(), volume.voxels.max()
-        if low == high:
-            raise InputError(f"{volume.name}: every voxel has the same value ({low:g}); there is nothing to segment.")
-        return Window(float(low), float(high))
-    if looks_like_ct(volume):
-        if focus is None or np.size(focus) == 0:
-            return CT_PRESETS["soft tissue"]
-        median_hu = float(np.median(focus))
-        return CT_PRESETS["lung" if median_hu < -400 else "bone" if median_hu > 250 else "soft tissue"]
-    low, high = np.percentile(sample, [0.5, 99.5])
-    return Window(float(low), float(high)) if high > low else Window(float(sample.min()), float(sample.max()))
-
-
-def _sample(volume: Volume, wanted: int = 2_000_000) -> np.ndarray:
-    """Every n-th voxel, so that statistics of a large volume cost little memory."""
-    flat = volume.voxels.reshape(-1)
-    return _precise(flat[:: max(1, flat.size // wanted)])
-
-
-def _precise(values: np.ndarray) -> np.ndarray:
-    """Values as float32, or as float64 if they are of a type whose neighbours float32 might round to one."""
-    return values.astype(np.result_type(values, np.float32), copy=False)
-
-
-def _above(level: float, values: np.ndarray) -> np.ndarray:
-    """How far values lie above a level, as float32."""
-    return (_precise(values) - level).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class View:
-    """A rectangle of a slice shown to the network as a square of `size` pixels.
-
-    `left` and `top` are the indices of its first column and row, `width` and `height` its extent, all in
-    whole slice pixels; it may reach beyond the slice, where the picture is black. The pixel ``(x, y)`` of the slice (centre at integers)
-    has its centre at ``to_input(x, y)`` of the input image (centre at integers too).
-
-    `upstream_points` places prompts as upstream's predictor does, ``x * size / width``, which is up to
-    half an input pixel off; only strict mode asks for it.
-    """
-
-    left: int
-    top: int
-    width: int
-    height: int
-    size: int
-    upstream_points: bool = False
-
-    def to_input(self, xy: np.ndarray) -> np.ndarray:
-        """Map slice pixels ``(..., 2)`` to input pixels ``(..., 2)``."""
-        scale = self.size / np.array([self.width, self.height], float)
-        shifted = np.asarray(xy, float) - [self.left, self.top]
-        return shifted * scale if self.upstream_points else (shifted + 0.5) * scale - 0.5
-
-    def to_slice(self, uv: np.ndarray) -> np.ndarray:
-        """Map input pixels ``(..., 2)`` to slice pixels ``(..., 2)``; the inverse of `to_input`."""
-        scale = np.array([self.width, self.height], float) / self.size
-        uv = np.asarray(uv, float)
-        shifted = uv * scale if self.upstream_points else (uv + 0.5) * scale - 0.5
-        return shifted + np.array([self.left, self.top])
-
-    def crop(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut this rectangle out of a slice ``(rows, columns[, c])``, with zeros outside it."""
-        rows, columns = pixels.shape[:2]
-        top, left = max(self.top, 0), max(self.left, 0)
-        bottom, right = min(self.top + self.height, rows), min(self.left + self.width, columns)
-        if (top, left, bottom, right) == (self.top, self.left, self.top + self.height, self.left + self.width):
-            return pixels[top:bottom, left:right]
-        cut = np.zeros((self.height, self.width, *pixels.shape[2:]), pixels.dtype)
-        if top < bottom and left < right:
-            cut[top - self.top : bottom - self.top, left - self.left : right - self.left] = pixels[top:bottom, left:right]
-        return cut
-
-    def extended(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut this rectangle out of a slice ``(rows, columns)``; outside of the slice its border goes on."""
-        rows, columns = pixels.shape
-        by_row = np.clip(np.arange(self.top, self.top + self.height), 0, rows - 1)
-        by_column = np.clip(np.arange(self.left, self.left + self.width), 0, columns - 1)
-        return pixels[np.ix_(by_row, by_column)]
-
-    def resize(self, pixels: np.ndarray) -> np.ndarray:
-        """Show a uint8 slice ``(rows, columns[, 3])`` as the network sees it: uint8 ``(size, size[, 3])``.
-
-        PIL's antialiased bicubic filter, as upstream uses; a grey slice is resized once and not three times,
-        which gives the same bytes.
-        """
-        image = Image.fromarray(np.ascontiguousarray(self.crop(pixels)))
-        return np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC))
-
-    def sampling(self, count: int, slice_shape: tuple[int, int]) -> tuple[slice, slice, np.ndarray, np.ndarray]:
-        """How to bring a ``(count, count)`` map of this view back to the slice's pixels, bilinearly.
-
-        Returns the rows and columns of the slice that the view covers, and two float32 matrices, so that
-        ``by_row @ map @ by_column.T`` are the values there. Equals ``torch.nn.functional.interpolate``
-        (bilinear, ``align_corners=False``) of the map to the view's extent.
-        """
-        rows, by_row = _bilinear(count, self.top, self.height, slice_shape[0])
-        columns, by_column = _bilinear(count, self.left, self.width, slice_shape[1])
-        return rows, columns, by_row, by_column
-
-    def transfer(self, other: View, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Two matrices that bring a ``(count, count)`` map of `other` into this view: ``by_row @ map @ by_column.T``.
-
-        Beyond `other`, its border values go on.
-        """
-        matrices = []
-        for first, extent, other_first, other_extent in (
-            (self.top, self.height, other.top, other.height),
-            (self.left, self.width, other.left, other.width),
-        ):
-            edges = first + (np.arange(count) + 0.5) * extent / count
-            matrices.append(_interpolation((edges - other_first) * count / other_extent - 0.5, count))
-        return matrices[0], matrices[1]
-
-
-def _bilinear(count: int, first: int, extent: int, available: int) -> tuple[slice, np.ndarray]:
-    begin = min(max(first, 0), available)
-    end = max(min(first + extent, available), begin)
-    return slice(begin, end), _interpolation((np.arange(begin, end) - first + 0.5) * count / extent - 0.5, count)
-
-
-def _interpolation(places: np.ndarray, count: int) -> np.ndarray:
-    """The matrix that reads a row of `count` values at fractional `places`, linearly; float32 ``(places, count)``."""
-    places = np.clip(places, 0, count - 1)
-    lower = np.minimum(np.floor(places).astype(int), count - 1)
-    fraction = (places - lower).astype(np.float32)
-    matrix = np.zeros((len(places), count), np.float32)
-    matrix[np.arange(len(places)), lower] += 1 - fraction
-    matrix[np.arange(len(places)), np.minimum(lower + 1, count - 1)] += fraction
-    return matrix
 
 
 class FrameStack:
@@ -267,7 +64,7 @@ class FrameStack:
 
     def grey(self, index: int) -> np.ndarray:
         """How far the slice's own values, of colours their mean, lie above the window's level: float32 ``(rows, columns)``."""
-        values = _above(self.window.level, self.intensities(index))
+        values = above(self.window.level, self.intensities(index))
         return values.mean(-1) if self.volume.is_rgb else values
 
     def frame(self, index: int) -> np.ndarray:

@@ -11,8 +11,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
-from .frames import AXES, FrameStack, Window
+from .frames import AXES, FrameStack
 from .volume import Volume
+from .window import Window
 
 PARALLEL = np.cos(np.radians(1.0))  # a view that leans less out of the slices shows one of them
 

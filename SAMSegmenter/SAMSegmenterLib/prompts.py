@@ -235,7 +235,7 @@ NEAR_PIXELS = 2  # around a point or a stroke: what a click on a small object st
 
 
 def intensities_near(prompts: PromptSet, stack: FrameStack) -> np.ndarray:
-    """Intensities where the prompts say that segments are, for `frames.automatic_window` to look at.
+    """Intensities where the prompts say that segments are, for `window.automatic_window` to look at.
 
     Taken from painted masks; else from the inner half of boxes, from the middle of lines, and from a few pixels around
     positive points and strokes. Flat, in the volume's own units and type; empty without prompts.

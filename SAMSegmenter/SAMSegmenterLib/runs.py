@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .frames import FrameStack, Window, automatic_window
+from .frames import FrameStack
 from .models.loading import Model
 from .models.protocols import Proposer, SliceModel
 from .prompts import PromptSet, Segment, intensities_near
@@ -18,6 +18,7 @@ from .session import Session
 from .slicewise import Embeddings, KeyframeMaker, proposed_keyframe, segment_each_slice
 from .usage import peak_memory_mb
 from .volume import Volume
+from .window import Window, automatic_window
 
 STATS_VERSION = 1
 Progress = Callable[[int, int], None]

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from .composition import PassKey
 from .errors import InputError
 from .files import replacing
-from .frames import FrameStack, View, Window
+from .frames import FrameStack
 from .models.loading import Model
 from .prompts_io import prompts_from_dict, prompts_to_dict
 from .propagation.options import Options
@@ -26,7 +26,9 @@ from .propagation.quality import Appearance, Finding
 from .propagation.results import SliceResult
 from .propagation.track import Seed, Track
 from .session import Session
+from .view import View
 from .volume import Volume
+from .window import Window
 
 FORMAT = "SAMSegmenter session"
 VERSION = 3

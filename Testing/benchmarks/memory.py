@@ -7,8 +7,9 @@ import sys
 
 import numpy as np
 
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 SIZE = 256  # pixels of input
 SIDE = 512  # pixels of a slice

@@ -12,12 +12,13 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 from networks import random_network
 from phantoms import as_model
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.models.loading import load_model
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, PromptSet, Segment
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 from upstream import add_prompts, upstream_state
 
 TINY_SIZES = (256, 448, 512, 672, 896, 1024)

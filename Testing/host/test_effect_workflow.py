@@ -9,11 +9,12 @@ import pytest
 import slicer
 
 from effect_steps import dice, torso
-from SAMSegmenterLib.frames import CT_PRESETS, FrameStack
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
 from SAMSegmenterLib.models.loading import load_model
 from SAMSegmenterLib.prompts import Box, Keyframe
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.window import CT_PRESETS
 
 pytest_plugins = ["effect_fixtures"]
 

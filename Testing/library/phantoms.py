@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.models.loading import Model
 from SAMSegmenterLib.propagation.network import IMAGENET_MEAN, IMAGENET_STD
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 
 def cells(slices: int = 16, side: int = 64, seed: int = 0) -> FrameStack:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from SAMSegmenterLib.frames import Window
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.window import Window
 
 WINDOW = Window(-160, 240)
 

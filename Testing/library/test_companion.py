@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from phantoms import ball
-from SAMSegmenterLib.frames import FrameStack, View, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
 from SAMSegmenterLib.propagation.companion import Companion, Found
 from SAMSegmenterLib.propagation.engine import Engine
@@ -16,7 +16,9 @@ from SAMSegmenterLib.propagation.network import Decoded
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.results import SliceResult
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.view import View
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 CPU = torch.device("cpu")
 

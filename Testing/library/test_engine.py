@@ -10,7 +10,7 @@ import torch
 from networks import random_network
 from phantoms import as_model, ball, cells
 from SAMSegmenterLib.errors import SAMSegmenterError
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
 from SAMSegmenterLib.propagation import device
 from SAMSegmenterLib.propagation.cache import FeatureCache
@@ -19,6 +19,7 @@ from SAMSegmenterLib.propagation.engine import Engine
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.runner import Runner
+from SAMSegmenterLib.window import Window
 
 CPU = torch.device("cpu")
 EXACT = Options(precision="float32", compact_cache=False, early_stop=False)

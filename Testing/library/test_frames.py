@@ -9,9 +9,11 @@ from PIL import Image
 
 from geometry import AXES, volumes
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import CT_PRESETS, FrameStack, View, Window, automatic_window, looks_like_ct
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import read_volume
+from SAMSegmenterLib.view import View
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import CT_PRESETS, Window, automatic_window, looks_like_ct
 
 PLACES = st.lists(st.tuples(*[st.floats(-50, 50)] * 2), min_size=1, max_size=5).map(np.array)
 GREY = Window(-500, 500)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from phantoms import ball
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Point
 from SAMSegmenterLib.propagation import search, seeding
 from SAMSegmenterLib.propagation.holes import filled
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.window import Window
 
 NOWHERE = np.empty((0, 2))
 

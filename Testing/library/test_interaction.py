@@ -11,11 +11,12 @@ import pytest
 from phantoms import ball
 from SAMSegmenterLib.composition import SliceMask
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.interaction import Ended, Interaction, Progress, Summary
 from SAMSegmenterLib.prompts import Box, Keyframe, PromptSet, Segment
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.window import Window
 from SAMSegmenterLib.worker import Worker
 
 SECONDS = 30

@@ -5,10 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.overlay import BACKGROUND, CAPTION, GAP, LEGEND, PROMPT, TILE, contact_sheet
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, Point, PromptSet, Scribble, Segment
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 SHAPE = 20, 24, 28  # i, j, k

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from SAMSegmenterLib.frames import View
 from SAMSegmenterLib.propagation.cache import FeatureCache
 from SAMSegmenterLib.propagation.network import Features
 from SAMSegmenterLib.propagation.pages import BLOCK, Shelf
+from SAMSegmenterLib.view import View
 
 VIEW = View(0, 0, 8, 8, 64)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, check_keyframe, intensities_near
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 BOX = Box(2, 3, 10, 12)
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from geometry import AXES, affines
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import SegmentInfo, read_labelmap, write_segmentation
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
 from SAMSegmenterLib.prompts_io import prompts_from_dict, prompts_to_dict, read_axis, read_prompts
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 SHAPE = (9, 12, 15)  # k, j, i
 

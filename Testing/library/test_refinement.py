@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from phantoms import ball
-from SAMSegmenterLib.frames import FrameStack, View, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
 from SAMSegmenterLib.propagation.canvas import MOST_CELLS, Canvas
 from SAMSegmenterLib.propagation.fusion import dice
@@ -20,7 +20,9 @@ from SAMSegmenterLib.propagation.track import Seed, Track
 from SAMSegmenterLib.propagation.walker import walk
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.session_io import restore_session, save_session
+from SAMSegmenterLib.view import View
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 WINDOW = Window(-160, 240)
 VIEW = View(0, 0, 64, 64, 128)

@@ -8,7 +8,7 @@ import torch
 
 from networks import random_network
 from phantoms import as_model, ball
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, Point
 from SAMSegmenterLib.propagation.choosing import SIGNS, fitness, signs
 from SAMSegmenterLib.propagation.fusion import dice
@@ -19,6 +19,7 @@ from SAMSegmenterLib.propagation.search import best_answer, every_answer, worth_
 from SAMSegmenterLib.propagation.seeding import Seeder
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.window import Window
 
 SIZE = 128
 Y, X = np.mgrid[:SIZE, :SIZE]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from phantoms import ball
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
 from SAMSegmenterLib.propagation import seeding
 from SAMSegmenterLib.propagation.fusion import dice
@@ -12,6 +12,7 @@ from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.question import question
 from SAMSegmenterLib.propagation.sharpening import sharpened
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.window import Window
 
 BOX = Box(19.5, 19.5, 44.5, 44.5)
 Y, X = np.mgrid[:64, :64]

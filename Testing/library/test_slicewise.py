@@ -8,7 +8,7 @@ import torch
 
 from phantoms import ball
 from SAMSegmenterLib.errors import InputError, SAMSegmenterError
-from SAMSegmenterLib.frames import FrameStack, Window
+from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.models.families import sam2
 from SAMSegmenterLib.models.protocols import Embedding, SliceMasks
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
@@ -23,6 +23,7 @@ from SAMSegmenterLib.slicewise import (
     proposed_keyframe,
     segment_each_slice,
 )
+from SAMSegmenterLib.window import Window
 
 MIDDLE, SIDE = 16, 64
 BOX = Box(21, 21, 43, 43)

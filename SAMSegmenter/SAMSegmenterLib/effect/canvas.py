@@ -13,12 +13,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..frames import FrameStack, TimeStack, Window, automatic_window
+from ..frames import FrameStack, TimeStack
 from ..marking import prompt_set
 from ..marks import Mark
 from ..mrml import ViewGeometry, content_of, display_window, image_on_grid, moves_between, oblique_grid, volume_of
 from ..prompts import intensities_near
 from ..volume import Volume
+from ..window import Window, automatic_window
 from .settings import Settings
 from .times import Times
 

@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..frames import FrameStack, looks_like_ct
+from ..frames import FrameStack
 from ..imageio import read_labelmap, read_segment_names, read_volume
 from ..volume import Volume
+from ..window import looks_like_ct
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 MARK = "_labels"

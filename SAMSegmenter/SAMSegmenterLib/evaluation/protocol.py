@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
-from ..frames import FrameStack, automatic_window
+from ..frames import FrameStack
 from ..prompts import Keyframe, PromptSet, Segment, intensities_near
+from ..window import automatic_window
 from . import users
 from .cases import Target
 from .methods import Chooser, Method, Unsuited

@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from ..frames import FrameStack, automatic_window
+from ..frames import FrameStack
 from ..overlay import contact_sheet
 from ..prompts import PromptSet, Segment
+from ..window import automatic_window
 from .cases import Case
 from .records import Record, mask_path, read_mask
 

@@ -8,7 +8,7 @@ from mmap import mmap
 
 import torch
 
-from ..frames import View
+from ..view import View
 from .network import Features
 
 Key = tuple[int, View]

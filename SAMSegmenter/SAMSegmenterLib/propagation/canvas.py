@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..frames import FrameStack, View
+from ..frames import FrameStack
+from ..view import View
 from .looks import Looks
 from .region import Extent
 from .results import SliceResult

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..frames import FrameStack, View
+from ..frames import FrameStack
+from ..view import View
 from .looks import Looks
 from .network import Decoded
 from .patches import Carrier

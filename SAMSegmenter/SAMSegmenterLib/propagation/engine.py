@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..frames import FrameStack, View
+from ..frames import FrameStack
 from ..models.loading import Model
 from ..prompts import Keyframe
+from ..view import View
 from .companion import Companion, Found
 from .memory import Memory, MemoryBank, Recall
 from .network import Decoded

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..frames import FrameStack, View
+from ..frames import FrameStack
+from ..view import View
 
 MARGIN = 1.6  # side of the region, in longer sides of the object
 SMALLEST_PIXELS = 24  # a region narrower than this shows the network more interpolation than image

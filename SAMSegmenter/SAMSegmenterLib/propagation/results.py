@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..frames import View
+from ..view import View
 from .network import Decoded
 from .pages import Shelf
 

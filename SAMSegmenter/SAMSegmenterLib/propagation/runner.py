@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from ..errors import SAMSegmenterError
-from ..frames import FrameStack, View
+from ..frames import FrameStack
 from ..models.loading import Model
+from ..view import View
 from .cache import FeatureCache
 from .device import Execution, is_out_of_memory, pick_execution
 from .network import Features, Network

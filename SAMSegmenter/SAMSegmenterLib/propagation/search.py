@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..frames import View
+from ..view import View
 from .choosing import fitness
 from .device import SMALL
 from .network import Decoded

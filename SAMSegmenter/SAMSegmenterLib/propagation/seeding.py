@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..frames import View
 from ..prompts import Keyframe
+from ..view import View
 from .holes import filled
 from .network import Decoded
 from .quality import Appearance

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..frames import View
+from ..view import View
 from .memory import Memory, MemoryBank
 from .network import Decoded
 from .quality import LEAST_TRUST, Appearance, Finding, ending
