@@ -1,5 +1,6 @@
 """Plan, fusion, quality and regions: the parts of propagation that are plain arithmetic."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.propagation.fusion import dice, fuse
 from SAMSegmenterLib.propagation.plan import Pass, plan
-from SAMSegmenterLib.propagation.quality import ENOUGH_TRUST, LEAST_TRUST, Appearance, ending, examine, least_trust, review_order
+from SAMSegmenterLib.propagation.quality import ENOUGH_TRUST, LEAST_TRUST, Appearance, ending, examine, least_trust, limit, review_order
 from SAMSegmenterLib.propagation.region import Extent, following, region_around
 from SAMSegmenterLib.propagation.results import BACKGROUND, STEP, SliceResult
 from SAMSegmenterLib.propagation.track import Track
@@ -138,6 +139,18 @@ def test_beyond_its_keyframes_an_object_is_doubted_where_it_is_trusted_less_than
     assert least_trust([]) == least_trust([sure, poor]) == LEAST_TRUST
 
 
+def trusted(*trust):
+    return [replace(seen(), trust=each) for each in trust]
+
+
+def test_an_object_is_doubted_where_its_trust_has_fallen_far_from_what_it_was_next_to_its_keyframe():
+    assert limit(trusted(0.99, 0.98, 0.99, 0.1), LEAST_TRUST) == pytest.approx(0.709, abs=0.001)
+    assert limit(trusted(1.0, 1.0, 1.0), LEAST_TRUST) == ENOUGH_TRUST
+    assert limit(trusted(0.99, 0.98), 0.8) == 0.8
+    for poor in ([], [0.0, 1.0], [0.9, 0.7, 0.8]):
+        assert limit(trusted(*poor), LEAST_TRUST) == LEAST_TRUST
+
+
 def test_trust_falls_with_each_sign_of_drift():
     full = seen().trust
     assert seen(quality=0.6).trust < full
@@ -212,14 +225,14 @@ def test_kept_results_cover_the_slice_and_lose_next_to_nothing():
 @pytest.fixture
 def stopped():
     """A pass that was doubtful about its fourth slice already, and stopped after the seventh."""
-    findings = [seen()] * 3 + [seen(quality=0.5, score=5.0, carried=0.8)] * 2 + [seen(score=-1.0)] * 2
+    findings = [seen(quality=0.8, score=7.0)] * 3 + [seen(quality=0.5, score=5.0, carried=0.8)] * 2 + [seen(score=-1.0)] * 2
     return Track(SimpleNamespace(slice=10), 1, 31, None, None, None, None, results=[None] * 7, findings=findings)
 
 
 def test_a_pass_stops_where_its_object_has_ended_and_says_why(stopped):
     assert stopped.finished
     assert stopped.slices() == range(11, 16)
-    assert stopped.ended == "the next slice is not trusted (0 %, 60 % needed): the network does not see the object there"
+    assert stopped.ended == "the next slice is not trusted (0 %, 72 % needed): the network does not see the object there"
 
 
 def test_a_pass_goes_on_where_a_keyframe_says_that_its_object_does(stopped):

@@ -10,7 +10,7 @@ import numpy as np
 from ..view import View
 from .memory import Memory, MemoryBank
 from .network import Decoded
-from .quality import LEAST_TRUST, Appearance, Finding, ending
+from .quality import LEAST_TRUST, Appearance, Finding, ending, limit
 from .results import SliceResult
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Track:
         mask: the object there, bool ``(rows, columns)``.
         companion: what goes along with it; None if nothing does.
         may_end: whether it may stop before `last`; not where a keyframe beyond says that the object goes on.
-        least_trust: below it a slice is doubted; two in a row, and the object has ended.
+        least_trust: below it, or below its `quality.limit`, a slice is doubted; two in a row, and the object has ended.
         valid: how many slices it found the object on: all it has seen, less the doubtful ones and those behind them.
         ended: why it stopped; empty while it may go on.
     """
@@ -120,6 +120,7 @@ class Track:
         self._judge()
 
     def _judge(self) -> None:
-        end = ending(self.findings, self.least_trust) if self.may_end else None
+        least = limit(self.findings, self.least_trust)
+        end = ending(self.findings, least) if self.may_end else None
         self.valid = len(self.results) if end is None else end
-        self.ended = "" if end is None else self.findings[end].doubt(self.least_trust)
+        self.ended = "" if end is None else self.findings[end].doubt(least)
