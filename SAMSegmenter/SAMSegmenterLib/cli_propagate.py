@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, interruptible, write_text
-from .cli_runs import SeriesOption, VolumeArgument, carry_on, prepare, progress_bar, prompts_of, slice_model, started, tell, told, write
+from .cli_runs import (
+    SeriesOption,
+    VolumeArgument,
+    carry_on,
+    prepare,
+    progress_bar,
+    prompts_of,
+    save,
+    slice_model,
+    started,
+    tell,
+    told,
+    write,
+)
 from .errors import InputError
 from .files import check_writable
 
@@ -160,12 +173,11 @@ def _proposed(image: Volume, model: str, slices: list[int], device: Device, wind
 def _segment_each_slice(
     image: Volume, marked: PromptSet, model: SliceModel, slices: tuple[int, int], window: Window | None, output: Path
 ) -> None:
-    from .imageio import SegmentInfo, write_segmentation
     from .runs import label_each_slice
 
     with progress_bar() as progress, interruptible() as stop:
         labels = label_each_slice(image, marked, model, slices, window, progress, stop.is_set)
-        write_segmentation(output, labels, image, [SegmentInfo(segment.name, segment.color) for segment in marked.segments])
+        save(output, labels, image, marked)
     if stop.is_set():
         print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .cli_common import Device, Mode, check_files, interruptible
+from .errors import OutputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .models.protocols import SliceModel
     from .prompts import PromptSet
     from .runs import Run
@@ -99,13 +103,31 @@ def started(run: Run) -> bool:
 
 
 def write(run: Run, path: Path, overlap: bool) -> None:
-    from .imageio import SegmentInfo, write_segmentation
-
-    segments = [SegmentInfo(segment.name, segment.color) for segment in run.session.prompts.segments]
     start = time.perf_counter()
     with interruptible():  # what is finished shall not be lost just before it is safe
-        write_segmentation(path, run.labels(overlap), run.session.stack.volume, segments)
+        save(path, run.labels(overlap), run.session.stack.volume, run.session.prompts)
     run.seconds["write"] = time.perf_counter() - start
+
+
+def save(path: Path, labels: np.ndarray | Sequence[np.ndarray], volume: Volume, prompts: PromptSet) -> None:
+    """Write what was found for the segments of `prompts`; see `imageio.write_segmentation`.
+
+    Raises:
+        OutputError: it could not be written there. It lies in the folder for temporary files then, if that is possible: a run may have
+            taken hours.
+    """
+    from .imageio import SegmentInfo, write_segmentation
+
+    segments = [SegmentInfo(segment.name, segment.color) for segment in prompts.segments]
+    try:
+        write_segmentation(path, labels, volume, segments)
+    except OutputError as error:
+        try:
+            rescued = Path(tempfile.mkdtemp(prefix="samsegmenter-"), path.name)
+            write_segmentation(rescued, labels, volume, segments)
+        except (OutputError, OSError):
+            raise error from None
+        raise OutputError(f"{error} The result was saved as {rescued}; move it from there.") from error
 
 
 def tell(run: Run, headline: str) -> None:

@@ -2,12 +2,16 @@
 
 import itertools
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from cli_steps import MIDDLE, SIDE, assert_refused, assert_wrong_call, labels_in, leftovers, segment
+from SAMSegmenterLib.runs import Run
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -83,6 +87,24 @@ def test_a_failed_write_leaves_the_older_output_as_it_was(propagate, tmp_path, o
     assert_refused(propagate("--range", "9:11"), "out.nii.gz", "No space left")
     assert out.read_bytes() == b"older"
     assert not leftovers(tmp_path, "out.nii.gz", "prompts.json")
+
+
+def test_what_cannot_be_written_where_it_should_is_kept_elsewhere(propagate, tmp_path, out, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    enough = shutil.disk_usage(elsewhere)
+
+    def usage(folder):  # full by the time that the run is over
+        return enough if Path(folder) != out.parent or not propagated else enough._replace(free=0)
+
+    propagated = []
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr(Run, "labels", lambda run, overlap, labels=Run.labels: propagated.append(True) or labels(run, overlap))
+    assert_refused(propagate("--range", "9:11"), "out.nii.gz: the disk is full", "The result was saved as")
+    assert not out.exists()
+    (rescued,) = elsewhere.glob("samsegmenter-*/out.nii.gz")
+    assert labels_in(rescued)[MIDDLE, 24, 24] == 1
 
 
 def test_bad_input_leaves_the_older_output_as_it_was(propagate, marked, tmp_path, out):
