@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .cli_common import Device, Mode, check_files, interruptible
 from .errors import OutputError
+from .files import READABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ REVIEWED = 0.5  # slices trusted less than this are named on the terminal
 
 # `readable=False`: typer would end with 2 for a file that may not be read, as for a wrong call; `cli.main` ends with 1.
 VolumeArgument = Annotated[
-    Path, typer.Argument(metavar="VOLUME", readable=False, help="An image (.nrrd .nii .nii.gz .mha .mhd) or a DICOM folder.")
+    Path, typer.Argument(metavar="VOLUME", readable=False, help=f"The image: {READABLE}.")
 ]
 SeriesOption = Annotated[
     Optional[str],

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .errors import InputError, OutputError
 
+READABLE = "a .nrrd, .nhdr, .nii, .nii.gz, .mha or .mhd file, a folder of DICOM images, or one file of it"  # as volumes
+
 
 def check_name(path: Path) -> None:
     """Refuse a name that image libraries written in C++ would abort the program for.

@@ -8,11 +8,12 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..files import READABLE
 from ..volume import Volume
 from .dicom import Picture, read_header, read_pixels
 from .dicom_frames import placed, read_frames
 from .dicom_stack import stack
-from .itk import READABLE, reading, to_volume
+from .itk import reading, to_volume
 
 NOT_PICTURES = {"DOC", "KO", "PR", "REG", "RTDOSE", "RTPLAN", "RTSTRUCT", "SEG", "SR"}
 

@@ -10,11 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from ..files import check_name
+from ..files import READABLE, check_name
 from ..volume import RAS_TO_LPS, Volume
 from .complete import check_complete
 
-READABLE = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, or a folder of DICOM images"
 FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
 
 

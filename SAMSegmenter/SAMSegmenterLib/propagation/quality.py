@@ -26,7 +26,7 @@ DOUBTFUL_SLICES = 2  # in a row, before a pass believes that its object has ende
 VANISHED = 0.02  # of the keyframe's area: less than this is a speck
 LEAST_TRUST, ENOUGH_TRUST = 0.6, 0.9  # below the one every slice is doubted, above the other none
 NEAR, FALL = 3, 3.0  # slices next to a keyframe, where the object surely is; how far the logit of its trust may fall from there
-CERTAIN = 0.999  # trust is not told apart beyond
+SUREST = 0.999  # trust is not told apart beyond
 BELIEF = 5.75  # in a slice that nothing speaks against
 WEIGHT_OF_SCORE, WEIGHT_OF_QUALITY, WEIGHT_OF_CARRIED = 0.5, 1.5, 6.7
 WEIGHT_OF_GROWTH, WEIGHT_OF_CHANGE = 1.6, 0.7  # of the logarithm of areas; of a spread of the keyframe's intensities
@@ -117,7 +117,7 @@ def least_trust(between: Iterable[Finding]) -> float:
 def limit(findings: Sequence[Finding], least_trust: float) -> float:
     """The trust below which a pass is doubted: `least_trust`, or more where it was far surer next to its keyframe."""
     trust = min((finding.trust for finding in findings[:NEAR]), default=0.0)
-    trust = min(max(trust, 1 - CERTAIN), CERTAIN)
+    trust = min(max(trust, 1 - SUREST), SUREST)
     fallen = 1 / (1 + math.exp(FALL) * (1 - trust) / trust)
     return max(least_trust, min(fallen, ENOUGH_TRUST))
 
