@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..mrml import mask_like
 from .editing import Editing
 from .workbench import Workbench
-from .writing import Written, write_segment
+from .writing import Contribution, Written, write_segment
 
 WARNING = "\N{WARNING SIGN}"
 
@@ -20,7 +20,7 @@ class Applier:
 
     def __init__(self, editing: Editing, workbench: Workbench) -> None:
         self._editing, self._workbench = editing, workbench
-        self._contributed: dict[tuple[slicer.vtkMRMLSegmentationNode, str], np.ndarray] = {}
+        self._contributed: dict[tuple[slicer.vtkMRMLSegmentationNode, str], Contribution] = {}
 
     def apply(self) -> None:
         """Write what the preview shows: one step of the editor's undo. It is settled then, and not written again unasked.
@@ -44,7 +44,7 @@ class Applier:
 
     def forget(self, segment: str) -> None:
         """From now on, what was written into a segment is the user's own."""
-        self._contributed = {key: voxels for key, voxels in self._contributed.items() if key[1] != segment}
+        self._contributed = {key: earlier for key, earlier in self._contributed.items() if key[1] != segment}
 
     def _write(self, segments: list[str]) -> list[str]:
         """Write these segments; what became of them, in words."""
@@ -54,7 +54,7 @@ class Applier:
 
     def _write_here(self, segments: list[str]) -> list[str]:
         effect, preview = self._editing.effect, self._workbench.preview
-        self._contributed = {key: voxels for key, voxels in self._contributed.items() if slicer.mrmlScene.IsNodePresent(key[0])}
+        self._contributed = {key: earlier for key, earlier in self._contributed.items() if slicer.mrmlScene.IsNodePresent(key[0])}
         effect.saveStateForUndo()
         told = []
         for segment in segments:

@@ -10,6 +10,23 @@ import slicer
 
 from ..mrml import array_of, mask_of
 
+Box = tuple[slice, ...]  # the part of a grid that a segment lies in; all else of a CT is a hundred times as much
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What of a segment was written into it: bool `voxels` ``(k, j, i)`` within a `box` of a grid of this `shape`."""
+
+    shape: tuple[int, ...]
+    box: Box
+    voxels: np.ndarray
+
+    def whole(self) -> np.ndarray:
+        """Bool ``(k, j, i)`` on the grid."""
+        voxels = np.zeros(self.shape, bool)
+        voxels[self.box] = self.voxels
+        return voxels
+
 
 @dataclass(frozen=True)
 class Written:
@@ -19,47 +36,56 @@ class Written:
         added: voxels that are in the segment now and were not before.
         removed: voxels that were in the segment and are not any more.
         rejected: voxels that the editor's masking settings have kept from being written.
-        contributed: bool ``(k, j, i)``, all voxels of the segment that came from this and earlier writes.
+        contributed: all voxels of the segment that came from this and earlier writes.
     """
 
     added: int
     removed: int
     rejected: int
-    contributed: np.ndarray
+    contributed: Contribution
 
 
-def write_segment(effect: Any, segment: str, mask: np.ndarray, contributed: np.ndarray | None) -> Written:
+def write_segment(effect: Any, segment: str, mask: np.ndarray, contributed: Contribution | None) -> Written:
     """Add `mask` to a segment, and take out what earlier writes had `contributed` and `mask` no longer holds.
 
     Args:
         effect: the scripted effect; its `saveStateForUndo` has been called.
         segment: its ID.
         mask: bool ``(k, j, i)`` on the grid of the effect's modifier labelmap.
-        contributed: `Written.contributed` of the last write; None or another shape if there was none on this grid.
+        contributed: `Written.contributed` of the last write; None or of another shape if there was none on this grid.
     """
-    mine = contributed if contributed is not None and contributed.shape == mask.shape else np.zeros_like(mask)
-    before = segment_mask(effect, segment)
-    withdrawn = mine & ~mask & before
+    shape = mask.shape
+    mine = contributed.whole() if contributed and contributed.shape == shape else np.zeros_like(mask)
+    box = _box(mask | mine)
+    mask, mine, before = mask[box], mine[box], _segment_mask(effect, segment, box)
+    withdrawn, new = mine & ~mask & before, mask & ~before
     if withdrawn.any():
-        _modify(effect, segment, withdrawn, slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeRemove)
-    if (mask & ~before).any():
-        _modify(effect, segment, mask & ~before, slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeAdd)
-    after = segment_mask(effect, segment)
+        _modify(effect, segment, withdrawn, box, slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeRemove)
+    if new.any():
+        _modify(effect, segment, new, box, slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeAdd)
+    after = _segment_mask(effect, segment, box)
     added, removed = after & ~before, before & ~after
     rejected = int((mask & ~after).sum() + (withdrawn & after).sum())
-    return Written(int(added.sum()), int(removed.sum()), rejected, (mine & after) | (added & mask))
+    return Written(int(added.sum()), int(removed.sum()), rejected, Contribution(shape, box, (mine & after) | (added & mask)))
 
 
-def segment_mask(effect: Any, segment: str) -> np.ndarray:
-    """A segment on the grid of the effect's modifier labelmap: bool ``(k, j, i)``."""
+def _box(mask: np.ndarray) -> Box:
+    """The smallest box around a mask; an empty one if there is nothing in it."""
+    places = (np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis}))) for axis in range(3))
+    return tuple(slice(found[0], found[-1] + 1) if len(found) else slice(0) for found in places)
+
+
+def _segment_mask(effect: Any, segment: str, box: Box) -> np.ndarray:
+    """A segment within a box of the grid of the effect's modifier labelmap: bool ``(k, j, i)``."""
     image = slicer.vtkOrientedImageData()
     effect.parameterSetNode().GetSegmentationNode().GetBinaryLabelmapRepresentation(segment, image)
-    return mask_of(image, effect.modifierLabelmap())
+    return mask_of(image, effect.modifierLabelmap())[box].copy()
 
 
-def _modify(effect: Any, segment: str, voxels: np.ndarray, mode: int) -> None:
+def _modify(effect: Any, segment: str, voxels: np.ndarray, box: Box, mode: int) -> None:
     grid = effect.defaultModifierLabelmap()
-    array_of(grid)[:] = voxels
+    array_of(grid)[:] = 0
+    array_of(grid)[box] = voxels
     grid.GetPointData().GetScalars().Modified()
     grid.Modified()
     effect.modifySegmentByLabelmap(effect.parameterSetNode().GetSegmentationNode(), segment, grid, mode)
