@@ -112,7 +112,7 @@ def test_an_unchanged_object_is_trusted_and_not_doubted():
         ({"score": 0.5, "quality": 0.2}, "the network is not sure that it sees the object there"),
         ({"here": Appearance(15, 120, 10)}, "area fell"),
         ({"here": Appearance(0, 0, 0)}, "area fell"),
-        ({"here": Appearance(9000, 140, 10)}, "area grew"),
+        ({"here": Appearance(12000, 140, 10)}, "area grew"),
         ({"here": Appearance(1000, 175, 10), "score": 4.0}, "intensity changed"),
         ({"carried": 0.2}, "nothing like it"),
         ({"quality": 0.3, "score": 5.0, "carried": 0.7, "here": Appearance(400, 140, 10)}, "not trusted"),
@@ -121,6 +121,13 @@ def test_an_unchanged_object_is_trusted_and_not_doubted():
 def test_each_sign_of_the_end_is_doubted_by_name_and_not_trusted(what, named):
     assert named in seen(**what).doubt(LEAST_TRUST)
     assert seen(**what).trust < 0.5
+
+
+def test_an_object_may_grow_from_its_tip():
+    tip = Appearance(area=10, intensity=100.0, spread=5.0)
+    grown = examine(tip, Appearance(100, 105.0, 5.0), 8.0, 0.8, 1.0)
+    assert grown.trust > 0.8
+    assert examine(ORGAN, Appearance(20 * ORGAN.area, 130.0, 10.0), 8.0, 0.8, 1.0).doubt(LEAST_TRUST)
 
 
 def test_an_object_ends_before_two_doubtful_slices_in_a_row():
