@@ -1,6 +1,8 @@
 """Weights are found in any of the usual arrangements; what is missing or changed in others is named."""
 
 import argparse
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,16 @@ def test_a_file_with_its_optimizer_and_settings_is_read_without_them(pico_state,
     path = saved({"model": pico_state, **rest}, tmp_path / "sam-med2d-like.pth")
     assert load_model(path).id == path.name
     assert read_checkpoint(path).beside == rest.keys()
+
+
+@pytest.mark.parametrize("name", ["PosixPath", "WindowsPath"])
+def test_paths_that_python_3_13_has_written_are_passed_over(name, pico_state, tmp_path, monkeypatch):
+    module = types.ModuleType("pathlib._local")
+    setattr(module, name, type(name, (), {"__module__": module.__name__}))
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, module.__name__, module)
+        path = saved({"model": pico_state, "log": getattr(module, name)()}, tmp_path / "trained.pth")
+    assert read_checkpoint(path).beside == {"log"}
 
 
 def test_files_are_told_by_what_is_in_them_whatever_they_are_called(pico_state, tmp_path):

@@ -37,6 +37,8 @@ TRAINING_LEFTOVERS = (
     ("argparse", "Namespace"),
     ("pathlib", "PosixPath"),
     ("pathlib", "WindowsPath"),
+    ("pathlib._local", "PosixPath"),  # as Python 3.13 calls them
+    ("pathlib._local", "WindowsPath"),
 )
 
 
