@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geometry import affines, volumes
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.volume import Volume, box_around
 
 PLACES = st.lists(st.tuples(*[st.floats(-500, 500)] * 3), min_size=1, max_size=5).map(np.array)
 
@@ -125,3 +125,10 @@ def test_voxels_that_are_no_image_are_refused_by_name(voxels, message):
 def test_geometries_that_place_nothing_are_refused(matrix, message):
     with pytest.raises(InputError, match=message):
         Volume(np.zeros((2, 3, 4)), matrix)
+
+
+def test_the_box_around_a_mask_holds_it_and_no_more():
+    mask = np.zeros((5, 6, 7), bool)
+    assert box_around(mask) == (slice(0, 1), slice(0, 1), slice(0, 1))
+    mask[1, 2, 6] = mask[3, 4, 0] = True
+    assert box_around(mask) == (slice(1, 4), slice(2, 5), slice(0, 7))

@@ -9,8 +9,7 @@ import numpy as np
 import slicer
 
 from ..mrml import array_of, mask_of
-
-Box = tuple[slice, ...]  # the part of a grid that a segment lies in; all else of a CT is a hundred times as much
+from ..volume import box_around
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Contribution:
     """What of a segment was written into it: bool `voxels` ``(k, j, i)`` within a `box` of a grid of this `shape`."""
 
     shape: tuple[int, ...]
-    box: Box
+    box: tuple[slice, ...]
     voxels: np.ndarray
 
     def whole(self) -> np.ndarray:
@@ -56,7 +55,7 @@ def write_segment(effect: Any, segment: str, mask: np.ndarray, contributed: Cont
     """
     shape = mask.shape
     mine = contributed.whole() if contributed and contributed.shape == shape else np.zeros_like(mask)
-    box = _box(mask | mine)
+    box = box_around(mask | mine)  # all else of a CT is a hundred times as much
     mask, mine, before = mask[box], mine[box], _segment_mask(effect, segment, box)
     withdrawn, new = mine & ~mask & before, mask & ~before
     if withdrawn.any():
@@ -69,20 +68,14 @@ def write_segment(effect: Any, segment: str, mask: np.ndarray, contributed: Cont
     return Written(int(added.sum()), int(removed.sum()), rejected, Contribution(shape, box, (mine & after) | (added & mask)))
 
 
-def _box(mask: np.ndarray) -> Box:
-    """The smallest box around a mask; an empty one if there is nothing in it."""
-    places = (np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis}))) for axis in range(3))
-    return tuple(slice(found[0], found[-1] + 1) if len(found) else slice(0) for found in places)
-
-
-def _segment_mask(effect: Any, segment: str, box: Box) -> np.ndarray:
+def _segment_mask(effect: Any, segment: str, box: tuple[slice, ...]) -> np.ndarray:
     """A segment within a box of the grid of the effect's modifier labelmap: bool ``(k, j, i)``."""
     image = slicer.vtkOrientedImageData()
     effect.parameterSetNode().GetSegmentationNode().GetBinaryLabelmapRepresentation(segment, image)
     return mask_of(image, effect.modifierLabelmap())[box].copy()
 
 
-def _modify(effect: Any, segment: str, voxels: np.ndarray, box: Box, mode: int) -> None:
+def _modify(effect: Any, segment: str, voxels: np.ndarray, box: tuple[slice, ...], mode: int) -> None:
     grid = effect.defaultModifierLabelmap()
     array_of(grid)[:] = 0
     array_of(grid)[box] = voxels

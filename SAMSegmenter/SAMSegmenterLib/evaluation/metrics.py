@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from ..volume import box_around
+
 TOLERANCE_MM = 3.0  # as TotalSegmentator is scored: a voxel of coarse volumes, and about what experts differ by
 
 
@@ -51,7 +53,7 @@ class SurfaceDistances:
         """
         if scored is None:
             scored = np.ones(len(found), bool)
-        corner = _around(found | truth)
+        corner = box_around(found | truth)
         scored = np.pad(scored[corner[0]], 1)
         surfaces = [_surface(np.pad(mask[corner], 1)) for mask in (found, truth)]
         maps = [_distance_mm(surface, spacing_mm) for surface in surfaces]
@@ -109,16 +111,6 @@ def retention(found: np.ndarray, truth: np.ndarray, prompted: Sequence[int]) -> 
 
 def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else math.nan
-
-
-def _around(mask: np.ndarray) -> tuple[slice, ...]:
-    """The bounding box of a mask; of the first voxel if it is empty."""
-    box = []
-    for axis in range(3):
-        others = tuple(n for n in range(3) if n != axis)
-        inside = np.flatnonzero(mask.any(others))
-        box.append(slice(inside[0], inside[-1] + 1) if len(inside) else slice(0, 1))
-    return tuple(box)
 
 
 def _surface(mask: np.ndarray) -> np.ndarray:
