@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .errors import InputError
 
 MAX_SPACING_MM = 1000.0
+SAME_PLACE = 0.1  # of a voxel: grids whose corners lie no farther apart are the same
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a file says of its volume beside voxels and matrix.
+
+    Attributes:
+        geometry: where the matrix comes from, in words, such as "sform (code 1)"; empty if no file was read.
+        warnings: what had to be assumed, and where other programs place the image elsewhere; sentences for the user.
+        elsewhere: the ``(4, 4)`` IJK-to-RAS matrices by which other programs place the same voxels.
+        header: what a result in the same format takes over, so that both lie together in every program; of the format's own library.
+    """
+
+    geometry: str = ""
+    warnings: tuple[str, ...] = ()
+    elsewhere: tuple[np.ndarray, ...] = ()
+    header: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +40,7 @@ class Volume:
         ijk_to_ras: ``(4, 4)`` float64; maps voxel indices (centres at integers) to RAS in mm.
         name: what messages call this volume, usually its file name.
         modality: DICOM modality (``"CT"``, ``"MR"``, ...), or empty if unknown.
+        source: what its file says besides.
 
     Raises:
         InputError: not 3-D, an empty axis, NaN or infinite voxels, or an unusable geometry.
@@ -30,6 +50,7 @@ class Volume:
     ijk_to_ras: np.ndarray = field(default_factory=lambda: np.eye(4))
     name: str = "volume"
     modality: str = ""
+    source: Source = field(default_factory=Source)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ijk_to_ras", np.array(self.ijk_to_ras, dtype=np.float64))
@@ -74,20 +95,30 @@ class Volume:
         offset = np.asarray(ras, float) - self.ijk_to_ras[:3, 3]
         return np.linalg.solve(self.ijk_to_ras[:3, :3], offset.reshape(-1, 3).T).T.reshape(offset.shape)
 
-    def same_grid(self, other: Volume, tolerance_mm: float = 1e-2) -> bool:
-        """Whether both volumes have their voxels at the same places, to `tolerance_mm` at every corner."""
+    def same_grid(self, other: Volume) -> bool:
+        """Return whether both volumes have their voxels at the same places, to `SAME_PLACE` of a voxel at every corner.
+
+        Where programs disagree about the place of a volume, one place that both have in common suffices.
+        """
         if self.shape_ijk != other.shape_ijk:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape_ijk])).reshape(3, -1).T
-        return bool(np.abs(self.to_ras(corners) - other.to_ras(corners)).max() <= tolerance_mm)
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape_ijk])).reshape(3, -1)
+        mine, others = ((each.ijk_to_ras, *each.source.elsewhere) for each in (self, other))
+        return any(_apart(one, another, corners) <= SAME_PLACE for one in mine for another in others)
 
-    def check_grid(self, image: Volume, tolerance_mm: float = 1e-2) -> None:
+    def check_grid(self, image: Volume) -> None:
         """Raise `InputError` unless this labelmap lies on the grid of `image`, see `same_grid`."""
         if self.shape_ijk != image.shape_ijk:
             size, other = (" x ".join(map(str, each.shape_ijk)) for each in (self, image))
             raise InputError(f"{self.name} has {size} voxels, {image.name} {other}; resample it to that image.")
-        if not self.same_grid(image, tolerance_mm):
+        if not self.same_grid(image):
             raise InputError(f"{self.name} lies elsewhere than {image.name} (origin, spacing or axes differ); resample it to that image.")
+
+
+def _apart(matrix: np.ndarray, other: np.ndarray, ijk: np.ndarray) -> float:
+    """Return how far the voxels ``(3, n)`` lie from each other by two IJK-to-RAS matrices, in voxels of the first one, at most."""
+    moved = (other - matrix)[:3]
+    return float(np.abs(np.linalg.solve(matrix[:3, :3], moved[:, :3] @ ijk + moved[:, 3:])).max())
 
 
 def box_around(mask: np.ndarray) -> tuple[slice, ...]:

@@ -42,6 +42,7 @@ PLAIN_NEEDS = {"numpy", "PIL", *sys.stdlib_module_names}
 HOMES = {
     "SimpleITK": {"evaluation", "imageio", "propagation"},
     "pydicom": {"imageio"},
+    "nibabel": {"imageio"},
     "psutil": {"usage"},
     "scipy": {"evaluation"},
     "matplotlib": {"training"},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geometry import affines, volumes
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.volume import Volume, box_around
+from SAMSegmenterLib.volume import Source, Volume, box_around
 
 PLACES = st.lists(st.tuples(*[st.floats(-500, 500)] * 3), min_size=1, max_size=5).map(np.array)
 
@@ -61,20 +61,30 @@ def test_spacing_is_the_distance_between_neighbouring_voxels(matrix):
     assert volume.shape_ijk == (4, 3, 2)
 
 
-@given(volumes())
-def test_a_volume_shares_the_grid_of_others_at_the_same_place(volume):
-    nudged = volume.ijk_to_ras.copy()
-    nudged[:3, 3] += 1e-3
-    assert volume.same_grid(Volume(np.zeros(volume.voxels.shape), nudged))
+@given(volumes(), st.floats(1e-5, 100))
+def test_a_volume_shares_the_grid_of_others_at_the_same_place_whatever_its_scale(volume, scale):
+    small = volume.ijk_to_ras * [scale, scale, scale, 1]
+    nudged = small.copy()
+    nudged[:3, 3] += small[:3, 0] * 0.08
+    assert Volume(volume.voxels, small).same_grid(Volume(np.zeros(volume.voxels.shape), nudged))
 
 
-@given(volumes(), st.integers(0, 2))
-def test_a_shifted_turned_or_cut_volume_has_another_grid(volume, axis):
-    shifted, flipped = volume.ijk_to_ras.copy(), volume.ijk_to_ras.copy()
-    shifted[axis, 3] += 0.05
+@given(volumes(), st.integers(0, 2), st.floats(1e-5, 100))
+def test_a_shifted_turned_or_cut_volume_has_another_grid(volume, axis, scale):
+    small = volume.ijk_to_ras * [scale, scale, scale, 1]
+    shifted, flipped = small.copy(), small.copy()
+    shifted[:3, 3] += small[:3, axis] * 0.15
     flipped[:3, axis] *= -1
-    others = [Volume(volume.voxels, shifted), Volume(volume.voxels, flipped), Volume(volume.voxels[:-1], volume.ijk_to_ras)]
-    assert not any(volume.same_grid(other) for other in others)
+    others = [Volume(volume.voxels, shifted), Volume(volume.voxels, flipped), Volume(volume.voxels[:-1], small)]
+    assert not any(Volume(volume.voxels, small).same_grid(other) for other in others)
+
+
+def test_one_place_in_common_suffices_where_programs_disagree():
+    voxels, sform, qform = np.zeros((2, 3, 4)), np.diag([-1.0, 1, 1, 1]), np.eye(4)
+    image = Volume(voxels, qform, source=Source(elsewhere=(sform,)))
+    assert image.same_grid(Volume(voxels, sform))
+    assert Volume(voxels, sform).same_grid(image)
+    assert not image.same_grid(Volume(voxels, np.diag([1.0, -1, 1, 1])))
 
 
 def test_the_geometry_given_is_copied():

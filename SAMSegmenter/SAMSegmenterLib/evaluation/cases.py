@@ -63,7 +63,7 @@ class Case:
         if not self.image.exists():
             raise InputError(f"{self.labels}: there is no image for it; expected {self.image}, a DICOM folder or {' '.join(SUFFIXES[1:])}.")
         volume, labels = read_volume(self.image), read_labelmap(self.labels)
-        labels.check_grid(volume, tolerance_mm=float(volume.spacing_mm.min()) / 10)
+        labels.check_grid(volume)
         stack = FrameStack(volume, axis)
         voxels = np.moveaxis(labels.voxels, 2 - "ijk".index(axis), 0)
         given = _read_names(self.names) if self.names else read_segment_names(self.labels)
