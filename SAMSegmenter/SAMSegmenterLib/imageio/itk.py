@@ -11,8 +11,10 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..files import READABLE, check_name
-from ..volume import RAS_TO_LPS, Volume
+from ..volume import RAS_TO_LPS, SAME_PLACE, Source, Volume
 from .complete import check_complete
+from .header import Header
+from .nrrd_header import MAGIC, is_nrrd
 
 FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
 
@@ -58,8 +60,6 @@ def read_image(path: Path) -> sitk.Image:
     with reading(path):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
-        if path.suffix in (".MHA", ".MHD"):
-            reader.SetImageIO("MetaImageIO")  # ITK itself knows them in lower case only
         reader.ReadImageInformation()
         _check_kind(reader, path)
         check_complete(reader, path)
@@ -70,9 +70,13 @@ def read_image(path: Path) -> sitk.Image:
 
 
 def read_segment_names(path: Path) -> dict[int, str]:
-    """The names that a ``.seg.nrrd`` with one layer gives its labels; none for other files."""
+    """Return the names that a ``.seg.nrrd`` with one layer gives its labels; none for other files."""
+    with path.open("rb") as file:
+        if not is_nrrd(file.read(len(MAGIC))):
+            return {}
     with reading(path):
         reader = sitk.ImageFileReader()
+        reader.SetImageIO("NrrdImageIO")
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         keys = [key.removesuffix("_LabelValue") for key in reader.GetMetaDataKeys() if key.endswith("_LabelValue")]
@@ -102,20 +106,83 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:
 
 
 def to_volume(image: sitk.Image, path: Path, ijk_to_lps: np.ndarray | None = None, modality: str = "") -> Volume:
-    voxels = sitk.GetArrayFromImage(image)
+    ijk_to_lps = _geometry(image) if ijk_to_lps is None else ijk_to_lps
+    return Volume(_usable(sitk.GetArrayFromImage(image)), RAS_TO_LPS @ ijk_to_lps, path.resolve().name, modality)
+
+
+def read_by_header(path: Path, header: Header) -> Volume:
+    """Return the volume that a header describes; ITK decodes its voxels.
+
+    Raises:
+        InputError: the voxels are truncated or damaged, or ITK reads something else than the header says.
+    """
+    warnings = list(header.warnings)
+    beyond = sum(part.check() for part in header.parts)
+    if beyond and header.exact:
+        warnings.append(f"The file holds {beyond} bytes more than its header says; they are left out. Check its sizes and type.")
+    image = _decode(path, header)
+    voxels = _usable(sitk.GetArrayFromImage(image).reshape(header.shape))
+    if header.scaling != (1, 0):
+        slope, offset = header.scaling
+        voxels = _usable(np.multiply(voxels, slope, dtype=np.float32 if voxels.itemsize < 4 else np.float64) + offset)
+        warnings.append(f"Its values are {slope:g} times the stored ones plus {offset:g}, as its header says; others show the stored ones.")
+    shape_ijk = header.shape[2::-1]
+    elsewhere = []
+    for program, matrix in _other_places(header, _geometry(image), shape_ijk).items():
+        voxel, distance_mm = _apart(header.ijk_to_lps, matrix, shape_ijk)
+        if voxel > SAME_PLACE:
+            elsewhere.append(RAS_TO_LPS @ matrix)
+            warnings.append(f"{program} may place this image up to {distance_mm:.3g} mm elsewhere.")
+    source = Source(header.geometry, tuple(warnings), tuple(elsewhere), header.place)
+    return Volume(voxels, RAS_TO_LPS @ header.ijk_to_lps, path.resolve().name, source=source)
+
+
+def _decode(path: Path, header: Header) -> sitk.Image:
+    with reading(path):
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO(header.decoder)
+        reader.SetFileName(str(path))
+        image = reader.Execute()
+    while image.GetDimension() > 3:
+        image = image[..., 0]
+    voxels = sitk.GetArrayViewFromImage(image)
+    if image.GetSize() != header.shape[2::-1] or voxels.size != np.prod(header.shape) or voxels.dtype != header.dtype:
+        raise InputError(f"{path}: its axes or numbers cannot be read here. Save it as a volume with three axes.")
+    return image
+
+
+def _other_places(header: Header, by_itk: np.ndarray, shape_ijk: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Return where other programs place the same voxels: ITK, and 3D Slicer's reader of NRRD, which knows other defaults."""
+    places = {"ITK (SimpleITK, ITK-SNAP, most of 3D Slicer)": by_itk}
+    if header.unoriented or header.centred:
+        slicer = RAS_TO_LPS @ by_itk if header.unoriented else by_itk.copy()
+        if header.centred:
+            slicer[:3, 3] = -slicer[:3, :3] @ (np.array(shape_ijk) - 1) / 2
+        places["3D Slicer's reader for NRRD vectors and sequences"] = slicer
+    return places
+
+
+def _apart(one: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, ...]) -> tuple[float, float]:
+    """Return how far the voxels lie from each other by two matrices, at most: in voxels of the first one, and in mm."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape_ijk])).reshape(3, -1)
+    moved = (other - one)[:3, :3] @ corners + (other - one)[:3, 3:]
+    return float(np.abs(np.linalg.lstsq(one[:3, :3], moved)[0]).max()), float(np.linalg.norm(moved, axis=0).max())
+
+
+def _usable(voxels: np.ndarray) -> np.ndarray:
+    """Return colours without their alpha, and float64 as float32 where that keeps its contrast."""
     if voxels.ndim == 4:
-        voxels = np.ascontiguousarray(voxels[..., :3])
+        return np.ascontiguousarray(voxels[..., :3])
     if voxels.dtype == np.float64:
         low, high = voxels.min(), voxels.max()
         with np.errstate(over="ignore", invalid="ignore"):
             if not 0 < high - low < FINEST * max(-low, high):  # float32 would leave little of a small contrast on a large offset
-                voxels = voxels.astype(np.float32)
-    ijk_to_lps = _geometry(image) if ijk_to_lps is None else ijk_to_lps
-    return Volume(voxels, RAS_TO_LPS @ ijk_to_lps, path.resolve().name, modality)
+                return voxels.astype(np.float32)
+    return voxels
 
 
 def _geometry(image: sitk.Image) -> np.ndarray:
-    """``(4, 4)`` voxel indices to LPS mm."""
+    """Return ``(4, 4)`` voxel indices to LPS mm."""
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     ijk_to_lps[:3, 3] = image.GetOrigin()
