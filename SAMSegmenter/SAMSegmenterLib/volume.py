@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import InputError
 
-MAX_SPACING_MM = 1000.0
+MIN_SPACING_MM, MAX_SPACING_MM = 1e-7, 1000.0
 SAME_PLACE = 0.1  # of a voxel: grids whose corners lie no farther apart are the same
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -55,7 +55,7 @@ class Volume:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ijk_to_ras", np.array(self.ijk_to_ras, dtype=np.float64))
         _check_voxels(self.voxels, self.name)
-        _check_geometry(self.ijk_to_ras, self.name)
+        check_geometry(self.ijk_to_ras, self.name)
 
     @property
     def shape_ijk(self) -> tuple[int, int, int]:
@@ -150,13 +150,14 @@ def _check_voxels(voxels: np.ndarray, name: str) -> None:
             raise InputError(f"{name}: {bad} voxels are NaN or infinite. Replace them (for instance by the background value).")
 
 
-def _check_geometry(ijk_to_ras: np.ndarray, name: str) -> None:
+def check_geometry(ijk_to_ras: np.ndarray, name: str) -> None:
+    """Raise `InputError` unless a volume can lie by this IJK-to-RAS matrix."""
     if ijk_to_ras.shape != (4, 4) or not np.isfinite(ijk_to_ras).all():
         raise InputError(f"{name}: the IJK-to-RAS matrix must be 4x4 and finite, got\n{ijk_to_ras}")
     spacing_mm = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    if (spacing_mm <= 0).any() or (spacing_mm > MAX_SPACING_MM).any():
+    if (spacing_mm < MIN_SPACING_MM).any() or (spacing_mm > MAX_SPACING_MM).any():
         raise InputError(
-            f"{name}: the voxel spacing is {_mm(spacing_mm)}; expected more than 0 and at most "
+            f"{name}: the voxel spacing is {_mm(spacing_mm)}; expected at least {MIN_SPACING_MM:g} and at most "
             f"{MAX_SPACING_MM:g} mm. Correct the spacing in the file's header."
         )
     if abs(np.linalg.det(ijk_to_ras[:3, :3] / spacing_mm)) < 1e-3:

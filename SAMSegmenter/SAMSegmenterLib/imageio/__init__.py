@@ -5,6 +5,7 @@ Files are in LPS coordinates, a `Volume` is in RAS; the two are converted here a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,4 +77,4 @@ def read_labelmap(path: Path) -> Volume:
         return labelmap
     if not np.array_equal(voxels, np.rint(voxels)) or np.abs(voxels).max() > np.iinfo(np.int32).max:
         raise InputError(f"{path}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
-    return Volume(voxels.astype(np.int32), labelmap.ijk_to_ras, labelmap.name, labelmap.modality)
+    return replace(labelmap, voxels=voxels.astype(np.int32))

@@ -32,7 +32,7 @@ class Header:
         geometry: where it comes from, in words.
         warnings: what had to be assumed; sentences for the user.
         scaling: slope and offset from a stored voxel to its value.
-        place: the fields that say the same in a file of this format.
+        place: the fields that a result in the same format takes over, so that every program places both alike.
         exact: whether nothing should follow the voxels.
         unoriented: whether the axes of the patient are an assumption.
         centred: whether the place of the first voxel is an assumption.
@@ -129,12 +129,12 @@ def affine(columns: np.ndarray, origin: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def check_axes(path: Path, lengths: Sequence[int]) -> None:
-    """Raise `InputError` unless these are the sizes of three axes, and after them 1 at most."""
-    shape = " x ".join(str(n) for n in lengths)
+def check_axes(path: Path, lengths: Sequence[int], others: Sequence[int] = ()) -> None:
+    """Raise `InputError` unless these are the sizes of three axes in space, and after them, and of `others`, 1 at most."""
+    shape = " x ".join(str(n) for n in (*lengths, *others))
     if len(lengths) < 3:
         raise InputError(f"{path}: this is a 2-D image ({shape}); there are no slices to propagate to. Give a volume.")
-    if any(n > 1 for n in lengths[3:]):
+    if any(n > 1 for n in (*lengths[3:], *others)):
         raise InputError(f"{path}: 4-D images ({shape}) are not supported. Save the time point or component to segment as a volume.")
 
 

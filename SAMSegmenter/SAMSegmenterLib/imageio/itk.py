@@ -11,11 +11,12 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..files import READABLE, check_name
-from ..volume import RAS_TO_LPS, SAME_PLACE, Source, Volume
+from ..volume import RAS_TO_LPS, Source, Volume, check_geometry
 from .complete import check_complete
 from .header import Header
 from .nrrd_header import MAGIC, is_nrrd
 
+ROUNDED = 1e-3  # of a voxel: what lies no farther away is said to be at the same place
 FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
 
 
@@ -116,6 +117,7 @@ def read_by_header(path: Path, header: Header) -> Volume:
     Raises:
         InputError: the voxels are truncated or damaged, or ITK reads something else than the header says.
     """
+    check_geometry(RAS_TO_LPS @ header.ijk_to_lps, str(path))
     warnings = list(header.warnings)
     beyond = sum(part.check() for part in header.parts)
     if beyond and header.exact:
@@ -130,7 +132,7 @@ def read_by_header(path: Path, header: Header) -> Volume:
     elsewhere = []
     for program, matrix in _other_places(header, _geometry(image), shape_ijk).items():
         voxel, distance_mm = _apart(header.ijk_to_lps, matrix, shape_ijk)
-        if voxel > SAME_PLACE:
+        if voxel > ROUNDED:
             elsewhere.append(RAS_TO_LPS @ matrix)
             warnings.append(f"{program} may place this image up to {distance_mm:.3g} mm elsewhere.")
     source = Source(header.geometry, tuple(warnings), tuple(elsewhere), header.place)

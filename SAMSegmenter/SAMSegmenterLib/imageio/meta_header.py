@@ -180,10 +180,11 @@ def _parts(fields: Fields, names: list[str], start: int, sizes: list[int], voxel
             raise fields.wrong("HeaderSize", f"is {skipped}, though the voxels follow the header")
         size = _packed_size(fields)
         return (Part(fields.path, start, total, partial(inflate, size=size) if packed else None),)
-    many = fields["ElementDataFile"].split()[0] == "LIST" or "%" in fields["ElementDataFile"]
+    first, *others = fields["ElementDataFile"].split() or [""]
+    many = first == "LIST" or "%" in fields["ElementDataFile"]
     if many and packed:
         raise fields.wrong("CompressedData", "is True, and several data files can be read uncompressed only")
-    if fields["ElementDataFile"].split()[0] == "LIST" and fields["ElementDataFile"].split()[1:] not in ([], [str(len(sizes) - 1)]):
+    if first == "LIST" and others not in ([], [str(len(sizes) - 1)]):
         raise fields.wrong("ElementDataFile", f"is {shortened(fields['ElementDataFile'])}; expected one file for each slice")
     files = beside(fields.path, named, sizes[-1] if many else 1)
     if packed:

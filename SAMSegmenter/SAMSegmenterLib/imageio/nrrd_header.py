@@ -42,6 +42,23 @@ VECTORS = re.compile(r"(.*-)?(vector|normal|color|gradient|complex|quaternion|po
 ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "txt": "text", "text": "text", "ascii": "text", "hex": "hex"}
 
 
+# Fields of a header that place an image: of the whole; and of each axis, with what stands for an axis that is not in space.
+PLACING = {"space": "space", "space dimension": "spacedimension", "space units": "spaceunits", "space origin": "spaceorigin"}
+AXIS_PLACING = {"space directions": "none", "spacings": "nan", "axis mins": "nan", "axis maxs": "nan", "centerings": "???", "units": '""'}
+
+
+@dataclass(frozen=True)
+class NrrdPlace:
+    """The fields that place an image: those of the whole by name, and the three words, for i, j and k, of those of each axis."""
+
+    whole: dict[str, str]
+    axes: dict[str, list[str]]
+
+    def fields(self, layers: bool) -> dict[str, str]:
+        """Return them for another file, whose first axis may be layers."""
+        return self.whole | {name: " ".join([AXIS_PLACING[name]] * layers + words) for name, words in self.axes.items()}
+
+
 @dataclass(frozen=True)
 class _Axes:
     """Which axes of the file are i, j and k, and which one holds colours, if one does."""
@@ -90,6 +107,7 @@ def read_nrrd_header(path: Path) -> Header:
         matrix,
         geometry,
         tuple(warnings),
+        place=_place(fields, axes.along_space, directions),
         exact=fields["encoding"].lower() in ("raw", "gzip", "gz") and fields.whole("byteskip") >= 0,
         unoriented=fields.get("space", "").lower() not in SPACES,
         centred="spaceorigin" not in fields or _vector(fields, "spaceorigin", fields["spaceorigin"]) is None,
@@ -166,7 +184,7 @@ def _axes(fields: Fields, extra: dict[str, str], sizes: list[int], dtype: np.dty
         raise InputError(f"{fields.path}: its segments overlap, in {sizes[several[0]]} layers. Export them as a labelmap.")
     shape = [sizes[n] for n in along_space]
     vectors = [n for n in several if VECTORS.fullmatch(kinds[n])]
-    check_axes(fields.path, [*shape, *(sizes[n] for n in several if n not in vectors)])
+    check_axes(fields.path, shape, [sizes[n] for n in several if n not in vectors])
     for n in vectors:
         check_colours(fields.path, sizes[n] if kinds[n] in COLOURS and len(vectors) == 1 else 0, dtype)
     return _Axes(along_space[:3], vectors[0] if vectors else None)
@@ -229,6 +247,22 @@ def _without_directions(fields: Fields, axes: Sequence[int], sizes: Sequence[int
     first = np.where(np.isfinite(lows), lows + (~nodes) * known / 2, highs - known * np.where(nodes, counts - 1, counts - 0.5))
     scale = np.array([fields.millimetres("units", units[n]) for n in axes])
     return affine(np.diag(known * scale), np.nan_to_num(first) * scale), geometry + _told([units[n] for n in axes]), warnings
+
+
+def _place(fields: Fields, axes: Sequence[int], directions: list[np.ndarray | None] | None) -> NrrdPlace | None:
+    """Return the fields that say where the three axes lie, as they stand in the file; None where its space has more than three axes."""
+    if directions is not None and len(directions[axes[0]]) != 3:
+        return None
+    whole = {field: fields[name] for field, name in PLACING.items() if name in fields}
+    found = {}
+    if directions is not None:
+        found["space directions"] = [f"({','.join(repr(float(value)) for value in directions[n])})" for n in axes]
+    for field, blank in AXIS_PLACING.items():
+        name = field.replace(" ", "")
+        if name in fields and field not in found:
+            words = re.findall(r'"[^"]*"|\S+', fields[name])
+            found[field] = [words[n] if n < len(words) else blank for n in axes]
+    return NrrdPlace(whole, found)
 
 
 def _told(units: Sequence[str]) -> str:
