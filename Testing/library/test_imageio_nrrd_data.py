@@ -144,6 +144,10 @@ def test_a_header_of_unknown_version_or_without_order_is_refused(tmp_path, not_d
     path.write_bytes(b"NRRD0004\n" + bytes(range(256)) * 40)
     with pytest.raises(InputError, match=r"a\.nrrd: its header is damaged"):
         read_volume(path)
+    path = nrrd_file(tmp_path / "a.nhdr", b"", data_file="LIST\ns0\0.raw")
+    for call in (read_volume, lambda header: holds_voxels_of(header, tmp_path)):
+        with pytest.raises(InputError, match="its header is damaged"):
+            call(path)
     path.write_bytes(
         "\r\n".join(["NRRD0004", "# said", *(f"{name}: {value}" for name, value in NRRD.items()), "", ""]).encode() + CONTENT[:9]
     )

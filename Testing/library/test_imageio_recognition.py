@@ -9,6 +9,8 @@ from images import image_of, noise
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.imageio import read_labelmap, read_segment_names, read_volume
 
+pytest_plugins = ["imageio_fixtures"]
+
 
 @pytest.mark.parametrize("name", ["A.NRRD", "a", "a.raw", "a.nii.gz", "a.tif", "a.mha", "a.nhdr"])
 def test_nrrd_is_known_under_any_name(tmp_path, name):
@@ -23,6 +25,16 @@ def test_metaimages_are_known_under_any_name(tmp_path, name):
     assert np.array_equal(read_volume(path).voxels, VOXELS)
     assert np.array_equal(read_labelmap(path).ijk_to_lps, LPS)
     assert read_segment_names(path) == {}
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.mhd", "a.nrrd", "a.nhdr"])
+@pytest.mark.parametrize("key", ["0008|0060", "NRRD_kinds[0]", "a b", "a:b", "DistanceUnit"])
+def test_whatever_itk_adds_to_a_header_changes_nothing(stored, name, key):
+    image = image_of(noise())
+    image.SetMetaData(key, "x = y: z")
+    volume = read_volume(stored(name, image))
+    assert np.array_equal(volume.voxels, noise())
+    assert volume.source.warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -50,6 +50,18 @@ class Header:
     exact: bool = True
     unoriented: bool = False
     centred: bool = False
+
+
+def lines(file: BinaryIO, path: Path) -> Iterator[str]:
+    """Yield the lines of a header without their ends, as far as they are asked for; the file then stands behind the last one.
+
+    Raises:
+        InputError: what is there is no text, or does not end.
+    """
+    for line in iter(lambda: file.readline(LONGEST), b""):
+        if b"\0" in line or file.tell() > LONGEST:
+            raise InputError(f"{path}: its header is damaged, or is none. Export the image again.")
+        yield line.decode(errors="surrogateescape").rstrip("\r\n")
 
 
 class Fields(dict[str, str]):

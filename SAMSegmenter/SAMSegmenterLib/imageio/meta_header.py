@@ -9,20 +9,27 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from .header import LONGEST, Fields, Header, affine, check_axes, check_colours, shortened
+from .header import Fields, Header, affine, check_axes, check_colours, lines, shortened
 from .integrity import Part, beside, inflate, numbered
 
-FIRST_FIELD = re.compile(rb"\s*(ObjectType|NDims|Comment|ObjectSubType|TransformType|Name|ID)\s*[=:]")
+DIMENSIONS = re.compile(rb"([^\0]*\n)?\s*NDims\s*[=:]\s*\d")
 SIZES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8}
 DTYPES = {f"MET_{sign}{name}": np.dtype(f"{code}{size}") for name, size in SIZES.items() for sign, code in (("", "i"), ("U", "u"))}
 DTYPES |= {"MET_FLOAT": np.dtype("f4"), "MET_DOUBLE": np.dtype("f8")}
+# fmt: off
+FIELDS = (
+    "ObjectType", "NDims", "DimSize", "ElementType", "ElementNumberOfChannels", "ElementSpacing", "ElementSize", "DistanceUnits", "Offset",
+    "Position", "Origin", "TransformMatrix", "Rotation", "Orientation", "AnatomicalOrientation", "ElementToIntensityFunctionSlope",
+    "ElementToIntensityFunctionOffset", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData",
+    "CompressedDataSize", "HeaderSize", "ElementDataFile",
+)
+# fmt: on
 LETTERS = ("LPS", "RAI")  # the directions that the axes of LPS coordinates run to, and from
 
 
 def is_meta(start: bytes) -> bool:
     """Return whether a file that begins with these bytes is a MetaImage, or the header of one."""
-    return bool(FIRST_FIELD.match(start)) and bool(re.search(rb"(^|\n)\s*NDims\s*[=:]", start))
+    return bool(DIMENSIONS.match(start))
 
 
 def read_meta_header(path: Path) -> Header:
@@ -70,17 +77,14 @@ def _read_fields(path: Path) -> tuple[Fields, list[str], int]:
     """Return the fields, the data files listed, and where the header ends."""
     fields = Fields(path)
     with path.open("rb") as file:
-        for line in iter(lambda: file.readline(LONGEST), b""):
-            text = line.decode(errors="surrogateescape")
+        for text in lines(file, path):
             found = re.match(r"\s*(\w+)\s*[=:](.*)", text)
-            if file.tell() > LONGEST or (text.strip() and not found):
-                raise InputError(f"{path}: its header is damaged, or is none ({shortened(text.strip())}). Export the image again.")
-            if not found:
+            if not found or found[1] not in FIELDS:  # ITK writes anything as metadata
                 continue
             fields.add(found[1], found[2].strip())
             if found[1] == "ElementDataFile":
                 listed = fields["ElementDataFile"].split()[:1] == ["LIST"]
-                names = [name.decode(errors="surrogateescape").rstrip("\r\n") for name in file] if listed else []
+                names = list(lines(file, path)) if listed else []
                 while names and not names[-1].strip():
                     names.pop()
                 return fields, names, file.tell()

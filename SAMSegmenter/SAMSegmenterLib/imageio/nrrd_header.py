@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .header import LONGEST, Fields, Header, affine, check_axes, check_colours, shortened
+from .header import Fields, Header, affine, check_axes, check_colours, lines, shortened
 from .integrity import Part, beside, gunzip, numbered
 
 MAGIC = b"NRRD00"
@@ -126,8 +126,7 @@ def _read_fields(path: Path) -> tuple[Fields, dict[str, str], list[str], int]:
     with path.open("rb") as file:
         if not re.fullmatch(rb"NRRD(000[1-5]|00\.01)\s*", file.readline(64)):
             raise InputError(f"{path}: this is an NRRD file of a version that is not known here (1 to 5 are), or it is damaged.")
-        for line in iter(lambda: file.readline(LONGEST), b""):
-            text = line.decode(errors="surrogateescape").rstrip("\r\n")
+        for text in lines(file, path):
             if fields.get("datafile", "").split()[:1] == ["LIST"]:
                 names.append(text)
                 continue
@@ -135,8 +134,8 @@ def _read_fields(path: Path) -> tuple[Fields, dict[str, str], list[str], int]:
                 break
             if text.startswith("#"):
                 continue
-            found = re.fullmatch(r"([^:]*):(=| )(.*)", text)
-            if not found or file.tell() > LONGEST:
+            found = re.fullmatch(r"(.*?):(=| )(.*)", text)
+            if not found:
                 raise InputError(f"{path}: its header is damaged, or is none ({shortened(text)}). Export the image again.")
             if found[2] == "=":
                 extra[found[1]] = found[3]
@@ -313,13 +312,13 @@ def _pieces(fields: Fields, sizes: list[int], named: int) -> int:
 
 
 def _part(fields: Fields, file: Path, start: int, size: int, itemsize: int, encoding: str) -> Part:
-    lines, skipped = fields.whole("lineskip"), fields.whole("byteskip")
-    if lines < 0 or skipped < -1:
-        raise fields.wrong("line skip" if lines < 0 else "byte skip", "is negative")
-    if lines:
+    lines_skipped, skipped = fields.whole("lineskip"), fields.whole("byteskip")
+    if lines_skipped < 0 or skipped < -1:
+        raise fields.wrong("line skip" if lines_skipped < 0 else "byte skip", "is negative")
+    if lines_skipped:
         with file.open("rb") as content:
             content.seek(start)
-            for _ in range(lines):
+            for _ in range(lines_skipped):
                 if not content.readline():
                     break
             start = content.tell()
