@@ -26,7 +26,7 @@ from .nifti_place import place
 from .values import float32_suffices, without_padding_nan
 
 GZIP = b"\x1f\x8b"
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 UINT8 = 2  # DT_UINT8
 PAIR = re.compile(r"(?P<stem>.+)\.(?P<part>hdr|img)(?P<packed>\.gz)?", re.IGNORECASE)
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -249,7 +249,7 @@ def _check_kind(file: NiftiFile) -> None:
         raise InputError(f"{path}: 4-D images ({shape}) are not supported. Save the time point or component to segment as a volume.")
     try:
         dtype = header.get_data_dtype()
-    except HeaderDataError as error:
+    except KeyError as error:
         raise InputError(f"{path}: its header is damaged: there is no type of voxels {header['datatype']} (datatype).") from error
     if dtype.kind == "c":
         raise InputError(f"{path}: its voxels are complex. Save the component to segment as a volume.")

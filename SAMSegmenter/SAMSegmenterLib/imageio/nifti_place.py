@@ -83,8 +83,9 @@ def itk_place(header: Nifti1Header) -> np.ndarray | None:
             matrix[:3, :3] = sform[:3, :3] / np.linalg.norm(sform[:3, :3], axis=0)
             matrix[:3, 3] = sform[:3, 3]
         elif qform_code > 0:
-            matrix[:3, :3] = _rotation(header)
-            matrix[:3, 3] = _offset(header)
+            finite = [np.nan_to_num(_fields(header, *names), posinf=0, neginf=0) for names in (("quatern_", "bcd"), ("qoffset_", "xyz"))]
+            matrix[:3, :3] = _rotation(finite[0]) * _handedness(header)
+            matrix[:3, 3] = finite[1]
         else:
             return None
     matrix[:3, :3] *= spacing
@@ -102,19 +103,29 @@ def sform_readers_place(header: Nifti1Header) -> np.ndarray | None:
 
 
 def _elsewhere(chosen: np.ndarray, header: Nifti1Header) -> tuple[tuple[str, ...], tuple[np.ndarray, ...]]:
-    readers = {"nibabel, FSL and SPM": sform_readers_place(header)}
+    shape = tuple(header["dim"][1:4].tolist())
+    readers = {"nibabel and others that follow the sform": sform_readers_place(header)}
     if not isinstance(header, Nifti2Header):  # which ITK does not read
         readers["3D Slicer and others that use ITK"] = itk_place(header)
     words, others = [], []
     for names, matrix in readers.items():
         if matrix is None or not _is_usable(matrix):
-            words.append(f"{names} cannot open it, as they do not take the place that its header gives.")
+            skew = distance_mm(chosen, _straightened(chosen), shape)
+            words.append(f"{names} cannot open it" + (f": its axes are up to {skew:.2g} mm off right angles." if skew > 0.001 else "."))
             continue
-        far = distance_mm(chosen, matrix, tuple(header["dim"][1:4].tolist()))
+        far = distance_mm(chosen, matrix, shape)
         if far > TOLD * np.linalg.norm(chosen[:3, :3], axis=0).min():
             words.append(f"{names} place it up to {far:.3g} mm elsewhere.")
             others.append(matrix)
     return tuple(words), tuple(others)
+
+
+def _straightened(matrix: np.ndarray) -> np.ndarray:
+    """Return a matrix with its axes at right angles, of the same lengths and as near to the old ones as possible."""
+    lengths, straight = np.linalg.norm(matrix[:3, :3], axis=0), matrix.copy()
+    left, _, right = np.linalg.svd(matrix[:3, :3] / lengths)
+    straight[:3, :3] = left @ right * lengths
+    return straight
 
 
 def _codes(header: Nifti1Header) -> tuple[int, int]:
@@ -133,30 +144,28 @@ def _sform(header: Nifti1Header) -> np.ndarray | None:
 
 def _qform(header: Nifti1Header) -> np.ndarray | None:
     """Return the qform in the unit of the header; None if there is none, or it places nothing."""
+    pixdim, quaternion = header["pixdim"][1:4], _fields(header, "quatern_", "bcd")
+    if header["qform_code"] <= 0 or not (pixdim > 0).all() or not np.linalg.norm(quaternion) < 1 + RIGHT:
+        return None
     matrix = np.eye(4)
-    matrix[:3, :3] = _rotation(header) * header["pixdim"][1:4]
-    matrix[:3, 3] = _offset(header)
-    sound = (header["pixdim"][1:4] > 0).all() and np.linalg.norm(_quaternion(header)) < 1 + RIGHT
-    return matrix if header["qform_code"] > 0 and sound and _is_usable(matrix) else None
+    matrix[:3, :3] = _rotation(quaternion) * pixdim * _handedness(header)
+    matrix[:3, 3] = _fields(header, "qoffset_", "xyz")
+    return matrix if _is_usable(matrix) else None
 
 
-def _quaternion(header: Nifti1Header) -> np.ndarray:
-    return np.array([header[f"quatern_{part}"] for part in "bcd"], float)
+def _fields(header: Nifti1Header, start: str, ends: str) -> np.ndarray:
+    return np.array([header[start + end] for end in ends], float)
 
 
-def _offset(header: Nifti1Header) -> np.ndarray:
-    return np.nan_to_num(np.array([header[f"qoffset_{axis}"] for axis in "xyz"], float), posinf=0, neginf=0)
+def _rotation(quaternion: np.ndarray) -> np.ndarray:
+    """Return the axes ``(3, 3)`` of a quaternion's parts b, c and d; as in the standard's own library, a counts as zero if it nearly is."""
+    first = 1 - quaternion @ quaternion
+    return quat2mat([np.sqrt(first), *quaternion] if first >= 1e-7 else [0, *quaternion / np.linalg.norm(quaternion)])
 
 
-def _rotation(header: Nifti1Header) -> np.ndarray:
-    """Return the qform's axes ``(3, 3)``, the third turned round if pixdim[0] (qfac) is negative.
-
-    As the standard's own library does, a first part of the quaternion that is nearly zero counts as zero.
-    """
-    part = np.nan_to_num(_quaternion(header), posinf=0, neginf=0)
-    first = 1 - part @ part
-    quaternion = [np.sqrt(first), *part] if first >= 1e-7 else [0, *part / np.linalg.norm(part)]
-    return quat2mat(quaternion) * [1, 1, -1 if header["pixdim"][0] < 0 else 1]
+def _handedness(header: Nifti1Header) -> np.ndarray:
+    """Return factors for the three axes of a qform: the third is turned round if pixdim[0] (qfac) is negative."""
+    return np.array([1, 1, -1 if header["pixdim"][0] < 0 else 1])
 
 
 def _in_mm(matrix: np.ndarray, header: Nifti1Header) -> np.ndarray:
@@ -184,7 +193,12 @@ def _alike(sform: np.ndarray, qform: np.ndarray) -> bool:
 
 
 def _why_nowhere(header: Nifti1Header) -> str:
-    pixdim = " x ".join(f"{value:g}" for value in header["pixdim"][1:4])
     if header["sform_code"] > 0:
         return "its sform is no place for three axes, and it has no qform that is"
-    return f"it has no sform, and {'its qform' if header['qform_code'] > 0 else 'pixdim'} needs a spacing, which is {pixdim} (pixdim)"
+    pixdim = " x ".join(f"{value:g}" for value in header["pixdim"][1:4])
+    reason = f"the spacing in pixdim is {pixdim}"
+    return (
+        f"it has no sform, its qform's numbers are no rotation and place, or {reason}"
+        if header["qform_code"] > 0
+        else f"it has no form, and {reason}"
+    )
