@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import InputError
 from ..volume import Volume
 from .complete import holds_voxels_of
 from .dicom import is_dicom
 from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
 from .itk import check_exists, read_image, read_segment_names, to_volume
+from .labels import as_labels
+from .nifti import open_nifti, read_nifti
 from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
 
 __all__ = [
@@ -56,21 +56,16 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
         return read_dicom_file(path, series)
     if series is not None:
         raise InputError(f"{path}: this is not a DICOM folder, so that no series can be chosen in it.")
-    return to_volume(read_image(path), path)
+    nifti = open_nifti(path)
+    return read_nifti(nifti) if nifti else to_volume(read_image(path), path)
 
 
 def read_labelmap(path: Path) -> Volume:
     """Read a segmentation as integer labels ``(k, j, i)``: a labelmap in any image format, or a ``.seg.nrrd`` with one layer.
 
+    Labels in floating point become int32; what saving made of them by scaling is rounded, see `as_labels`.
+
     Raises:
-        InputError: as `read_volume`; or the voxels are colours or fractions.
+        InputError: as `read_volume`; or the voxels are colours, fractions or negative, or those of an image.
     """
-    labelmap = read_volume(path)
-    voxels = labelmap.voxels
-    if labelmap.is_rgb:
-        raise InputError(f"{path}: expected a labelmap, got colours.")
-    if voxels.dtype.kind != "f":
-        return labelmap
-    if not np.array_equal(voxels, np.rint(voxels)) or np.abs(voxels).max() > np.iinfo(np.int32).max:
-        raise InputError(f"{path}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
-    return Volume(voxels.astype(np.int32), labelmap.ijk_to_ras, labelmap.name, labelmap.modality)
+    return as_labels(read_volume(path), str(path))

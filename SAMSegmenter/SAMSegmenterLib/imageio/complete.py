@@ -32,7 +32,7 @@ class _Stored:
 
 
 def check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
-    """Raise `InputError` for a truncated NIfTI file, or a truncated or damaged one of any compressed format.
+    """Raise `InputError` for a truncated or damaged file of any compressed format.
 
     Compressed voxels are unpacked for their checksum, which ITK does not look at; a piece at a time, to save memory.
 
@@ -86,9 +86,7 @@ def _inflate(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _find(reader: sitk.ImageFileReader, path: Path) -> _Stored | None:
-    """The voxels of a NIfTI file, or of a compressed MetaImage or NRRD file."""
-    if reader.HasMetaDataKey("vox_offset"):
-        return _find_nifti(reader, path)
+    """The voxels of a compressed MetaImage or NRRD file."""
     find = {".mha": _find_meta, ".mhd": _find_meta, ".nrrd": _find_nrrd, ".nhdr": _find_nrrd}.get(path.suffix.lower())
     return find(path, _voxel_bytes(reader)) if find else None
 
@@ -97,20 +95,6 @@ def _voxel_bytes(reader: sitk.ImageFileReader) -> int:
     components = reader.GetNumberOfComponents()
     voxel = sitk.Image([1, 1, 1], reader.GetPixelID(), components)
     return int(np.prod(reader.GetSize(), dtype=np.int64)) * components * voxel.GetSizeOfPixelComponent()
-
-
-def _find_nifti(reader: sitk.ImageFileReader, path: Path) -> _Stored | None:
-    axes = range(1, 1 + int(reader.GetMetaData("dim[0]")))
-    voxels = np.prod([int(reader.GetMetaData(f"dim[{n}]")) for n in axes], dtype=np.int64)
-    expected = float(reader.GetMetaData("vox_offset")) + int(voxels) * int(reader.GetMetaData("bitpix")) / 8
-    header = re.fullmatch(r"(.*\.)(hdr|HDR)(\.gz)?", path.name)
-    files = [path.with_name(header[1] + ending) for ending in ("img", "IMG", "img.gz")] if header else [path]
-    file = next(filter(Path.is_file, files), None)
-    if file is None:
-        return None
-    with file.open("rb") as content:
-        packed = content.read(2) == b"\x1f\x8b"
-    return _Stored(file, 0, expected, _gunzip if packed else None)
 
 
 def _find_meta(path: Path, expected: int) -> _Stored | None:

@@ -13,8 +13,7 @@ from ..errors import InputError
 from ..files import READABLE, check_name
 from ..volume import RAS_TO_LPS, Volume
 from .complete import check_complete
-
-FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
+from .values import float32_suffices
 
 
 def check_exists(path: Path) -> None:
@@ -41,11 +40,9 @@ def reading(path: Path) -> Iterator[None]:
 def _why_unreadable(path: Path, message: str) -> str:
     if "Unable to determine ImageIO" in message:
         return f"{path}: this is not an image, or it is damaged. Give {READABLE}."
-    if "orthonormal" in message:
-        return f"{path}: its axes are not at right angles, which cannot be read from NIfTI. Export it as .nrrd, or resample it."
     if "encoding not available" in message:
         return f"{path}: it is compressed in a way that cannot be read here ({last_line(message)}). Save it with gzip, or uncompressed."
-    beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr", ".hdr") else ""
+    beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr") else ""
     return f"{path}: cannot be read; it is truncated or damaged{beside} ({last_line(message)})."
 
 
@@ -71,6 +68,8 @@ def read_image(path: Path) -> sitk.Image:
 
 def read_segment_names(path: Path) -> dict[int, str]:
     """The names that a ``.seg.nrrd`` with one layer gives its labels; none for other files."""
+    if not path.name.lower().endswith(".nrrd"):
+        return {}
     with reading(path):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
@@ -106,9 +105,8 @@ def to_volume(image: sitk.Image, path: Path, ijk_to_lps: np.ndarray | None = Non
     if voxels.ndim == 4:
         voxels = np.ascontiguousarray(voxels[..., :3])
     if voxels.dtype == np.float64:
-        low, high = voxels.min(), voxels.max()
         with np.errstate(over="ignore", invalid="ignore"):
-            if not 0 < high - low < FINEST * max(-low, high):  # float32 would leave little of a small contrast on a large offset
+            if float32_suffices(voxels.min(), voxels.max()):
                 voxels = voxels.astype(np.float32)
     ijk_to_lps = _geometry(image) if ijk_to_lps is None else ijk_to_lps
     return Volume(voxels, RAS_TO_LPS @ ijk_to_lps, path.resolve().name, modality)
