@@ -9,12 +9,14 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..volume import Volume
-from .complete import holds_voxels_of
 from .dicom import is_dicom
 from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
-from .itk import check_exists, read_image, read_segment_names, to_volume
+from .itk import check_exists, read_by_header, read_segment_names
 from .labels import as_labels
+from .meta_header import read_meta_header
 from .nifti import open_nifti, read_nifti
+from .nrrd_header import read_nrrd_header
+from .recognition import format_of, holds_voxels_of
 from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
 
 __all__ = [
@@ -57,7 +59,10 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
     if series is not None:
         raise InputError(f"{path}: this is not a DICOM folder, so that no series can be chosen in it.")
     nifti = open_nifti(path)
-    return read_nifti(nifti) if nifti else to_volume(read_image(path), path)
+    if nifti:
+        return read_nifti(nifti)
+    read_header = {"NRRD": read_nrrd_header, "MetaImage": read_meta_header}[format_of(path)]
+    return read_by_header(path, read_header(path))
 
 
 def read_labelmap(path: Path) -> Volume:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from nibabel.nifti1 import Nifti1Header
 
 from ..errors import InputError
 from ..volume import Volume
@@ -39,7 +40,7 @@ def as_labels(volume: Volume, name: str) -> Volume:
 
 def _half_a_step(volume: Volume) -> float:
     header = volume.source.header
-    slope = abs(float(header["scl_slope"])) if header is not None and "scl_slope" in header else 0.0
+    slope = abs(float(header["scl_slope"])) if isinstance(header, Nifti1Header) else 0.0
     return slope / 2 if slope < 1 else 0.0  # coarser steps skip labels
 
 

@@ -19,6 +19,7 @@ from ..files import check_name, check_writable, replacing
 from ..volume import Volume
 from .itk import read_image
 from .nifti_writing import nifti_header, write_nifti
+from .nrrd_header import NrrdPlace
 
 WRITABLE = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
 NIFTI = (".nii", ".nii.gz")
@@ -169,20 +170,17 @@ def _itk_type(dtype: np.dtype) -> np.dtype:
 def _write_nrrd(path: Path, layers: list[np.ndarray], volume: Volume, fields: dict[str, str]) -> None:
     """Write ``(k, j, i)`` layers as one NRRD file: 3-D, or if there are several, 4-D with the layers as the first axis."""
     dtype = np.result_type(*layers)
-    lps = volume.ijk_to_lps + 0.0  # no negative zeros
-    vectors = [f"({','.join(repr(float(value)) for value in vector)})" for vector in lps[:3].T]
     listed = len(layers) > 1
+    place = volume.source.header if isinstance(volume.source.header, NrrdPlace) else _place(volume)
     header = {
         "type": "unsigned char" if dtype == np.uint8 else "unsigned short",
         "dimension": str(3 + listed),
-        "space": "left-posterior-superior",
         "sizes": " ".join(str(n) for n in (*([len(layers)] if listed else []), *volume.shape_ijk)),
-        "space directions": " ".join([*(["none"] if listed else []), *vectors[:3]]),
         "kinds": "list domain domain domain" if listed else "domain domain domain",
         "endian": "little",
         "encoding": "gzip",
-        "space origin": vectors[3],
     }
+    header |= place.fields(listed)
     lines = ["NRRD0004", *(f"{name}: {value}" for name, value in header.items()), *(f"{key}:={value}" for key, value in fields.items())]
     with path.open("wb") as file:
         file.write("\n".join([*lines, "", ""]).encode())
@@ -191,6 +189,13 @@ def _write_nrrd(path: Path, layers: list[np.ndarray], volume: Volume, fields: di
                 stream.write(np.stack([layer[k] for layer in layers], axis=-1).astype(dtype.newbyteorder("<")).tobytes())
         file.flush()
         os.fsync(file.fileno())
+
+
+def _place(volume: Volume) -> NrrdPlace:
+    """Return the fields that place a volume by its matrix."""
+    lps = volume.ijk_to_lps + 0.0  # no negative zeros
+    *directions, origin = (f"({','.join(repr(float(value)) for value in vector)})" for vector in lps[:3].T)
+    return NrrdPlace({"space": "left-posterior-superior", "space origin": origin}, {"space directions": directions})
 
 
 def _segment_fields(layers: list[np.ndarray], segments: Sequence[SegmentInfo]) -> dict[str, str]:
