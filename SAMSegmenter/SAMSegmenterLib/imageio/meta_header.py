@@ -72,7 +72,7 @@ def _read_fields(path: Path) -> tuple[Fields, list[str], int]:
     with path.open("rb") as file:
         for line in iter(lambda: file.readline(LONGEST), b""):
             text = line.decode(errors="surrogateescape")
-            found = re.match(r"\s*(\w+)\s*[=:](.*)", text)
+            found = re.match(r"\s*(\w[^=:]*?)\s*[=:](.*)", text)  # ITK writes names such as NRRD_kinds[0]
             if file.tell() > LONGEST or (text.strip() and not found):
                 raise InputError(f"{path}: its header is damaged, or is none ({shortened(text.strip())}). Export the image again.")
             if not found:
