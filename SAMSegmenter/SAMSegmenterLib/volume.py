@@ -102,9 +102,8 @@ class Volume:
         """
         if self.shape_ijk != other.shape_ijk:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape_ijk])).reshape(3, -1)
         mine, others = ((each.ijk_to_ras, *each.source.elsewhere) for each in (self, other))
-        return any(_apart(one, another, corners) <= SAME_PLACE for one in mine for another in others)
+        return any(apart(one, another, self.shape_ijk)[0] <= SAME_PLACE for one in mine for another in others)
 
     def check_grid(self, image: Volume) -> None:
         """Raise `InputError` unless this labelmap lies on the grid of `image`, see `same_grid`."""
@@ -115,10 +114,15 @@ class Volume:
             raise InputError(f"{self.name} lies elsewhere than {image.name} (origin, spacing or axes differ); resample it to that image.")
 
 
-def _apart(matrix: np.ndarray, other: np.ndarray, ijk: np.ndarray) -> float:
-    """Return how far the voxels ``(3, n)`` lie from each other by two IJK-to-RAS matrices, in voxels of the first one, at most."""
-    moved = (other - matrix)[:3]
-    return float(np.abs(np.linalg.solve(matrix[:3, :3], moved[:, :3] @ ijk + moved[:, 3:])).max())
+def apart(matrix: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, ...]) -> tuple[float, float]:
+    """Return how far two ``(4, 4)`` matrices from IJK to mm place a voxel of a grid from each other, at most.
+
+    Returns:
+        The distance along an axis in voxels of the first matrix, and in space in mm.
+    """
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape_ijk])).reshape(3, -1)
+    moved = (other - matrix)[:3, :3] @ corners + (other - matrix)[:3, 3:]
+    return float(np.abs(np.linalg.solve(matrix[:3, :3], moved)).max()), float(np.linalg.norm(moved, axis=0).max())
 
 
 def box_around(mask: np.ndarray) -> tuple[slice, ...]:

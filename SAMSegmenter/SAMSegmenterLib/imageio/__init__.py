@@ -5,17 +5,16 @@ Files are in LPS coordinates, a `Volume` is in RAS; the two are converted here a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from ..errors import InputError
 from ..volume import Volume
 from .dicom import is_dicom
 from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
-from .itk import check_exists, read_by_header, read_image, read_segment_names, to_volume
+from .itk import check_exists, read_by_header, read_segment_names
+from .labels import as_labels
 from .meta_header import read_meta_header
+from .nifti import open_nifti, read_nifti
 from .nrrd_header import read_nrrd_header
 from .recognition import format_of, holds_voxels_of
 from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
@@ -59,22 +58,19 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
         return read_dicom_file(path, series)
     if series is not None:
         raise InputError(f"{path}: this is not a DICOM folder, so that no series can be chosen in it.")
-    read_header = {"NRRD": read_nrrd_header, "MetaImage": read_meta_header}.get(format_of(path))
-    return read_by_header(path, read_header(path)) if read_header else to_volume(read_image(path), path)
+    nifti = open_nifti(path)
+    if nifti:
+        return read_nifti(nifti)
+    read_header = {"NRRD": read_nrrd_header, "MetaImage": read_meta_header}[format_of(path)]
+    return read_by_header(path, read_header(path))
 
 
 def read_labelmap(path: Path) -> Volume:
     """Read a segmentation as integer labels ``(k, j, i)``: a labelmap in any image format, or a ``.seg.nrrd`` with one layer.
 
+    Labels in floating point become int32; what saving made of them by scaling is rounded, see `as_labels`.
+
     Raises:
-        InputError: as `read_volume`; or the voxels are colours or fractions.
+        InputError: as `read_volume`; or the voxels are colours, fractions or negative, or those of an image.
     """
-    labelmap = read_volume(path)
-    voxels = labelmap.voxels
-    if labelmap.is_rgb:
-        raise InputError(f"{path}: expected a labelmap, got colours.")
-    if voxels.dtype.kind != "f":
-        return labelmap
-    if not np.array_equal(voxels, np.rint(voxels)) or np.abs(voxels).max() > np.iinfo(np.int32).max:
-        raise InputError(f"{path}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
-    return replace(labelmap, voxels=voxels.astype(np.int32))
+    return as_labels(read_volume(path), str(path))

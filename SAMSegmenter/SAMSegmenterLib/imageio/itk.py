@@ -11,13 +11,12 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..files import READABLE, check_name
-from ..volume import RAS_TO_LPS, Source, Volume, check_geometry
-from .complete import check_complete
+from ..volume import RAS_TO_LPS, Source, Volume, apart, check_geometry
 from .header import Header
 from .nrrd_header import MAGIC, is_nrrd
+from .values import float32_suffices, without_padding_nan
 
 ROUNDED = 1e-3  # of a voxel: what lies no farther away is said to be at the same place
-FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
 
 
 def check_exists(path: Path) -> None:
@@ -44,11 +43,9 @@ def reading(path: Path) -> Iterator[None]:
 def _why_unreadable(path: Path, message: str) -> str:
     if "Unable to determine ImageIO" in message:
         return f"{path}: this is not an image, or it is damaged. Give {READABLE}."
-    if "orthonormal" in message:
-        return f"{path}: its axes are not at right angles, which cannot be read from NIfTI. Export it as .nrrd, or resample it."
     if "encoding not available" in message:
         return f"{path}: it is compressed in a way that cannot be read here ({last_line(message)}). Save it with gzip, or uncompressed."
-    beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr", ".hdr") else ""
+    beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr") else ""
     return f"{path}: cannot be read; it is truncated or damaged{beside} ({last_line(message)})."
 
 
@@ -63,7 +60,6 @@ def read_image(path: Path) -> sitk.Image:
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         _check_kind(reader, path)
-        check_complete(reader, path)
         image = reader.Execute()
         while image.GetDimension() > 3:
             image = image[..., 0]
@@ -128,10 +124,12 @@ def read_by_header(path: Path, header: Header) -> Volume:
         slope, offset = header.scaling
         voxels = _usable(np.multiply(voxels, slope, dtype=np.float32 if voxels.itemsize < 4 else np.float64) + offset)
         warnings.append(f"Its values are {slope:g} times the stored ones plus {offset:g}, as its header says; others show the stored ones.")
+    voxels, told = without_padding_nan(voxels, path.resolve().name)
+    warnings += told
     shape_ijk = header.shape[2::-1]
     elsewhere = []
     for program, matrix in _other_places(header, _geometry(image), shape_ijk).items():
-        voxel, distance_mm = _apart(header.ijk_to_lps, matrix, shape_ijk)
+        voxel, distance_mm = apart(header.ijk_to_lps, matrix, shape_ijk)
         if voxel > ROUNDED:
             elsewhere.append(RAS_TO_LPS @ matrix)
             warnings.append(f"{program} may place this image up to {distance_mm:.3g} mm elsewhere.")
@@ -164,21 +162,13 @@ def _other_places(header: Header, by_itk: np.ndarray, shape_ijk: tuple[int, ...]
     return places
 
 
-def _apart(one: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, ...]) -> tuple[float, float]:
-    """Return how far the voxels lie from each other by two matrices, at most: in voxels of the first one, and in mm."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape_ijk])).reshape(3, -1)
-    moved = (other - one)[:3, :3] @ corners + (other - one)[:3, 3:]
-    return float(np.abs(np.linalg.lstsq(one[:3, :3], moved)[0]).max()), float(np.linalg.norm(moved, axis=0).max())
-
-
 def _usable(voxels: np.ndarray) -> np.ndarray:
     """Return colours without their alpha, and float64 as float32 where that keeps its contrast."""
     if voxels.ndim == 4:
         return np.ascontiguousarray(voxels[..., :3])
     if voxels.dtype == np.float64:
-        low, high = voxels.min(), voxels.max()
         with np.errstate(over="ignore", invalid="ignore"):
-            if not 0 < high - low < FINEST * max(-low, high):  # float32 would leave little of a small contrast on a large offset
+            if float32_suffices(voxels.min(), voxels.max()):
                 return voxels.astype(np.float32)
     return voxels
 

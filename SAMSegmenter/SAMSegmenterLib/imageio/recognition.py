@@ -39,7 +39,7 @@ ENDINGS = {
 
 
 def format_of(path: Path) -> str:
-    """Return ``"NRRD"``, ``"MetaImage"`` or ``"NIfTI"``.
+    """Return ``"NRRD"`` or ``"MetaImage"``.
 
     Raises:
         InputError: it is none of them, whatever ITK might make of it.
@@ -56,8 +56,6 @@ def format_of(path: Path) -> str:
             f"{path}: this seems to be {other}, a format that is not read here, as it often lacks spacing and place. "
             f"Convert it with the spacing that you know. Give {READABLE}."
         )
-    if NIFTI_ENDING.fullmatch(path.name):
-        return "NIfTI"
     raise InputError(f"{path}: this is not an image, or it is damaged. Give {READABLE}.")
 
 

@@ -18,6 +18,7 @@ from ..errors import InputError, OutputError
 from ..files import check_name, check_writable, replacing
 from ..volume import Volume
 from .itk import read_image
+from .nifti_writing import nifti_header, write_nifti
 from .nrrd_header import NrrdPlace
 
 WRITABLE = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
@@ -64,8 +65,8 @@ def check_output(path: Path, volume: Volume | None = None) -> None:
     """
     path = Path(path)
     suffix = _suffix(path)
-    if volume is not None and suffix in NIFTI and not _is_orthogonal(volume):
-        raise InputError(f"{path}: NIfTI cannot hold axes that are not at right angles, as {volume.name} has. Write .seg.nrrd or .nrrd.")
+    if volume is not None and suffix in NIFTI:
+        nifti_header(volume, path)
     check_name(path)
     check_writable(path)
     if volume is not None:
@@ -122,11 +123,6 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _is_orthogonal(volume: Volume) -> bool:
-    axes = volume.ijk_to_ras[:3, :3] / volume.spacing_mm
-    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-3))
-
-
 def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed:
@@ -147,15 +143,18 @@ def _check_layers(layers: list[np.ndarray], volume: Volume, segments: Sequence[S
 
 def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
     voxels = voxels.astype(_itk_type(voxels.dtype), copy=False)
+    if _suffix(path) in NIFTI:
+        write_nifti(path, voxels, volume)
+        return
     image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim == 4)
     ijk_to_lps = volume.ijk_to_lps
     image.SetSpacing(volume.spacing_mm.tolist())
     image.SetDirection((ijk_to_lps[:3, :3] / volume.spacing_mm).ravel().tolist())
     image.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    lower = path.with_name(f"image{_suffix(path)}")  # ITK refuses .NII, .NII.GZ and .MHA
+    lower = path.with_name(f"image{_suffix(path)}")  # ITK refuses .MHA
     try:
-        sitk.WriteImage(image, str(lower), useCompression=lower.suffix != ".nii")
-        written = read_image(lower)  # ITK reports no error when it writes NIfTI to a full disk
+        sitk.WriteImage(image, str(lower), useCompression=True)
+        written = read_image(lower)
     except (RuntimeError, InputError) as error:
         raise OSError("only a part was written; the disk may be full") from error
     if not np.array_equal(sitk.GetArrayViewFromImage(written), voxels):
