@@ -41,10 +41,11 @@ def test_what_places_a_nifti_image_stands_in_its_results(tmp_path, version, orde
     write_segmentation(tmp_path / name, painted(), image, LIVER_AND_CYST)
     written = nib.load(tmp_path / name)
     assert isinstance(written, {1: nib.Nifti1Image, 2: nib.Nifti2Image}[version])
+    stored = open_nifti(tmp_path / name).header
     for field in TAKEN_OVER:
-        assert np.array_equal(written.header[field], header[field]), field
+        assert np.array_equal(stored[field], header[field]), field
     assert written.header.get_data_dtype() == np.uint8
-    assert open_nifti(tmp_path / name).header.get_slope_inter() == (1, 0)
+    assert stored.get_slope_inter() == (1, 0)
     assert np.array_equal(np.asarray(written.dataobj).T, painted())
 
 
@@ -74,7 +75,7 @@ def test_axes_too_long_for_nifti_1_are_written_as_nifti_2(tmp_path):
     assert np.array_equal(read_volume(tmp_path / "a.nii").voxels, voxels)
 
 
-@pytest.mark.parametrize("shear", [0.01, 0.1, 1])
+@pytest.mark.parametrize("shear", [0.05, 0.2, 1])
 def test_other_images_with_shear_are_refused_before_the_run(tmp_path, shear):
     matrix = oblique()
     matrix[:3, 2] += shear * matrix[:3, 0]
