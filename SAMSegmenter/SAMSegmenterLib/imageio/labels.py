@@ -44,12 +44,17 @@ def _half_a_step(volume: Volume) -> float:
     return slope / 2 if slope < 1 else 0.0  # coarser steps skip labels
 
 
-def _rounded(voxels: np.ndarray, tolerance: float, name: str) -> np.ndarray:
+def _rounded(voxels: np.ndarray, half_a_step: float, name: str) -> np.ndarray:
     labels = np.empty(voxels.shape, np.int32)
+    stored, meant = set(), set()
     for each, rounded in zip(voxels, labels, strict=True):
         whole = np.rint(each)
         largest = np.abs(whole).max()
-        if largest > np.iinfo(np.int32).max or np.abs(each - whole).max() > tolerance + 4 * np.spacing(np.float32(largest)):
+        sound = largest <= np.iinfo(np.int32).max and np.abs(each - whole).max() <= half_a_step + 4 * np.spacing(np.float32(largest))
+        if sound and half_a_step:
+            stored.update(np.unique(each).tolist())
+            meant.update(np.unique(whole).tolist())
+        if not sound or len(stored) > len(meant):  # a label that was saved by scaling has one number
             raise InputError(f"{name}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
         rounded[...] = whole
     return labels

@@ -20,6 +20,7 @@ from ..errors import InputError
 
 TOLD = 0.01  # of a voxel: another place is told from here on
 RIGHT = 1e-4  # how far from right angles ITK takes axes for orthogonal, and lengths count as equal
+SAME_ORIGIN = 5e-4  # mm, as far as ITK takes origins for equal
 SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
 MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER, NIFTI_UNITS_MICRON; others are mm, or unknown and meant so
 QUIET = logging.Logger("nibabel's checks")
@@ -40,14 +41,14 @@ def place(header: Nifti1Header, name: str) -> Place:
     """Return where voxels lie, and what to tell of it.
 
     Scale and shear are the sform's. Where both forms are orthogonal, of the same lengths and differ, ITK's choice holds: the sform if its
-    code is 1, else the qform. Without forms it is pixdim.
+    code is 1, or if only signs differ, else the qform. Without forms it is pixdim.
 
     Raises:
         InputError: nothing in the header places them; `name` is what the message calls the file.
     """
     sform, qform = _sform(header), _qform(header)
     codes = _codes(header)
-    if sform is not None and (qform is None or codes[0] == SCANNER or not _alike(sform, qform)):
+    if sform is not None and (qform is None or codes[0] == SCANNER or _same_but_for_signs(sform, qform) or not _alike(sform, qform)):
         chosen, geometry, notes = sform, f"sform (code {codes[0]})", ()
     elif qform is not None:
         notes = ("its sform places nothing; its qform is used.",) if codes[0] > 0 and sform is None else ()
@@ -69,27 +70,29 @@ def distance_mm(matrix: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, int
     return float(np.linalg.norm(moved[:, :3] @ corners + moved[:, 3:], axis=0).max())
 
 
-def itk_place(header: Nifti1Header) -> np.ndarray | None:
-    """Return the IJK-to-RAS matrix in mm by which ITK 5.4, and so 3D Slicer 5.11, places voxels; None if it refuses to."""
+def itk_places(header: Nifti1Header) -> list[np.ndarray]:
+    """Return the IJK-to-RAS matrices in mm by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses to.
+
+    There are two where the forms differ in the signs of their axes only: which of them ITK takes for equal hangs on rounding.
+    """
     spacing = header["pixdim"][1:4].astype(float)
     spacing[~np.isfinite(spacing) | (spacing == 0)] = 1
     code, qform_code = _codes(header)
-    matrix = np.eye(4)
+    sform, qform = _rows(header), np.eye(4)
+    quaternion, offset = (
+        np.nan_to_num(_fields(header, *names), posinf=0, neginf=0) for names in (("quatern_", "bcd"), ("qoffset_", "xyz"))
+    )
+    qform[:3, :3] = _rotation(quaternion) * _handedness(header)
+    qform[:3, 3] = offset
     if code <= 0 and qform_code <= 0:
-        matrix[:3, :3] = np.diag([-1.0, -1, 1])
+        forms = [np.diag([-1.0, -1, 1, 1])]
     else:
-        sform = _rows(header)
-        if code > 0 and (code == SCANNER or qform_code <= 0) and _is_orthogonal(sform):
-            matrix[:3, :3] = sform[:3, :3] / np.linalg.norm(sform[:3, :3], axis=0)
-            matrix[:3, 3] = sform[:3, 3]
-        elif qform_code > 0:
-            finite = [np.nan_to_num(_fields(header, *names), posinf=0, neginf=0) for names in (("quatern_", "bcd"), ("qoffset_", "xyz"))]
-            matrix[:3, :3] = _rotation(finite[0]) * _handedness(header)
-            matrix[:3, 3] = finite[1]
-        else:
-            return None
-    matrix[:3, :3] *= spacing
-    return _in_mm(matrix, header)
+        usable = code > 0 and _is_orthogonal(sform)
+        prefers = code == SCANNER or qform_code <= 0
+        forms = [sform] * (usable and (prefers or _same_but_for_signs(sform, qform))) + [qform] * (
+            qform_code > 0 and not (usable and prefers)
+        )
+    return [_in_mm(_with_lengths(form, spacing), header) for form in forms]
 
 
 def sform_readers_place(header: Nifti1Header) -> np.ndarray | None:
@@ -103,20 +106,21 @@ def sform_readers_place(header: Nifti1Header) -> np.ndarray | None:
 
 
 def _elsewhere(chosen: np.ndarray, header: Nifti1Header) -> tuple[tuple[str, ...], tuple[np.ndarray, ...]]:
-    shape = tuple(header["dim"][1:4].tolist())
-    readers = {"nibabel and others that follow the sform": sform_readers_place(header)}
+    nibabel, itk = sform_readers_place(header), itk_places(header)
+    readers = [("nibabel and others that follow the sform", [] if nibabel is None else [nibabel])]
     if not isinstance(header, Nifti2Header):  # which ITK does not read
-        readers["3D Slicer and others that use ITK"] = itk_place(header)
+        readers.append(("3D Slicer and others that use ITK", itk))
+    shape = tuple(header["dim"][1:4].tolist())
     words, others = [], []
-    for names, matrix in readers.items():
-        if matrix is None or not _is_usable(matrix):
+    for names, places in readers:
+        if not all(map(_is_usable, places)) or not places:
             skew = distance_mm(chosen, _straightened(chosen), shape)
             words.append(f"{names} cannot open it" + (f": its axes are up to {skew:.2g} mm off right angles." if skew > 0.001 else "."))
             continue
-        far = distance_mm(chosen, matrix, shape)
-        if far > TOLD * np.linalg.norm(chosen[:3, :3], axis=0).min():
-            words.append(f"{names} place it up to {far:.3g} mm elsewhere.")
-            others.append(matrix)
+        apart = [distance_mm(chosen, each, shape) for each in places]
+        if max(apart) > TOLD * np.linalg.norm(chosen[:3, :3], axis=0).min():
+            words.append(f"{names} {'may ' if len(places) > 1 else ''}place it up to {max(apart):.3g} mm elsewhere.")
+            others += places
     return tuple(words), tuple(others)
 
 
@@ -126,6 +130,12 @@ def _straightened(matrix: np.ndarray) -> np.ndarray:
     left, _, right = np.linalg.svd(matrix[:3, :3] / lengths)
     straight[:3, :3] = left @ right * lengths
     return straight
+
+
+def _with_lengths(matrix: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    scaled = matrix.copy()
+    scaled[:3, :3] *= spacing / np.linalg.norm(matrix[:3, :3], axis=0)
+    return scaled
 
 
 def _codes(header: Nifti1Header) -> tuple[int, int]:
@@ -190,6 +200,13 @@ def _alike(sform: np.ndarray, qform: np.ndarray) -> bool:
     """Return whether both forms have the same lengths, and the sform no shear, which a qform cannot have."""
     lengths = (np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
     return _is_orthogonal(sform) and np.allclose(*lengths, rtol=RIGHT, atol=0)
+
+
+def _same_but_for_signs(sform: np.ndarray, qform: np.ndarray) -> bool:
+    """Return whether two forms have the same origin, to `SAME_ORIGIN`, and the same axes, be it in the other direction."""
+    one, other = (form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
+    signs = np.sign((one * other).sum(axis=0))
+    return bool(np.abs(one - signs * other).max() < RIGHT and np.abs(sform[:3, 3] - qform[:3, 3]).max() < SAME_ORIGIN)
 
 
 def _why_nowhere(header: Nifti1Header) -> str:

@@ -36,7 +36,7 @@ def without_padding_nan(voxels: np.ndarray, name: str) -> tuple[np.ndarray, tupl
         return voxels, ()
     enclosed = _enclosed(voxels) if missing else 0
     if infinite or enclosed or not min(voxels.shape) <= missing < voxels.size:
-        bad = infinite + (enclosed or missing)
+        bad = infinite + enclosed or missing
         raise InputError(f"{name}: {bad} voxels are NaN or infinite. Replace them (for instance by the background value).")
     lowest = min(float(np.fmin.reduce(each, axis=None)) for each in voxels if not np.isnan(each).all())
     for each in voxels:
