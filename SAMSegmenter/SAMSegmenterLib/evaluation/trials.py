@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import InputError, OutputError, SAMSegmenterError
+from ..errors import InputError, OutputError, SAMSegmenterError, is_out_of_memory
 from ..files import make_folder, replacing
 from ..frames import FrameStack
 from .cases import Case, Target, find_objects, modality
@@ -189,4 +189,6 @@ class Trials:
 
 
 def _in_words(error: BaseException) -> str:
+    if is_out_of_memory(error):
+        return "there is too little free memory; close other programs, or evaluate smaller images."
     return str(error) if isinstance(error, SAMSegmenterError) else f"{type(error).__name__}: {error}"
