@@ -12,7 +12,8 @@ from images import painted
 from nifti_files import at, header_of, store
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
-from SAMSegmenterLib.imageio.nifti_place import distance_mm, itk_places, place, sform_readers_place
+from SAMSegmenterLib.imageio.nifti_place import itk_places, place, sform_readers_place
+from SAMSegmenterLib.volume import apart
 
 QFORM = np.array([[2.0, 0, 0, -50], [0, 3, 0, 20], [0, 0, 4, 7], [0, 0, 0, 1]])
 SFORM = np.array([[-2.0, 0, 0, 60], [0, 3, 0, 20], [0, 0, 4, 7], [0, 0, 0, 1]])
@@ -94,7 +95,7 @@ def test_every_place_that_a_program_sees_is_ours_or_told_and_known(header):
         if not places or not np.isfinite(places[0]).all() or np.linalg.det(places[0][:3, :3]) == 0:
             assert "cannot open it" in told[0]
         for seen in places if not told else ():
-            assert distance_mm(seen, placed.ijk_to_ras, (7, 6, 5)) <= 0.01 * np.linalg.norm(seen[:3, :3], axis=0).max()
+            assert apart(seen, placed.ijk_to_ras, (7, 6, 5))[0] <= 0.01
         for seen in places if told and "elsewhere" in told[0] else ():
             assert any(np.array_equal(seen, each) for each in placed.elsewhere)
 

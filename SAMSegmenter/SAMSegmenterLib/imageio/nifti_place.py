@@ -17,6 +17,7 @@ from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 
 from ..errors import InputError
+from ..volume import apart
 
 TOLD = 0.01  # of a voxel: another place is told from here on
 RIGHT = 1e-4  # how far from right angles ITK takes axes for orthogonal, and lengths count as equal
@@ -63,13 +64,6 @@ def place(header: Nifti1Header, name: str) -> Place:
     return Place(chosen, geometry, (*notes, *words), others)
 
 
-def distance_mm(matrix: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, int, int]) -> float:
-    """Return how far two IJK-to-RAS matrices place a voxel from each other, at most."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape_ijk])).reshape(3, -1)
-    moved = (other - matrix)[:3]
-    return float(np.linalg.norm(moved[:, :3] @ corners + moved[:, 3:], axis=0).max())
-
-
 def itk_places(header: Nifti1Header) -> list[np.ndarray]:
     """Return the IJK-to-RAS matrices in mm by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses to.
 
@@ -114,12 +108,12 @@ def _elsewhere(chosen: np.ndarray, header: Nifti1Header) -> tuple[tuple[str, ...
     words, others = [], []
     for names, places in readers:
         if not all(map(_is_usable, places)) or not places:
-            skew = distance_mm(chosen, _straightened(chosen), shape)
+            skew = apart(chosen, _straightened(chosen), shape)[1]
             words.append(f"{names} cannot open it" + (f": its axes are up to {skew:.2g} mm off right angles." if skew > 0.001 else "."))
             continue
-        apart = [distance_mm(chosen, each, shape) for each in places]
-        if max(apart) > TOLD * np.linalg.norm(chosen[:3, :3], axis=0).min():
-            words.append(f"{names} {'may ' if len(places) > 1 else ''}place it up to {max(apart):.3g} mm elsewhere.")
+        voxels, far_mm = np.max([apart(chosen, each, shape) for each in places], axis=0)
+        if voxels > TOLD:
+            words.append(f"{names} {'may ' if len(places) > 1 else ''}place it up to {far_mm:.3g} mm elsewhere.")
             others += places
     return tuple(words), tuple(others)
 

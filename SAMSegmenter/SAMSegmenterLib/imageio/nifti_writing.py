@@ -14,9 +14,9 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
 from ..errors import InputError
-from ..volume import SAME_PLACE, Volume
+from ..volume import SAME_PLACE, Volume, apart
 from .nifti import open_nifti
-from .nifti_place import SCANNER, distance_mm, place
+from .nifti_place import SCANNER, place
 
 LONGEST = 2**15 - 1  # axis of NIfTI-1, whose dim is int16
 COLOURS = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
@@ -43,8 +43,8 @@ def nifti_header(volume: Volume, path: Path) -> Nifti1Header:
     header.set_sform(volume.ijk_to_ras, SCANNER)
     header.set_qform(_pivoted(volume), SCANNER)
     placed = place(header, str(path))
-    limit = SAME_PLACE * volume.spacing_mm.min()
-    if any(distance_mm(volume.ijk_to_ras, each, volume.shape_ijk) > limit for each in (placed.ijk_to_ras, *placed.elsewhere)):
+    places = placed.ijk_to_ras, *placed.elsewhere
+    if any(apart(volume.ijk_to_ras, each, volume.shape_ijk)[0] > SAME_PLACE for each in places):
         raise InputError(f"{path}: NIfTI cannot hold {_trouble(volume)}, as {volume.name} has. Write .seg.nrrd or .nrrd.")
     return header
 
