@@ -25,8 +25,8 @@ def nrrd_file(path, content=CONTENT, fields=(), **changed):
     changed = {name.replace("_", " "): value for name, value in changed.items()}
     every = {**NRRD, **dict(fields), **changed}
     lines = [f"{name}: {value}" for name, value in every.items() if value is not None]
-    end = "" if str(every.get("data file", "")).startswith("LIST") else "\n"
-    path.write_bytes("\n".join(["NRRD0005", *lines, end]).encode() + content)
+    end = [] if str(every.get("data file", "")).startswith("LIST") else [""]
+    path.write_bytes("\n".join(["NRRD0005", *lines, *end, ""]).encode() + content)
     return path
 
 

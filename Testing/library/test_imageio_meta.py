@@ -252,3 +252,12 @@ def test_the_place_by_other_programs_is_recorded(tmp_path):
     volume = read_volume(meta_file(tmp_path / "a.mha", DistanceUnits="um"))
     assert np.allclose(volume.ijk_to_lps[:3], LPS[:3] / 1000)
     assert np.allclose(volume.source.elsewhere[0], RAS_TO_LPS @ LPS)
+
+
+def test_a_list_whose_last_line_has_no_end_is_refused_as_its_slice_would_be_noise(tmp_path, not_decoded):
+    slices(tmp_path, [f"s{n}.raw" for n in range(5)])
+    path = meta_file(tmp_path / "a.mhd", b"", ElementDataFile="LIST\n" + "\n".join(f"s{n}.raw" for n in range(5)))
+    for end in (b"", b"\r"):
+        path.write_bytes(path.read_bytes().rstrip() + end)
+        with pytest.raises(InputError, match="does not end with a line break"):
+            read_volume(path)

@@ -153,3 +153,12 @@ def test_a_header_of_unknown_version_or_without_order_is_refused(tmp_path, not_d
     )
     with pytest.raises(InputError, match=r"truncated \(9 of 210 bytes\)"):
         read_volume(path)
+
+
+def test_a_list_whose_last_line_has_no_end_is_refused_as_its_slice_would_be_noise(tmp_path, not_decoded):
+    slices(tmp_path, [f"s{n}.raw" for n in range(5)])
+    path = nrrd_file(tmp_path / "a.nhdr", b"", data_file="LIST\n" + "\n".join(f"s{n}.raw" for n in range(5)))
+    for end in (b"", b"\r"):
+        path.write_bytes(path.read_bytes().rstrip() + end)
+        with pytest.raises(InputError, match="does not end with a line break"):
+            read_volume(path)

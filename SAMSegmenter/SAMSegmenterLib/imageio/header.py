@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,19 @@ def lines(file: BinaryIO, path: Path) -> Iterator[str]:
         if b"\0" in line or file.tell() > LONGEST:
             raise InputError(f"{path}: its header is damaged, or is none. Export the image again.")
         yield line.decode(errors="surrogateescape").rstrip("\r\n")
+
+
+def listed(file: BinaryIO, path: Path) -> list[str]:
+    """Return the names of data files, one a line, from where a header stands to its end.
+
+    Raises:
+        InputError: the last line has no end: ITK would pass over it, and leave its slice as it found the memory.
+    """
+    names = list(lines(file, path))
+    file.seek(-1, os.SEEK_END)
+    if names and file.read() != b"\n":
+        raise InputError(f"{path}: the list of its data files does not end with a line break. Add one.")
+    return names
 
 
 class Fields(dict[str, str]):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .header import Fields, Header, affine, check_axes, check_colours, lines, shortened
+from .header import Fields, Header, affine, check_axes, check_colours, lines, listed, shortened
 from .integrity import Part, beside, inflate, numbered
 
 DIMENSIONS = re.compile(rb"([^\0]*\n)?\s*NDims\s*[=:]\s*\d")
@@ -83,11 +83,11 @@ def _read_fields(path: Path) -> tuple[Fields, list[str], int]:
                 continue
             fields.add(found[1], found[2].strip())
             if found[1] == "ElementDataFile":
-                listed = fields["ElementDataFile"].split()[:1] == ["LIST"]
-                names = list(lines(file, path)) if listed else []
+                start = file.tell()
+                names = listed(file, path) if fields["ElementDataFile"].split()[:1] == ["LIST"] else []
                 while names and not names[-1].strip():
                     names.pop()
-                return fields, names, file.tell()
+                return fields, names, start
     raise fields.wrong("ElementDataFile", "is missing")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .header import Fields, Header, affine, check_axes, check_colours, lines, shortened
+from .header import Fields, Header, affine, check_axes, check_colours, lines, listed, shortened
 from .integrity import Part, beside, gunzip, numbered
 
 MAGIC = b"NRRD00"
@@ -127,9 +127,6 @@ def _read_fields(path: Path) -> tuple[Fields, dict[str, str], list[str], int]:
         if not re.fullmatch(rb"NRRD(000[1-5]|00\.01)\s*", file.readline(64)):
             raise InputError(f"{path}: this is an NRRD file of a version that is not known here (1 to 5 are), or it is damaged.")
         for text in lines(file, path):
-            if fields.get("datafile", "").split()[:1] == ["LIST"]:
-                names.append(text)
-                continue
             if not text:
                 break
             if text.startswith("#"):
@@ -141,6 +138,9 @@ def _read_fields(path: Path) -> tuple[Fields, dict[str, str], list[str], int]:
                 extra[found[1]] = found[3]
             else:
                 fields.add(re.sub(r"\s", "", found[1]).lower(), found[3].strip())
+            if fields.get("datafile", "").split()[:1] == ["LIST"]:
+                names = listed(file, path)
+                break
         if "centers" in fields:
             fields.add("centerings", fields.pop("centers"))
         return fields, extra, names, file.tell()
