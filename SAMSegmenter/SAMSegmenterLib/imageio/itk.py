@@ -124,8 +124,8 @@ def read_by_header(path: Path, header: Header) -> Volume:
         slope, offset = header.scaling
         voxels = _usable(np.multiply(voxels, slope, dtype=np.float32 if voxels.itemsize < 4 else np.float64) + offset)
         warnings.append(f"Its values are {slope:g} times the stored ones plus {offset:g}, as its header says; others show the stored ones.")
-    voxels, told = without_padding_nan(voxels, path.resolve().name)
-    warnings += told
+    name = path.resolve().name
+    voxels, told = without_padding_nan(voxels, name)
     shape_ijk = header.shape[2::-1]
     elsewhere = []
     for program, matrix in _other_places(header, _geometry(image), shape_ijk).items():
@@ -133,8 +133,9 @@ def read_by_header(path: Path, header: Header) -> Volume:
         if voxel > ROUNDED:
             elsewhere.append(RAS_TO_LPS @ matrix)
             warnings.append(f"{program} may place this image up to {distance_mm:.3g} mm elsewhere.")
-    source = Source(header.geometry, tuple(warnings), tuple(elsewhere), header.place)
-    return Volume(voxels, RAS_TO_LPS @ header.ijk_to_lps, path.resolve().name, source=source)
+    warnings = (*(f"{name}: {words}" for words in warnings), *told)
+    source = Source(header.geometry, warnings, tuple(elsewhere), header.place)
+    return Volume(voxels, RAS_TO_LPS @ header.ijk_to_lps, name, source=source)
 
 
 def _decode(path: Path, header: Header) -> sitk.Image:
