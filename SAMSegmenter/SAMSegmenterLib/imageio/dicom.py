@@ -33,6 +33,7 @@ DICOM_TAGS = [
     "RescaleIntercept",
     *PIXEL_TAGS,
 ]
+RESCALE = ("RescaleSlope", "RescaleIntercept")
 LARGE = 1 << 14  # bytes: pixels are not read with the header
 CENTIMETRES = 3  # PS3.3 C.8.5.5.1.15, the unit of a region's axes
 GREATEST_FLAW = 0.1  # of direction cosines: of a unit vector's length, and of a right angle's cosine
@@ -68,7 +69,7 @@ class Picture:
 
     @property
     def name(self) -> str:
-        return self.file.name if self.frame is None else f"{self.file.name}, frame {self.frame}"
+        return self.file.name if self.frame is None else f"frame {self.frame} of {self.file.name}"
 
     @property
     def normal(self) -> np.ndarray:
@@ -162,7 +163,9 @@ def _picture(header: Any, path: Path) -> Picture | None:
 def place_of(said: Any) -> dict[str, tuple[Any, ...]]:
     """Return where an image or a frame lies and what its numbers mean, as fields of a `Picture`; empty where it is not said."""
     spacing, assumed = _spacing(said)
-    slope, intercept = (numbers(said, tag, 1) for tag in ("RescaleSlope", "RescaleIntercept"))
+    slope, intercept = (numbers(said, tag, 1) for tag in RESCALE)
+    if any(said.get(tag) not in (None, "") and not found for tag, found in zip(RESCALE, (slope, intercept), strict=True)):
+        raise ValueError("its rescale slope and intercept are not one number each")
     if slope == (0.0,):
         slope, assumed = (), (*assumed, "Its rescale slope is 0, which cannot be meant: its values are read as if it were 1.")
     return {
