@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, write_text
-from .cli_runs import SeriesOption, carry_on, prepare, prompts_of, started, write
+from .cli_runs import ResampleOption, SeriesOption, carry_on, prepare, prompts_of, started, write
 from .files import make_folder, replacing
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def demo(
     device: DeviceOption = Device.auto,
     mode: ModeOption = Mode.auto,
     series: SeriesOption = None,
+    resample: ResampleOption = False,
 ) -> None:
     """Segment a built-in phantom, or a volume of yours, and draw the result."""
     from .imageio import check_output
@@ -46,10 +47,12 @@ def demo(
         raise typer.BadParameter("--volume and --prompts belong together: give both, or neither for the phantom.")
     if series and not volume:
         raise typer.BadParameter("--series chooses in a DICOM folder; give that folder as --volume.")
+    if resample and not volume:
+        raise typer.BadParameter("--resample is for the slices of a DICOM folder; give that folder as --volume.")
     results = [output / name for name in (SEGMENTATION, PICTURE, STATS)]
     check_files((volume, prompts, model), results)
     start = time.perf_counter()
-    image, marked, truth = _own_case(volume, prompts, series, results) if volume and prompts else _phantom_case()
+    image, marked, truth = _own_case(volume, prompts, series, resample, results) if volume and prompts else _phantom_case()
     run = prepare(image, marked, model, mode, device, None)
     make_folder(output)  # only now, so that none is left where there is nothing to put into it
     check_output(output / SEGMENTATION, image)
@@ -69,10 +72,10 @@ def demo(
         sys.exit(INTERRUPTED)
 
 
-def _own_case(volume: Path, prompts: Path, series: str | None, results: list[Path]) -> Case:
+def _own_case(volume: Path, prompts: Path, series: str | None, resample: bool, results: list[Path]) -> Case:
     from .imageio import read_volume
 
-    image = read_volume(volume, series)
+    image = read_volume(volume, series, resample)
     return image, prompts_of(prompts, image, results), {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .cli_runs import SeriesOption, VolumeArgument
+from .cli_runs import ResampleOption, SeriesOption, VolumeArgument
 from .errors import InputError
 from .files import check_name
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .volume import Volume
 
 
-def info(volume: VolumeArgument, series: SeriesOption = None) -> None:
+def info(volume: VolumeArgument, series: SeriesOption = None, resample: ResampleOption = False) -> None:
     """Show what an image is and how it would be windowed."""
     from .imageio import list_series, read_volume
     from .window import looks_like_ct
@@ -21,7 +21,7 @@ def info(volume: VolumeArgument, series: SeriesOption = None) -> None:
     listed = list_series(volume) if volume.is_dir() else []
     for each in listed if len(listed) > 1 else []:
         print(f"series     {each}")
-    image = read_volume(volume, series)
+    image = read_volume(volume, series, resample)
     kind = "RGB" if image.is_rgb else image.modality or ("CT by its values" if looks_like_ct(image) else "not stated")
     print(f"name       {image.name}")
     print(f"voxels     {' x '.join(map(str, image.shape_ijk))} (i, j, k), {image.voxels.dtype}{', RGB' if image.is_rgb else ''}")

@@ -13,6 +13,7 @@ import typer
 
 from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, interruptible, write_text
 from .cli_runs import (
+    ResampleOption,
     SeriesOption,
     VolumeArgument,
     carry_on,
@@ -68,6 +69,7 @@ def propagate(
         typer.Option("--window", metavar="LEVEL,WIDTH", help="In the image's units, HU for CT: 40,400. Default: automatic."),
     ] = None,
     series: SeriesOption = None,
+    resample: ResampleOption = False,
     overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
     keyframes_by: Annotated[
         Optional[str],
@@ -86,7 +88,7 @@ def propagate(
         _check_each_slice(keyframes_by, slices, {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto})
     _check_files((volume, prompts, model, propose, keyframes_by), output, stats, overlap)
     start = time.perf_counter()
-    image = read_volume(volume, series)
+    image = read_volume(volume, series, resample)
     check_output(output, image)
     marked = prompts_of(prompts, image, (output, stats)) if prompts else _proposed(image, propose, on, device, fixed)
     if each_slice:

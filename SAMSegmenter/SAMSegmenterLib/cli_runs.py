@@ -37,6 +37,9 @@ SeriesOption = Annotated[
     Optional[str],
     typer.Option("--series", metavar="UID", help="Which series of a DICOM folder: its UID, the beginning of it, or its description."),
 ]
+ResampleOption = Annotated[
+    bool, typer.Option("--resample", help="Interpolate DICOM slices that are not evenly spaced; the result lies on the new ones.")
+]
 
 
 def prompts_of(path: Path, image: Volume, results: Sequence[Path | None]) -> PromptSet:

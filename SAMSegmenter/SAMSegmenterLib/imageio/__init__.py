@@ -35,12 +35,13 @@ __all__ = [
 ]
 
 
-def read_volume(path: Path, series: str | None = None) -> Volume:
+def read_volume(path: Path, series: str | None = None, resample: bool = False) -> Volume:
     """Read a 3-D image file, or a series of a DICOM folder.
 
     Args:
         path: an image file; a folder of DICOM images; or one DICOM image, which stands for the series it belongs to.
         series: which series of a DICOM folder: its UID, the beginning of it, or its description.
+        resample: whether DICOM slices that are not evenly spaced may be interpolated at even places instead of being refused.
 
     Returns:
         The volume as ``(k, j, i)`` in the file's own type (float64 becomes float32 where that keeps its contrast), or as
@@ -52,10 +53,10 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
     """
     path = Path(path)
     if path.is_dir():
-        return read_series(choose(scan(path), path, series), path)
+        return read_series(choose(scan(path), path, series), path, resample)
     check_exists(path)
     if is_dicom(path):
-        return read_dicom_file(path, series)
+        return read_dicom_file(path, series, resample)
     if series is not None:
         raise InputError(f"{path}: this is not a DICOM folder, so that no series can be chosen in it.")
     nifti = open_nifti(path)
