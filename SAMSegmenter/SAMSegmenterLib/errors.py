@@ -27,6 +27,11 @@ class Cancelled(SAMSegmenterError):
     """The caller asked to stop; everything that was finished is kept."""
 
 
+def printable(text: object) -> str:
+    """Return text that comes from a file with ``?`` for what would steer a terminal or a page: control characters and the like."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
 class OutOfMemory(SAMSegmenterError):
     """The computer, or the device that a network runs on, has too little free memory."""
 

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from PIL import Image
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from ..errors import CheckpointError, InputError
+from ..errors import InputError
 from ..frames import FrameStack
 from ..models.detect import layout
 from ..models.families.sam2 import network_config
@@ -24,7 +24,6 @@ from ..prompts import Keyframe
 from ..propagation.device import pick_device
 from ..propagation.question import question
 from ..propagation.rewrites import resampler_of
-from ..propagation.runner import DAMAGED, not_finite
 
 
 class Upstream:
@@ -59,8 +58,6 @@ class Upstream:
                 for keyframe in keyframes:
                     self._add(state, keyframe)
                 for index, _, logits in self._predictor.propagate_in_video(state, start, slices, reverse):
-                    if not logits.isfinite().all():
-                        raise CheckpointError(not_finite(self._model.title, index, DAMAGED))
                     mask[index] = (logits[0, 0] > 0).cpu().numpy()
         return mask
 

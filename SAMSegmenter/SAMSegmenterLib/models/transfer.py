@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from ..errors import Cancelled, CheckpointError, OutputError
+from ..errors import Cancelled, CheckpointError, OutputError, printable
 from .folders import share
 
 Progress = Callable[["int", "int | None"], None]
@@ -120,7 +120,7 @@ class Transfer:
         """
         status = response.status_code
         if status in WORTH_ANOTHER_TRY:
-            raise _Broken(f"the host answers {status} {_plain(response.reason)}")
+            raise _Broken(f"the host answers {status} {printable(response.reason)}")
         if status in (206, 416):
             start, total = _content_range(response)
             if status == 206 and start == have and _version(response) in (version, None):
@@ -244,13 +244,8 @@ def _whose(total: int | None) -> str:
 
 def _reason(error: Exception) -> str:
     """An error in a line, without what may be secret in the addresses that libraries quote."""
-    line = _plain(str(error).strip().partition("\n")[0])
+    line = printable(str(error).strip().partition("\n")[0])
     return re.sub(r"\?[^\s'\")]*", "", re.sub(r"[^\s/'\"(]*@", "", line))[:200] or type(error).__name__
-
-
-def _plain(text: str | None) -> str:
-    """What a host says, as far as it can be printed."""
-    return "".join(each if each.isprintable() else "?" for each in text or "")[:500]
 
 
 def _untrusted(error: Exception) -> str:
@@ -267,4 +262,4 @@ def _refusal(status: int, reason: str) -> str:
         what = "the file is not there any more"
     else:
         what = "the host does not give the file"
-    return f"{what} ({status} {_plain(reason)}). Download it with a browser and run 'samsegmenter models import FILE'."
+    return f"{what} ({status} {printable(reason)}). Download it with a browser and run 'samsegmenter models import FILE'."

@@ -27,7 +27,8 @@ class Looks:
     """
 
     def __init__(self, shown: Sequence[tuple[Tensor, Tensor]], cell_mm: float) -> None:
-        reach = max(LEAST_AROUND, round(AROUND_MM / cell_mm))
+        side = max(max(mask.shape) for _, mask in shown)
+        reach = max(LEAST_AROUND, round(min(AROUND_MM / cell_mm, side)))  # of cells of nanometres it would be millions
         near = torch.cat([image[grown(mask[None], reach)[0]] if mask.any() else image.flatten() for image, mask in shown])
         self._low, high = np.percentile(near.numpy(), USUAL)
         self._range = max(float(high - self._low), 1e-6)
