@@ -66,8 +66,3 @@ def memory_for(work: str, advice: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(f"{work}: there is too little free memory. {advice}") from error
-
-
-def printable(text: object) -> str:
-    """Return text that comes from a file with ``?`` for what would steer a terminal or a page: control characters and the like."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
