@@ -236,7 +236,7 @@ def test_pixel_spacing_comes_from_the_regions_of_ultrasound(folder_of):
     image = spect(gap_mm=1, Modality="US", PixelSpacing=None, SequenceOfUltrasoundRegions=[region(), region(), region((9, 9), units=7)])
     volume = read_volume(folder_of(image))
     assert volume.spacing_mm == pytest.approx([0.3, 0.2, 1])
-    assert volume.source.warnings == ("Its pixel spacing is that of its ultrasound regions.",)
+    assert volume.source.warnings == (f"{volume.name}: Its pixel spacing is that of its ultrasound regions.",)
 
 
 def test_pixel_spacing_on_the_detector_is_told_to_be_that(folder_of):
@@ -250,7 +250,7 @@ def test_a_place_that_is_not_said_is_told_to_be_assumed(folder_of):
     del image.DetectorInformationSequence
     volume = read_volume(folder_of(image))
     assert volume.ijk_to_lps[:3, 3].tolist() == [0, 0, 0]
-    assert [sentence.split()[4] for sentence in volume.source.warnings] == ["where", "how"]
+    assert [sentence.split()[5] for sentence in volume.source.warnings] == ["where", "how"]
 
 
 def test_a_multi_frame_image_is_read_alone_from_a_folder_of_others(folder_of, tmp_path):

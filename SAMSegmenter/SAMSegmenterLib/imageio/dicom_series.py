@@ -149,5 +149,6 @@ def _volume(slices: list[Picture], grid: Grid, path: Path) -> Volume:
         voxels = interpolated(voxels, grid.resampled)
     assumed = dict.fromkeys(sentence for picture in slices for sentence in picture.assumed)
     inverted = (INVERTED,) if any(picture.pixels.inverted for picture in slices) else ()
-    source = Source(grid.geometry, (*assumed, *inverted, *grid.warnings))
-    return Volume(voxels, RAS_TO_LPS @ grid.ijk_to_lps, path.resolve().name, slices[0].modality, source)
+    name = path.resolve().name
+    source = Source(grid.geometry, tuple(f"{name}: {words}" for words in (*assumed, *inverted, *grid.warnings)))
+    return Volume(voxels, RAS_TO_LPS @ grid.ijk_to_lps, name, slices[0].modality, source)
