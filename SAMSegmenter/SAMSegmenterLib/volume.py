@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .errors import InputError
+from .padding import Padding
 
 MIN_SPACING_MM, MAX_SPACING_MM = 1e-7, 1000.0
 SAME_PLACE = 0.1  # of a voxel: grids whose corners lie no farther apart are the same
@@ -66,6 +68,11 @@ class Volume:
     @property
     def is_rgb(self) -> bool:
         return self.voxels.ndim == 4
+
+    @cached_property
+    def padding(self) -> Padding:
+        """Which voxels do not count; looked for when first asked for, which takes as long as some passes over the voxels."""
+        return Padding.of(self.voxels)
 
     @property
     def spacing_mm(self) -> np.ndarray:

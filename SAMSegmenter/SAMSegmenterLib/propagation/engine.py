@@ -106,7 +106,7 @@ class Engine:
         with self.runner.timed("judge"):
             result = SliceResult.of(track.next_slice, track.view, decoded, self.options.exact).on(self._shelf)
             mask = result.mask(self.stack.shape)
-            here = Appearance.of(mask, self.stack.frame(result.slice))
+            here = Appearance.of(mask & self.stack.measured(result.slice), self.stack.frame(result.slice))
             finding = examine(track.seed.appearance, here, result.score, result.quality, found.carried)
             track.bank.add(result.slice, memory)
             if found.place:

@@ -43,7 +43,8 @@ class Seeder:
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
         result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
-        return Seed(result, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)), decoded, memory)
+        appearance = Appearance.of(mask & self._stack.measured(keyframe.slice), self._stack.frame(keyframe.slice))
+        return Seed(result, mask, appearance, decoded, memory)
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
         """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
