@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import InputError, SAMSegmenterError
+from .errors import InputError, SAMSegmenterError, is_out_of_memory
 from .frames import FrameStack
 from .models.protocols import Embedding, Proposer, SliceMasks, SliceModel
 from .prompts import Keyframe, MaskPrompt, PromptSet, check_keyframe
-from .propagation.device import is_out_of_memory
 from .propagation.question import question
 
 CACHE_BYTES = 256 * 2**20

@@ -20,7 +20,8 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmenta
 
 # From the ground up: a module may import what stands in its own layer or below it.
 LAYERS = [
-    {"__init__", "errors", "files", "usage", "volume", "window", "view", "frames", "prompts", "prompts_io", "marks", "marking", "worker"},
+    {"__init__", "errors", "files", "usage", "volume", "window", "view", "frames", "layers"}
+    | {"prompts", "prompts_io", "marks", "marking", "worker"},
     {"models", "propagation", "phantom"},
     {"composition", "session", "session_io", "slicewise"},
     {"runs", "interaction"},

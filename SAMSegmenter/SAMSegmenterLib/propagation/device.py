@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,11 +130,3 @@ def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:
         while len(seconds) < 5 and sum(seconds) < TIMING_SECONDS:
             seconds.append(encode())
     return min(seconds)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the computer, has no memory left."""
-    if isinstance(error, OSError):  # of pages for what is kept
-        return error.errno == errno.ENOMEM
-    # PyTorch's CPU allocator raises a plain RuntimeError
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

@@ -11,12 +11,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from ..errors import SAMSegmenterError
+from ..errors import SAMSegmenterError, is_out_of_memory
 from ..frames import FrameStack
 from ..models.loading import Model
 from ..view import View
 from .cache import FeatureCache
-from .device import Execution, is_out_of_memory, pick_execution
+from .device import Execution, pick_execution
 from .network import Features, Network
 from .options import Options
 
