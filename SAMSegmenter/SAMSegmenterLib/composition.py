@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from .frames import FrameStack
-from .prompts import Keyframe, PromptSet, Segment
+from .prompts import Keyframe, Segment
 from .propagation.fusion import dice, fuse
 from .propagation.quality import LEAST_TRUST, least_trust
 from .propagation.refinement import Gap, Passes
@@ -177,20 +178,36 @@ class Composition:
         best = max((track.finding(index).trust for track in found), default=0.0)
         return best * dice(*(track.result(index).mask(self.stack.shape) for track in found)) if len(found) == 2 else best
 
-    def labels(self, prompts: PromptSet, index: int) -> np.ndarray:
-        """All segments on one slice, uint16 ``(rows, columns)``: 1, 2, ... in the order of the prompts, 0 elsewhere.
+    def labels(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[np.ndarray, dict[int, float]]:
+        """Return numbered segments on one slice: uint16 ``(rows, columns)``, 0 elsewhere; and the trust of each that shows there by itself.
 
         Where segments overlap, the voxel goes to the one most certain of it: by its logit there, times its trust on the slice,
         which is full on slices where the user marked it.
         """
         best = np.zeros(self.stack.shape, np.float32)
-        labels = np.zeros(self.stack.shape, np.uint16)
-        for number, segment in enumerate(prompts.segments, 1):
-            trust = 1.0 if segment.keyframe(index) else self.trust(segment, index)
-            certainty = self.logits(segment, index) * (FAINTEST_TRUST + trust)
+        labels, trusts = np.zeros(self.stack.shape, np.uint16), {}
+        for number, segment, logits, trust in self._known(segments, index):
+            if (logits > 0).any():
+                trusts[number] = trust
+            certainty = logits * (FAINTEST_TRUST + (1.0 if segment.keyframe(index) else trust))
             better = certainty > best
             best[better], labels[better] = certainty[better], number
-        return labels
+        return labels, trusts
+
+    def masks(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[dict[int, np.ndarray], dict[int, float]]:
+        """Return numbered segments on one slice, whatever they overlap: bool ``(rows, columns)`` and trust of each that shows there."""
+        masks, trusts = {}, {}
+        for number, _, logits, trust in self._known(segments, index):
+            if (mask := logits > 0).any():
+                masks[number], trusts[number] = mask, trust
+        return masks, trusts
+
+    def _known(self, segments: Iterable[tuple[int, Segment]], index: int) -> Iterator[tuple[int, Segment, np.ndarray, float]]:
+        """Yield the segments that something is known of on a slice, with their logits and trust there."""
+        for number, segment in segments:
+            keyframe = segment.keyframe(index)
+            if (keyframe and keyframe.mask) or self._source(segment, index):
+                yield number, segment, self.logits(segment, index), self.trust(segment, index)
 
     def slices(self, segment: Segment) -> list[int]:
         """The slices on which something is known of a segment."""
@@ -221,9 +238,11 @@ class Composition:
 
     def live(self, segment: Segment) -> Iterator[tuple[PassKey, Track]]:
         """The passes that began at prompts that the segment has now."""
-        for key, track in self.tracks.items():
-            if key[0] == segment.name and self.seed(segment, key[1]):
-                yield key, track
+        for keyframe in segment.keyframes:
+            for direction in (-1, 1):
+                track = self.track(segment, keyframe.slice, direction)
+                if track:
+                    yield (segment.name, keyframe.slice, direction), track
 
     def reports(self, segment: Segment) -> list[PassReport]:
         """How each of the segment's passes went, but for those that have no slice left before the next keyframe."""
@@ -273,11 +292,12 @@ class Composition:
 
 def neighbours(segment: Segment, index: int) -> tuple[int | None, int | None]:
     """The slices of a segment's nearest keyframes below and above a slice."""
-    slices = [keyframe.slice for keyframe in segment.keyframes]
-    return max((n for n in slices if n < index), default=None), min((n for n in slices if n > index), default=None)
+    slices = segment.slices
+    below, above = bisect_left(slices, index), bisect_right(slices, index)
+    return slices[below - 1] if below else None, slices[above] if above < len(slices) else None
 
 
 def pairs(segment: Segment) -> Iterator[tuple[int | None, int | None]]:
     """The slices of a segment's keyframes next to each other, with None beyond the outermost."""
-    slices = [keyframe.slice for keyframe in segment.keyframes]
+    slices = segment.slices
     return zip([None, *slices], [*slices, None], strict=True)

@@ -37,7 +37,7 @@ class OutOfMemory(SAMSegmenterError):
 
 
 # How PyTorch's allocators (CPU on Linux and on Windows, CUDA, cuBLAS, MPS) and SimpleITK say so, in a plain RuntimeError.
-_NO_MEMORY = "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc"
+_NO_MEMORY = "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc", "bad allocation"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -26,24 +27,33 @@ def check_name(path: Path) -> None:
         raise InputError(f"{path}: its name is not UTF-8; rename it.") from error
 
 
+def real(path: Path) -> Path:
+    """Return the file that `path` leads to if it is a symbolic link, whether that file exists or not; else `path` itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def check_writable(path: Path) -> None:
     """Find out before long work whether its result can be written.
 
     Raises:
-        OutputError: the folder is missing or not writable, or the path is a folder or a write-protected file.
+        OutputError: the folder is missing or not writable, or the path is a folder or a write-protected file; or a link in a circle.
     """
+    target = real(path)
+    if target.is_symlink():
+        raise OutputError(f"{path}: this link leads in a circle. Remove it, or choose another name.")
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder. Give the name of a file.")
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path}: this file is write-protected. Choose another name.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent}: there is no such folder. Make it, or choose another one.")
+    if not target.parent.is_dir():
+        link = f"{path}: this link leads to a missing folder. " if target is not path else ""
+        raise OutputError(f"{link}{target.parent}: there is no such folder. Make it, or choose another one.")
     try:
-        probe = path.with_name(f".samsegmenter-{uuid.uuid4().hex[:12]}")
+        probe = target.with_name(f".samsegmenter-{uuid.uuid4().hex[:12]}")
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(f"{path.parent}: cannot write to this folder ({error.strerror}). Choose another one.") from error
+        raise OutputError(f"{target.parent}: cannot write to this folder ({error.strerror}). Choose another one.") from error
 
 
 def make_folder(folder: Path) -> None:
@@ -60,15 +70,20 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, of the same name, that takes its place when the block has ended without an error.
+    """A temporary file of the name of `path` that takes its place, and its permissions, when the block has ended without an error.
+
+    A symbolic link stays, and the file that it leads to is replaced, or made.
 
     Raises:
         OutputError: the folder is missing or cannot be written to, or the disk is full; what was at `path` is unchanged.
     """
+    target = real(path)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".samsegmenter-") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".samsegmenter-") as folder:
             temporary = Path(folder) / path.name
             yield temporary
-            os.replace(temporary, path)
+            if target.exists():
+                shutil.copymode(target, temporary)
+            os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"{path}: could not be written ({error.strerror or error}). What was there is unchanged.") from error

@@ -7,12 +7,16 @@ All positions are slice pixels ``(x, y)`` as `frames.FrameStack` defines them: v
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from operator import index
 
 import numpy as np
 
 from .errors import InputError
 from .frames import FrameStack
+
+MOST_MARKS = 500  # points and scribbles on a slice: what a network needs for them grows with their square
 
 
 @dataclass(frozen=True)
@@ -130,15 +134,22 @@ class Segment:
     color: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.keyframes, key=lambda keyframe: keyframe.slice))
-        object.__setattr__(self, "keyframes", ordered)
-        slices = [keyframe.slice for keyframe in ordered]
-        if len(set(slices)) < len(slices):
-            twice = next(n for n in slices if slices.count(n) > 1)
+        object.__setattr__(self, "keyframes", tuple(sorted(self.keyframes, key=lambda keyframe: keyframe.slice)))
+        twice = next((one for one, other in pairwise(self.slices) if one == other), None)
+        if twice is not None:
             raise InputError(f"segment {self.name!r}: slice {twice} has two keyframes; put all its prompts into one.")
 
+    @cached_property
+    def slices(self) -> tuple[int, ...]:
+        """The slices of its keyframes, in their order."""
+        return tuple(keyframe.slice for keyframe in self.keyframes)
+
+    @cached_property
+    def _by_slice(self) -> dict[int, Keyframe]:
+        return dict(zip(self.slices, self.keyframes, strict=True))
+
     def keyframe(self, index: int) -> Keyframe | None:
-        return next((keyframe for keyframe in self.keyframes if keyframe.slice == index), None)
+        return self._by_slice.get(index)
 
     def with_keyframe(self, keyframe: Keyframe) -> Segment:
         """This segment with `keyframe` in place of whatever its slice had; an empty one removes it."""
@@ -154,15 +165,17 @@ class PromptSet:
     axis: str = "k"
 
     def __post_init__(self) -> None:
-        names = [segment.name for segment in self.segments]
-        if len(set(names)) < len(names):
+        if len(self._by_name) < len(self.segments):
             raise InputError("segments: two of them have the same name; names must be different.")
 
+    @cached_property
+    def _by_name(self) -> dict[str, Segment]:
+        return {segment.name: segment for segment in self.segments}
+
     def segment(self, name: str) -> Segment:
-        for segment in self.segments:
-            if segment.name == name:
-                return segment
-        raise InputError(f"there is no segment {name!r}; there are: {', '.join(s.name for s in self.segments) or 'none'}.")
+        if name not in self._by_name:
+            raise InputError(f"there is no segment {name!r}; there are: {', '.join(self._by_name) or 'none'}.")
+        return self._by_name[name]
 
     def with_segment(self, segment: Segment) -> PromptSet:
         """This set with `segment` in place of the one of the same name, or added at the end."""
@@ -198,6 +211,9 @@ def check_keyframe(keyframe: Keyframe, stack: FrameStack) -> None:
     stack.check_slice(keyframe.slice)
     if keyframe.is_empty:
         raise InputError("the keyframe has no prompts; give a point, a box, a scribble, a line or a mask.")
+    marks = len(keyframe.points) + len(keyframe.scribbles)
+    if marks > MOST_MARKS:
+        raise InputError(f"there are {marks} points and scribbles; a network takes {MOST_MARKS} at most. Paint a mask instead.")
     _check_inside(keyframe, stack)
     for painted in filter(None, (keyframe.mask, keyframe.prior)):
         if painted.mask.shape != stack.shape:
@@ -211,9 +227,10 @@ def check_keyframe(keyframe: Keyframe, stack: FrameStack) -> None:
 
 def _check_inside(keyframe: Keyframe, stack: FrameStack) -> None:
     rows, columns = stack.shape
-    for x, y in keyframe.positions():
-        if not (-0.5 <= x <= columns - 0.5 and -0.5 <= y <= rows - 0.5):
-            raise InputError(f"the prompt at ({x:g}, {y:g}) lies outside the slice, which has x 0 to {columns - 1} and y 0 to {rows - 1}.")
+    positions = keyframe.positions()
+    outside = ~((positions >= -0.5) & (positions <= [columns - 0.5, rows - 0.5])).all(1)
+    for x, y in positions[outside][:1]:
+        raise InputError(f"the prompt at ({x:g}, {y:g}) lies outside the slice, which has x 0 to {columns - 1} and y 0 to {rows - 1}.")
 
 
 def _check_agreement(keyframe: Keyframe) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from .frames import FrameStack
+from .layers import SegmentLayers
 from .models.loading import Model
 from .models.protocols import Proposer, SliceModel
 from .prompts import PromptSet, Segment, intensities_near
 from .propagation.options import MODES
+from .propagation.quality import review_order
 from .session import Session
 from .slicewise import Embeddings, KeyframeMaker, proposed_keyframe, segment_each_slice
 from .usage import peak_memory_mb
@@ -21,6 +24,7 @@ from .volume import Volume
 from .window import Window, automatic_window
 
 STATS_VERSION = 1
+MOST_REVIEWED = 5  # slices of a segment that are named as worth a look
 Progress = Callable[[int, int], None]
 
 
@@ -47,21 +51,26 @@ def label_each_slice(
     window: Window | None,
     progress: Progress,
     cancel: Callable[[], bool],
-) -> np.ndarray:
+) -> SegmentLayers:
     """Segment slice by slice, without propagation; see `slicewise.segment_each_slice`.
 
     Returns:
-        uint16 ``(k, j, i)``: 1, 2, ... in the order of the segments, a later one over an earlier one; whole up to where `cancel` was
-        answered with True.
+        One layer, a later segment over an earlier one; whole up to where `cancel` was answered with True.
     """
     stack = windowed(volume, prompts, window)
-    labels, total = np.zeros(volume.voxels.shape[:3], np.uint16), slices[1] - slices[0] + 1
-    for number, found in segment_each_slice(prompts, Embeddings(model, stack), slices):
-        stack.place(labels, found.slice)[found.mask] = number + 1
-        progress(found.slice - slices[0] + 1, total)
+    layers, total = SegmentLayers(stack, len(prompts.segments)), slices[1] - slices[0] + 1
+    answers = segment_each_slice(prompts, Embeddings(model, stack), slices)
+    for index, on_slice in groupby(answers, key=lambda answer: answer[1].slice):
+        labels = np.zeros(stack.shape, np.uint16)
+        for number, found in on_slice:
+            labels[found.mask] = number + 1
+            if cancel():
+                break
+        layers.add_labels(index, labels)
+        progress(index - slices[0] + 1, total)
         if cancel():
             break
-    return labels
+    return layers
 
 
 @dataclass
@@ -74,6 +83,9 @@ class Run:
         slices: on how many slices beside the keyframes segments were looked for, summed over the segments.
         cancelled: whether it was asked to stop.
         seconds: of stages outside the session.
+        warnings: what the user was told before it began, of the files.
+        layers: what was found, once `labels` has composed it.
+        trusts: of each segment's slices, by then.
     """
 
     session: Session
@@ -81,6 +93,9 @@ class Run:
     slices: int = 0
     cancelled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    layers: SegmentLayers | None = None
+    trusts: list[dict[int, float]] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -103,58 +118,59 @@ class Run:
         return cls(Session(stack, model, MODES[mode](), device, prompts), mode)
 
     def propagate(self, slices: tuple[int, int] | None, progress: Progress, cancel: Callable[[], bool]) -> None:
-        """Run to the end, or until `cancel()` is true; `progress` is told the slices done and how many there may be."""
-        start, seen = time.perf_counter(), set()
-        progress(0, self.session.remaining(slices))
+        """Run to the end, or until `cancel()` is true; `progress` is told now and then the slices done and how many there may be."""
+        start, seen, due = time.perf_counter(), set(), 0.0
         for found in self.session.propagate(slices=slices, cancel=cancel):
             if found.source != "prompted":
                 seen.add((found.segment, found.slice))  # a slice may come again, fused or taken back
             self.slices = len(seen)
-            progress(self.slices, self.slices + self.session.remaining(slices))
+            if (now := time.perf_counter()) >= due:
+                progress(self.slices, self.slices + self.session.remaining(slices))
+                due = now + 20 * (time.perf_counter() - now)  # of thousands of segments, counting what remains takes its time
+        progress(self.slices, self.slices)
         self.cancelled = cancel()
         self.seconds["propagate"] = time.perf_counter() - start
 
-    def labels(self, overlap: bool) -> np.ndarray | list[np.ndarray]:
-        """The labelmap; or with `overlap` a layer for each segment, with its label inside it."""
-        if not overlap:
-            return self.session.labelmap()
-        names = [segment.name for segment in self.session.prompts.segments]
-        return [self.session.segment_volume(name) * np.uint16(label) for label, name in enumerate(names, 1)]
+    def labels(self, overlap: bool) -> SegmentLayers:
+        """Compose what was found, once: one layer, or with `overlap` as many as segments lie in that overlap."""
+        self.layers, self.trusts = self.session.layers(overlap)
+        return self.layers
 
     def stats(self) -> dict[str, Any]:
         """What the run used, how long it took, and how far it can be trusted; plain values for JSON."""
+        if self.layers is None:
+            self.labels(overlap=False)
         session = self.session.stats()
         spent = self.seconds.get("propagate", 0)
-        voxels = np.bincount(self.session.labelmap().reshape(-1), minlength=len(self.session.prompts.segments) + 1)
         return {
             "version": STATS_VERSION,
             "volume": self.session.stack.volume.name,
+            "geometry": self.session.stack.volume.source.geometry,
             "mode": self.mode,
             "cancelled": self.cancelled,
             "slices": self.slices,
             "slices_per_second": round(self.slices / spent, 2) if spent else 0.0,
             "peak_memory_mb": round(peak_memory_mb(), 1),
             **session,
+            "warnings": [*self.warnings, *session["warnings"]],
             "seconds": {**{stage: round(seconds, 4) for stage, seconds in self.seconds.items()}, **session["seconds"]},
-            "segments": [
-                self._segment(label, segment.name, int(voxels[label])) for label, segment in enumerate(self.session.prompts.segments, 1)
-            ],
+            "segments": [self._segment(number, segment) for number, segment in enumerate(self.session.prompts.segments)],
         }
 
-    def _segment(self, label: int, name: str, voxels: int) -> dict[str, Any]:
+    def _segment(self, number: int, segment: Segment) -> dict[str, Any]:
+        voxels = int(self.layers.voxels[number])
         voxel_ml = abs(np.linalg.det(self.session.stack.volume.ijk_to_ras[:3, :3])) / 1000
         passes = [
             {"start": report.start, "direction": report.direction, "reached": report.reached, "reason": report.reason}
-            for report in self.session.reports()
-            if report.segment == name
+            for report in self.session.composition.reports(segment)
         ]
         return {
-            "name": name,
-            "label": label,
+            "name": segment.name,
+            "label": number + 1,
             "voxels": voxels,
-            "volume_ml": round(voxels * voxel_ml, 3),
-            "keyframes": [keyframe.slice for keyframe in self.session.prompts.segment(name).keyframes],
+            "volume_ml": float(f"{voxels * voxel_ml:.6g}"),
+            "keyframes": list(segment.slices),
             "passes": passes,
-            "trust": {str(index): round(value, 3) for index, value in self.session.trust(name).items()},
-            "review": self.session.review(name),
+            "trust": {str(index): round(value, 3) for index, value in self.trusts[number].items()},
+            "review": review_order(self.trusts[number], MOST_REVIEWED),
         }

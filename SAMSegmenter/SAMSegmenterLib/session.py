@@ -14,6 +14,7 @@ import numpy as np
 from .composition import Composition, PassKey, PassReport, SliceMask, neighbours
 from .errors import InputError
 from .frames import FrameStack
+from .layers import SegmentLayers
 from .models.loading import Model
 from .prompts import Keyframe, PromptSet, Segment, check_keyframe
 from .propagation.device import pick_device
@@ -271,15 +272,33 @@ class Session:
         They do not overlap: a voxel goes to the segment most certain of it, and painted slices stay as painted.
         """
         self.stack.check_slice(index)
-        return self.composition.labels(self._prompts, index)
+        return self.composition.labels(enumerate(self._prompts.segments, 1), index)[0]
+
+    def layers(self, overlap: bool = False) -> tuple[SegmentLayers, list[dict[int, float]]]:
+        """Compose all slices once, to be written, counted and drawn.
+
+        Args:
+            overlap: keep each segment whole, whatever it overlaps; else as in `labels`.
+
+        Returns:
+            The segments in layers; and for each segment its `trust`.
+        """
+        segments, compose = self._prompts.segments, self.composition.masks if overlap else self.composition.labels
+        layers, trusts = SegmentLayers(self.stack, len(segments)), [{} for _ in segments]
+        known: dict[int, list[tuple[int, Segment]]] = {}
+        for number, segment in enumerate(segments, 1):
+            for index in self.composition.slices(segment):
+                known.setdefault(index, []).append((number, segment))
+        for index in sorted(known):
+            found, trusted = compose(known[index], index)
+            (layers.add if overlap else layers.add_labels)(index, found)
+            for number, trust in trusted.items():
+                trusts[number - 1][index] = trust
+        return layers, trusts
 
     def labelmap(self) -> np.ndarray:
         """`labels` of every slice as a ``(k, j, i)`` array on the volume's grid; uint8 where that suffices."""
-        dtype = np.uint8 if len(self._prompts.segments) < 256 else np.uint16
-        volume = np.zeros(self.stack.volume.voxels.shape[:3], dtype)
-        for index in sorted({n for segment in self._prompts.segments for n in self.composition.slices(segment)}):
-            self.stack.place(volume, index)[:] = self.labels(index)
-        return volume
+        return self.layers()[0].array()
 
     def segment_volume(self, segment: str) -> np.ndarray:
         """One segment as a bool ``(k, j, i)`` array on the volume's grid, whatever it overlaps."""

@@ -22,7 +22,7 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmenta
 LAYERS = [
     {
         *("__init__", "errors", "fields", "files", "usage", "worker"),
-        *("volume", "padding", "window", "view", "frames", "prompts", "prompts_io", "marks", "marking"),
+        *("volume", "padding", "window", "view", "frames", "layers", "prompts", "prompts_io", "marks", "marking"),
     },
     {"models", "propagation", "phantom"},
     {"composition", "session", "session_io", "slicewise"},

@@ -35,7 +35,7 @@ def full_disk_of_itk(image, path, **named):
 @pytest.mark.parametrize(
     ("name", "target", "failure", "message"),
     [
-        ("a.seg.nrrd", "gzip.GzipFile.write", raising(FULL), r"No space left on device"),
+        ("a.seg.nrrd", "SAMSegmenterLib.imageio.sparse_gzip.SparseGzip.write", raising(FULL), r"No space left on device"),
         ("a.seg.nrrd", "os.fsync", raising(FULL), "No space left on device"),
         ("a.nrrd", "os.replace", raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
         ("a.nrrd", "tempfile.TemporaryDirectory", raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
@@ -80,7 +80,7 @@ def test_what_was_written_is_compared_with_what_was_meant(tmp_path, knee, monkey
 
 def test_an_interrupted_write_leaves_everything_as_it_was(tmp_path, knee, monkeypatch):
     (tmp_path / "a.seg.nrrd").write_bytes(b"an older result")
-    monkeypatch.setattr("gzip.GzipFile.write", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("SAMSegmenterLib.imageio.sparse_gzip.SparseGzip.write", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         write_segmentation(tmp_path / "a.seg.nrrd", painted(), knee, LIVER_AND_CYST)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"a.seg.nrrd": b"an older result"}

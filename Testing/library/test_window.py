@@ -17,7 +17,6 @@ from SAMSegmenterLib.propagation.quality import Appearance
 from SAMSegmenterLib.propagation.results import SliceResult
 from SAMSegmenterLib.propagation.sharpening import sharpened
 from SAMSegmenterLib.propagation.track import Seed
-from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.view import View
 from SAMSegmenterLib.volume import Volume
 from SAMSegmenterLib.window import CT_PRESETS, Window, automatic_window, looks_like_ct
@@ -144,7 +143,9 @@ def as_labels(noise, *values):
 NO_PADDING = {
     "CT air at -1024": lambda noise: np.maximum(make_phantom(shape_ijk=(40, 40, 20))[0].voxels - 20, -1024),
     "CT air at -1000, even": lambda noise: np.pad(noise.normal(40, 15, (4, 12, 12)), 6, constant_values=-1000).astype(np.int16),
-    "CT noise below -1024": lambda noise: np.pad(noise.normal(40, 15, (4, 30, 30)), 20, constant_values=-1000) + noise.normal(0, 50, (44, 70, 70)),
+    "CT noise below -1024": lambda noise: (
+        np.pad(noise.normal(40, 15, (4, 30, 30)), 20, constant_values=-1000) + noise.normal(0, 50, (44, 70, 70))
+    ),
     "the same, clipped": lambda noise: np.maximum(noise.normal(-1000, 60, (20, 40, 40)), -1100).astype(np.int16),
     "MR with zeros": lambda noise: np.pad(noise.normal(700, 60, (4, 12, 12)), 6).astype(np.int16),
     "MR in 16 bits": lambda noise: (mr_like(noise) * 60.0).clip(0, 65535).astype(np.uint16),

@@ -49,10 +49,17 @@ AXIS_PLACING = {"space directions": "none", "spacings": "nan", "axis mins": "nan
 
 @dataclass(frozen=True)
 class NrrdPlace:
-    """The fields that place an image: those of the whole by name, and the three words, for i, j and k, of those of each axis."""
+    """The fields that place an image.
+
+    Attributes:
+        whole: those of the whole, by name.
+        axes: the three words, for i, j and k, of those of each axis.
+        ijk_to_lps: ``(4, 4)``, what they mean.
+    """
 
     whole: dict[str, str]
     axes: dict[str, list[str]]
+    ijk_to_lps: np.ndarray
 
     def fields(self, layers: bool) -> dict[str, str]:
         """Return them for another file, whose first axis may be layers."""
@@ -107,7 +114,7 @@ def read_nrrd_header(path: Path) -> Header:
         matrix,
         geometry,
         tuple(warnings),
-        place=_place(fields, axes.along_space, directions),
+        place=_place(fields, axes.along_space, directions, matrix),
         exact=fields["encoding"].lower() in ("raw", "gzip", "gz") and fields.whole("byteskip") >= 0,
         unoriented=fields.get("space", "").lower() not in SPACES,
         centred="spaceorigin" not in fields or _vector(fields, "spaceorigin", fields["spaceorigin"]) is None,
@@ -248,7 +255,9 @@ def _without_directions(fields: Fields, axes: Sequence[int], sizes: Sequence[int
     return affine(np.diag(known * scale), np.nan_to_num(first) * scale), geometry + _told([units[n] for n in axes]), warnings
 
 
-def _place(fields: Fields, axes: Sequence[int], directions: list[np.ndarray | None] | None) -> NrrdPlace | None:
+def _place(
+    fields: Fields, axes: Sequence[int], directions: list[np.ndarray | None] | None, ijk_to_lps: np.ndarray
+) -> NrrdPlace | None:
     """Return the fields that say where the three axes lie, as they stand in the file; None where its space has more than three axes."""
     if directions is not None and len(directions[axes[0]]) != 3:
         return None
@@ -261,7 +270,7 @@ def _place(fields: Fields, axes: Sequence[int], directions: list[np.ndarray | No
         if name in fields and field not in found:
             words = re.findall(r'"[^"]*"|\S+', fields[name])
             found[field] = [words[n] if n < len(words) else blank for n in axes]
-    return NrrdPlace(whole, found)
+    return NrrdPlace(whole, found, ijk_to_lps)
 
 
 def _told(units: Sequence[str]) -> str:

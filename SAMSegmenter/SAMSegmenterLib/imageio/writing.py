@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import colorsys
-import gzip
 import os
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError, OutputError
-from ..files import check_name, check_writable, replacing
+from ..errors import InputError, OutputError, is_out_of_memory
+from ..files import check_name, check_writable, real, replacing
+from ..layers import ArrayLayers, Layers
 from ..volume import Volume
 from .itk import read_image
 from .nifti_writing import nifti_header, write_nifti
 from .nrrd_header import NrrdPlace
+from .sparse_gzip import SparseGzip
 
 WRITABLE = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
 NIFTI = (".nii", ".nii.gz")
@@ -88,32 +90,39 @@ def write_volume(path: Path, volume: Volume) -> None:
         _write_itk(temporary, volume.voxels, volume)
 
 
-def write_segmentation(path: Path, labels: np.ndarray | Sequence[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo]) -> None:
+def write_segmentation(
+    path: Path, labels: np.ndarray | Sequence[np.ndarray] | Layers, volume: Volume, segments: Sequence[SegmentInfo]
+) -> None:
     """Write segments as ``.seg.nrrd`` (with names and colours, for 3D Slicer) or as a labelmap (``.nii.gz .nii .nrrd .mha``).
 
-    The file appears under its name when it is complete; if writing fails, what had that name before is left as it was.
+    The file appears under its name when it is complete; if writing fails, what had that name before is left as it was. NRRD is written
+    slice by slice; the other formats need the whole labelmap in memory.
 
     Args:
         labels: ``(k, j, i)`` uint8 or uint16, where n is the n-th segment (from 1) and 0 none of them; for ``.seg.nrrd`` also
-            a list of such layers, so that segments may overlap; each segment lies in one layer.
+            a list of such layers, so that segments may overlap; each segment lies in one layer. Or `Layers`, read when they are needed.
         volume: the image that was segmented; gives the geometry.
         segments: what labels 1, 2, ... stand for.
 
     Raises:
         InputError: the format is not supported, or labels, segments and volume do not fit each other.
-        OutputError: the file could not be written.
+        OutputError: the file could not be written, or there is too little memory for it.
     """
     path = Path(path)
-    layers = [labels] if isinstance(labels, np.ndarray) else list(labels)
+    layers = labels if isinstance(labels, Layers) else ArrayLayers([labels] if isinstance(labels, np.ndarray) else list(labels))
     suffix = _suffix(path)
     _check_layers(layers, volume, segments, suffix)
     check_output(path, volume)
-    fields = _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {}
-    with replacing(path) as temporary:
-        if suffix.endswith(".nrrd"):
-            _write_nrrd(temporary, layers, volume, fields)
-        else:
-            _write_itk(temporary, layers[0], volume)
+    try:
+        with replacing(path) as temporary:
+            if suffix.endswith(".nrrd"):
+                _write_nrrd(temporary, layers, volume, _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {})
+            else:
+                _write_itk(temporary, layers.array(), volume)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutputError(f"{path}: there is too little free memory to write it. Close other programs, or write .seg.nrrd.") from error
 
 
 def _suffix(path: Path) -> str:
@@ -124,21 +133,23 @@ def _suffix(path: Path) -> str:
 
 
 def _check_space(path: Path, needed: int) -> None:
-    free = shutil.disk_usage(path.parent).free
+    free = shutil.disk_usage(real(path).parent).free
     if free < needed:
         raise OutputError(f"{path}: the disk is full: about {needed / 1e6:.2f} MB are needed, {free / 1e6:.2f} MB are free.")
 
 
-def _check_layers(layers: list[np.ndarray], volume: Volume, segments: Sequence[SegmentInfo], suffix: str) -> None:
-    if not layers:
-        raise InputError("labels: expected at least one layer, got none.")
-    if len(layers) != 1 and suffix != ".seg.nrrd":
-        raise InputError(f"overlapping segments ({len(layers)} layers) can be written as .seg.nrrd only, not as {suffix}.")
-    for layer in layers:
-        if layer.shape != volume.voxels.shape[:3] or layer.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"labels: expected uint8 or uint16 {volume.voxels.shape[:3]}, got {layer.dtype} {layer.shape}.")
-        if layer.max() > len(segments):
-            raise InputError(f"labels: the label {layer.max()} occurs, but there are only {len(segments)} segments.")
+def _check_layers(layers: Layers, volume: Volume, segments: Sequence[SegmentInfo], suffix: str) -> None:
+    if layers.shape != volume.voxels.shape[:3]:
+        raise InputError(f"labels: expected uint8 or uint16 {volume.voxels.shape[:3]}, got {layers.dtype} {layers.shape}.")
+    if len(layers.labels) != 1 and suffix != ".seg.nrrd":
+        raise InputError(f"overlapping segments ({len(layers.labels)} layers) can be written as .seg.nrrd only, not as {suffix}.")
+    occurring = Counter(label for labels in layers.labels for label in labels)
+    highest = max(occurring, default=0)
+    if highest > len(segments):
+        raise InputError(f"labels: the label {highest} occurs, but there are only {len(segments)} segments.")
+    for label, count in occurring.items():
+        if count > 1:
+            raise InputError(f"labels: segment {segments[label - 1].name!r} lies in {count} layers; put it into one.")
 
 
 def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
@@ -167,15 +178,15 @@ def _itk_type(dtype: np.dtype) -> np.dtype:
     return np.dtype({"b1": np.uint8, "f2": np.float32}.get(dtype.str[1:], dtype.newbyteorder("=")))
 
 
-def _write_nrrd(path: Path, layers: list[np.ndarray], volume: Volume, fields: dict[str, str]) -> None:
-    """Write ``(k, j, i)`` layers as one NRRD file: 3-D, or if there are several, 4-D with the layers as the first axis."""
-    dtype = np.result_type(*layers)
-    listed = len(layers) > 1
-    place = volume.source.header if isinstance(volume.source.header, NrrdPlace) else _place(volume)
+def _write_nrrd(path: Path, layers: Layers, volume: Volume, fields: dict[str, str]) -> None:
+    """Write layers as one NRRD file: 3-D, or if there are several, 4-D with the layers as the first axis."""
+    count = len(layers.labels)
+    listed = count > 1
+    place = _place(volume)
     header = {
-        "type": "unsigned char" if dtype == np.uint8 else "unsigned short",
+        "type": "unsigned char" if layers.dtype == np.uint8 else "unsigned short",
         "dimension": str(3 + listed),
-        "sizes": " ".join(str(n) for n in (*([len(layers)] if listed else []), *volume.shape_ijk)),
+        "sizes": " ".join(str(n) for n in (*([count] if listed else []), *volume.shape_ijk)),
         "kinds": "list domain domain domain" if listed else "domain domain domain",
         "endian": "little",
         "encoding": "gzip",
@@ -184,23 +195,28 @@ def _write_nrrd(path: Path, layers: list[np.ndarray], volume: Volume, fields: di
     lines = ["NRRD0004", *(f"{name}: {value}" for name, value in header.items()), *(f"{key}:={value}" for key, value in fields.items())]
     with path.open("wb") as file:
         file.write("\n".join([*lines, "", ""]).encode())
-        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=4, mtime=0) as stream:
-            for k in range(volume.shape_ijk[2]):
-                stream.write(np.stack([layer[k] for layer in layers], axis=-1).astype(dtype.newbyteorder("<")).tobytes())
+        stream = SparseGzip(file)
+        for slice_ in layers:
+            stream.write(np.ascontiguousarray(slice_, layers.dtype.newbyteorder("<")))
+        stream.close()
         file.flush()
         os.fsync(file.fileno())
 
 
 def _place(volume: Volume) -> NrrdPlace:
-    """Return the fields that place a volume by its matrix."""
+    """Return the fields of its own file, if it still lies where they say, or those that place a volume by its matrix."""
+    known = volume.source.header
+    if isinstance(known, NrrdPlace) and np.array_equal(known.ijk_to_lps, volume.ijk_to_lps):
+        return known
     lps = volume.ijk_to_lps + 0.0  # no negative zeros
     *directions, origin = (f"({','.join(repr(float(value)) for value in vector)})" for vector in lps[:3].T)
-    return NrrdPlace({"space": "left-posterior-superior", "space origin": origin}, {"space directions": directions})
+    return NrrdPlace({"space": "left-posterior-superior", "space origin": origin}, {"space directions": directions}, lps)
 
 
-def _segment_fields(layers: list[np.ndarray], segments: Sequence[SegmentInfo]) -> dict[str, str]:
-    """The NRRD fields by which 3D Slicer knows a segmentation."""
-    i, j, k = (n - 1 for n in layers[0].shape[::-1])
+def _segment_fields(layers: Layers, segments: Sequence[SegmentInfo]) -> dict[str, str]:
+    """Return the NRRD fields by which 3D Slicer knows a segmentation; an empty segment belongs to the first layer."""
+    i, j, k = (n - 1 for n in layers.shape[::-1])
+    layer_of = {label: number for number, labels in enumerate(layers.labels) for label in labels}
     fields = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": "",
@@ -209,29 +225,18 @@ def _segment_fields(layers: list[np.ndarray], segments: Sequence[SegmentInfo]) -
         "Segmentation_SourceRepresentation": "Binary labelmap",
     }
     for index, segment in enumerate(segments):
-        layer = _layer_of(index, layers, segment.name)
         fields |= {
             f"Segment{index}_Color": " ".join(f"{value:.6g}" for value in segment.color or default_color(index)),
             f"Segment{index}_ColorAutoGenerated": "0",
             f"Segment{index}_Extent": f"0 {i} 0 {j} 0 {k}",
             f"Segment{index}_ID": f"Segment_{index + 1}",
             f"Segment{index}_LabelValue": str(index + 1),
-            f"Segment{index}_Layer": str(layer),
+            f"Segment{index}_Layer": str(layer_of.get(index + 1, 0)),
             f"Segment{index}_Name": _escaped(segment.name),
             f"Segment{index}_NameAutoGenerated": "0",
             f"Segment{index}_Tags": "",
         }
     return fields
-
-
-def _layer_of(index: int, layers: list[np.ndarray], name: str) -> int:
-    """The layer that a segment lies in; the first one if it is empty."""
-    if len(layers) == 1:
-        return 0
-    found = [number for number, layer in enumerate(layers) if (layer == index + 1).any()]
-    if len(found) > 1:
-        raise InputError(f"labels: segment {name!r} lies in {len(found)} layers; put it into one.")
-    return found[0] if found else 0
 
 
 def _escaped(text: str) -> str:
