@@ -223,6 +223,7 @@ def test_frames_of_nuclear_medicine_lie_in_the_order_of_their_slice_vector(folde
         (spect(PixelSpacing=None), r"not say how large its pixels are \(Pixel Spacing\)"),
         (spect(PixelSpacing=[0, 0]), "not say how large its pixels are"),
         (spect(PixelSpacing=None, SequenceOfUltrasoundRegions=[region(units=4)]), "not say how large its pixels are"),
+        (spect(PixelSpacing=None, SequenceOfUltrasoundRegions=[region((0.1, None))]), "not say how large its pixels are"),
         (spect(PixelSpacing=None, SequenceOfUltrasoundRegions=[region(), region((1, 1))]), "not say how large its pixels are"),
     ],
 )

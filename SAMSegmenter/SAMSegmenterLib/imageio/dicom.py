@@ -187,7 +187,7 @@ def _orientation(said: Any) -> tuple[float, ...]:
 def _spacing(said: Any) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return the distances between rows and between columns in mm, and the sentence that tells of an assumption."""
     deltas = {
-        (10 * abs(float(region.PhysicalDeltaY)), 10 * abs(float(region.PhysicalDeltaX)))
+        tuple(10 * abs(delta) for tag in ("PhysicalDeltaY", "PhysicalDeltaX") for delta in numbers(region, tag, 1))
         for region in said.get("SequenceOfUltrasoundRegions") or ()
         if region.get("PhysicalUnitsXDirection") == region.get("PhysicalUnitsYDirection") == CENTIMETRES
     }
@@ -199,7 +199,7 @@ def _spacing(said: Any) -> tuple[tuple[float, ...], tuple[str, ...]]:
             ("Its pixel spacing is that on the detector (Imager Pixel Spacing); none in the patient is given.",),
         ),
     ):
-        if spacing and min(spacing) > 0:
+        if len(spacing) == 2 and min(spacing) > 0:
             return spacing, assumed
     return (), ()
 
