@@ -49,6 +49,12 @@ class Fields:
         """Return a finite number."""
         return _number(self.value(name), self._at(name))
 
+    def text(self, name: str) -> str:
+        """Return a text without control characters."""
+        value = self.value(name)
+        _expect(isinstance(value, str) and value.isprintable(), self._at(name), "a text", value)
+        return value
+
     def numbers(self, name: str, count: int) -> list[float]:
         """Return a list of so many finite numbers."""
         values = self.value(name)

@@ -12,12 +12,14 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
+from .errors import InputError
 from .frames import AXES, FrameStack
 from .volume import Volume
 from .window import Window
 
 PHOTOMETRIC, ASKED = "0028,0004", 10  # the tag; of so many images of a series at most, since the database may have to open their files
 PARALLEL = np.cos(np.radians(1.0))  # a view that leans less out of the slices shows one of them
+FINEST = 200  # voxels of an oblique grid for each of the image's; of an ordinary image in any direction it is less than half as many
 
 
 def matrix_of(vtk_matrix: vtk.vtkMatrix4x4) -> np.ndarray:
@@ -121,9 +123,16 @@ def oblique_grid(image: slicer.vtkOrientedImageData, view_to_local: np.ndarray) 
 
 
 def image_on_grid(image: slicer.vtkOrientedImageData, grid: np.ndarray) -> slicer.vtkOrientedImageData:
-    """`image` resampled to the voxels of an oblique grid, as far as it reaches."""
+    """`image` resampled to the voxels of an oblique grid, as far as it reaches.
+
+    Raises:
+        InputError: the grid, which may have been saved with another image, is far finer than the image.
+    """
     inside = (np.linalg.inv(grid) @ np.c_[_corners(image), np.ones(8)].T)[:3].max(1)
-    i, j, k = np.maximum(np.floor(inside).astype(int) + 1, 2)
+    counts = np.maximum(np.floor(inside) + 1, 2)
+    if not counts.prod() <= FINEST * image.GetNumberOfPoints():
+        raise InputError(_("The prompts lie on slices of another image. Remove them to begin anew."))
+    i, j, k = counts.astype(int)
     return resampled(image, new_image((k, j, i), grid), outside=image.GetScalarRange()[0])
 
 
