@@ -5,7 +5,6 @@ What takes seconds to import (torch, SimpleITK) is imported by the commands that
 
 from __future__ import annotations
 
-import signal
 import sys
 from threading import current_thread, main_thread
 from typing import Annotated, Any, NoReturn
@@ -13,14 +12,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import __version__
-from .cli_common import INTERRUPTED
+from .cli_common import INTERRUPTED, listen, say
 from .cli_demo import demo
 from .cli_evaluate import evaluate
 from .cli_info import info
 from .cli_models import models
 from .cli_propagate import propagate
+from .cli_streams import heedless, open_closed_streams
 from .cli_train import train_default
-from .errors import SAMSegmenterError
+from .errors import SAMSegmenterError, is_out_of_memory, printable
 
 app = typer.Typer(
     add_completion=False,
@@ -32,27 +32,37 @@ app = typer.Typer(
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 if it worked, 1 if it could not, 2 if it was called wrongly, 130 if it was interrupted."""
+    open_closed_streams()
     if current_thread() is main_thread():
-        signal.signal(signal.SIGINT, _leave)
+        listen(_leave)
     sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr does so anyway
-    try:
-        app(args=arguments, prog_name="samsegmenter")
-    except PermissionError as error:
-        _fail(f"{error.filename}: {error.strerror}. Change who may use it, or choose another one.")
-    except (SAMSegmenterError, OSError) as error:
-        _fail(str(error))
-    except MemoryError:
-        _fail("the computer has too little free memory for this image.")
+    with heedless():
+        try:
+            try:
+                app(args=arguments, prog_name="samsegmenter")
+            finally:
+                sys.stdout.flush()
+        except (SAMSegmenterError, OSError, MemoryError, RuntimeError) as error:
+            _fail(error)
     sys.exit(0)
 
 
-def _fail(why: str) -> NoReturn:
-    print(f"samsegmenter: error: {why}", file=sys.stderr)
+def _fail(error: Exception) -> NoReturn:
+    """Tell what was wrong, and exit; an error that is not the user's is raised again."""
+    if is_out_of_memory(error):
+        why = "there is too little free memory. Close other programs, crop the image or save it with larger voxels, or use a smaller model."
+    elif isinstance(error, PermissionError) and not isinstance(error, SAMSegmenterError):
+        why = f"{error.filename}: {error.strerror}. Change who may use it, or choose another one."
+    elif isinstance(error, (SAMSegmenterError, OSError)):
+        why = str(error)
+    else:
+        raise error
+    print("samsegmenter: error:", "\n".join(map(printable, why.splitlines())), file=sys.stderr)
     sys.exit(1)
 
 
 def _leave(*_: Any) -> NoReturn:
-    print("samsegmenter: interrupted; what was not finished was not written.", file=sys.stderr)
+    say(b"samsegmenter: interrupted; what was not finished was not written.\n")
     sys.exit(INTERRUPTED)
 
 

@@ -1,11 +1,11 @@
-"""What several commands share: options, files and folders, and what Ctrl-C does."""
+"""What several commands share: options, files and folders, warnings, and what Ctrl-C does."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from .errors import OutputError
+from .errors import OutputError, printable
 from .files import check_name, replacing
 
 INTERRUPTED = 130
@@ -44,9 +44,35 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute
 ModeOption = Annotated[Mode, typer.Option("--mode", help="auto; strict: as upstream's predictor, slow; fast: fewer memories.")]
 
 
+class Warnings:
+    """Tells the user what may be wrong, each sentence once, on stderr; `told` has them all."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            if sentence not in self.told:
+                self.told.append(sentence)
+                print(f"samsegmenter: warning: {printable(sentence)}", file=sys.stderr)
+
+
+def listen(handler: Callable[..., Any]) -> dict[signal.Signals, Any]:
+    """Have `handler` called for Ctrl-C, by batch systems (SIGTERM) and when the terminal is closed (SIGHUP); returns what was before.
+
+    Those that are ignored stay so: `nohup` keeps a run from ending with its terminal.
+    """
+    known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    heard = [each for each in known if each == signal.SIGINT or signal.getsignal(each) != signal.SIG_IGN]
+    return {each: signal.signal(each, handler) for each in heard}
+
+
 @contextmanager
 def interruptible() -> Iterator[Event]:
-    """The first Ctrl-C sets the event, so that what is finished can be kept; a second one ends the program."""
+    """The first Ctrl-C, or signal that ends programs, sets the event, so that what is finished can be kept; a second one ends the program.
+
+    See `listen` for the signals.
+    """
     stop = Event()
     if current_thread() is not main_thread():
         yield stop
@@ -56,14 +82,20 @@ def interruptible() -> Iterator[Event]:
         if stop.is_set():
             sys.exit(INTERRUPTED)
         stop.set()
-        with suppress(OSError):
-            os.write(2, STOPPING)  # `print` may be just what was interrupted, and would fail
+        say(STOPPING)
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = listen(interrupted)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def say(message: bytes) -> None:
+    """Write to stderr from a signal's handler: `print` may be just what was interrupted, and would fail."""
+    with suppress(OSError):
+        os.write(2, message)
 
 
 def check_files(read: Iterable[Path | str | None], written: Iterable[Path | None]) -> None:

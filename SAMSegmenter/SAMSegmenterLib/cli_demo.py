@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, write_text
-from .cli_runs import ResampleOption, SeriesOption, carry_on, prepare, prompts_of, started, write
+from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, Warnings, check_files, write_text
+from .cli_runs import ResampleOption, SeriesOption, carry_on, image_of, prepare, prompts_of, started, write
+from .errors import printable
 from .files import make_folder, replacing
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def demo(
         raise typer.BadParameter("--resample is for the slices of a DICOM folder; give that folder as --volume.")
     results = [output / name for name in (SEGMENTATION, PICTURE, STATS)]
     check_files((volume, prompts, model), results)
-    start = time.perf_counter()
-    image, marked, truth = _own_case(volume, prompts, series, resample, results) if volume and prompts else _phantom_case()
-    run = prepare(image, marked, model, mode, device, None)
+    start, warn = time.perf_counter(), Warnings()
+    image, marked, truth = _own_case(volume, prompts, series, resample, results, warn) if volume and prompts else _phantom_case()
+    run = prepare(image, marked, model, mode, device, None, warn)
     make_folder(output)  # only now, so that none is left where there is nothing to put into it
     check_output(output / SEGMENTATION, image)
     if not volume:
@@ -67,16 +68,15 @@ def demo(
     _draw(run, output / PICTURE)
     run.seconds["total"] = time.perf_counter() - start
     write_text(output / STATS, json.dumps(run.stats(), indent=2))
+    warn(run.session.stats()["warnings"])
     _report_demo(run, results, truth)
     if run.cancelled:
         sys.exit(INTERRUPTED)
 
 
-def _own_case(volume: Path, prompts: Path, series: str | None, resample: bool, results: list[Path]) -> Case:
-    from .imageio import read_volume
-
-    image = read_volume(volume, series, resample)
-    return image, prompts_of(prompts, image, results), {}
+def _own_case(volume: Path, prompts: Path, series: str | None, resample: bool, results: list[Path], warn: Warnings) -> Case:
+    image = image_of(volume, series, resample, warn)
+    return image, prompts_of(prompts, image, results, warn), {}
 
 
 def _phantom_case() -> Case:
@@ -102,7 +102,7 @@ def _draw(run: Run, path: Path) -> None:
 
     session = run.session
     colors = [segment.color or default_color(number) for number, segment in enumerate(session.prompts.segments)]
-    picture = contact_sheet(session.stack, session.labelmap(), session.prompts, colors)
+    picture = contact_sheet(session.stack, run.layers, session.prompts, colors)
     with replacing(path) as temporary:
         picture.save(temporary)
 
@@ -116,6 +116,6 @@ def _report_demo(run: Run, files: list[Path], truth: dict[str, np.ndarray]) -> N
 
         for segment in run.session.prompts.segments:
             overlap = dice(run.session.segment_volume(segment.name), truth[segment.name])
-            print(f"{segment.name}: Dice {overlap:.2f} against the phantom's truth, from one box on one slice")
+            print(f"{printable(segment.name)}: Dice {overlap:.2f} against the phantom's truth, from one box on one slice")
     for path in sorted(files):
         print(path)

@@ -11,12 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, check_files, interruptible, write_text
+from .cli_common import (
+    INTERRUPTED,
+    Device,
+    DeviceOption,
+    Mode,
+    ModelOption,
+    ModeOption,
+    Warnings,
+    check_files,
+    interruptible,
+    write_text,
+)
 from .cli_runs import (
     ResampleOption,
     SeriesOption,
     VolumeArgument,
     carry_on,
+    image_of,
     prepare,
     progress_bar,
     prompts_of,
@@ -36,6 +48,8 @@ if TYPE_CHECKING:
     from .runs import Run
     from .volume import Volume
     from .window import Window
+
+MOST_DIGITS = 20  # of a slice's number; Python refuses to read thousands of them
 
 
 def propagate(
@@ -81,20 +95,20 @@ def propagate(
 ) -> None:
     """Segment a volume from what is marked on some of its slices."""
     slices, fixed = _range(range_), _window(window)
-    from .imageio import check_output, read_volume
+    from .imageio import check_output
 
     _check_origin(prompts, propose, on, keyframes_by)
     if each_slice:
         _check_each_slice(keyframes_by, slices, {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto})
     _check_files((volume, prompts, model, propose, keyframes_by), output, stats, overlap)
-    start = time.perf_counter()
-    image = read_volume(volume, series, resample)
+    start, warn = time.perf_counter(), Warnings()
+    image = image_of(volume, series, resample, warn)
     check_output(output, image)
-    marked = prompts_of(prompts, image, (output, stats)) if prompts else _proposed(image, propose, on, device, fixed)
+    marked = prompts_of(prompts, image, (output, stats), warn) if prompts else _proposed(image, propose, on, device, fixed)
     if each_slice:
         _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output)
         return
-    run = prepare(image, marked, model, mode, device, fixed, keyframes_by)
+    run = prepare(image, marked, model, mode, device, fixed, warn, keyframes_by)
     run.seconds["load"] = time.perf_counter() - start
     carry_on(run, slices)
     if not started(run):
@@ -104,14 +118,14 @@ def propagate(
     run.seconds["total"] = time.perf_counter() - start
     if stats:
         write_text(stats, json.dumps(run.stats(), indent=2))
-    _conclude(run, output)
+    _conclude(run, output, warn)
 
 
 def _range(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     first, colon, last = text.partition(":")
-    if not (colon and first.strip().isdecimal() and last.strip().isdecimal()):
+    if not (colon and all(end.strip().isdecimal() and len(end) < MOST_DIGITS for end in (first, last))):
         raise typer.BadParameter(f"expected FIRST:LAST, two slice numbers such as 20:85, got {text!r}.", param_hint="'--range'")
     slices = int(first), int(last)
     if slices[0] > slices[1]:
@@ -185,8 +199,8 @@ def _segment_each_slice(
         sys.exit(INTERRUPTED)
 
 
-def _conclude(run: Run, output: Path) -> None:
-    tell(run, f"{output}: {run.slices} slices in {run.seconds['total']:.1f} s")
+def _conclude(run: Run, output: Path, warn: Warnings) -> None:
+    tell(run, f"{output}: {run.slices} slices in {run.seconds['total']:.1f} s", warn)
     if run.cancelled:
         print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -14,13 +14,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .cli_common import Device, Mode, check_files, interruptible
-from .errors import OutputError
+from .cli_common import Device, Mode, Warnings, check_files, interruptible
+from .errors import OutputError, is_out_of_memory, printable
 from .files import READABLE
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from .layers import SegmentLayers
     from .models.protocols import SliceModel
     from .prompts import PromptSet
     from .runs import Run
@@ -42,27 +41,48 @@ ResampleOption = Annotated[
 ]
 
 
-def prompts_of(path: Path, image: Volume, results: Sequence[Path | None]) -> PromptSet:
+def image_of(path: Path, series: str | None, resample: bool, warn: Warnings) -> Volume:
+    """Read an image, and tell what had to be assumed of it."""
+    from .imageio import read_volume
+
+    image = read_volume(path, series, resample)
+    warn(image.source.warnings)
+    return image
+
+
+def prompts_of(path: Path, image: Volume, results: Sequence[Path | None], warn: Warnings) -> PromptSet:
     """What a prompt file marks on an image; `results` must not replace the masks that it names."""
     from .frames import FrameStack
     from .imageio import read_labelmap
-    from .prompts_io import read_axis, read_prompts
+    from .prompts_io import PromptFile
 
     def read_mask(mask: Path) -> Volume:
         check_files([mask], results)
         return read_labelmap(mask)
 
-    return read_prompts(path, FrameStack(image, read_axis(path)), read_mask)
+    file = PromptFile(path)
+    marked = file.prompts(FrameStack(image, file.axis), read_mask)
+    warn(file.warnings)
+    return marked
 
 
 def prepare(
-    image: Volume, marked: PromptSet, model: str | None, mode: Mode, device: Device, window: Window | None, keyframes_by: str | None = None
+    image: Volume,
+    marked: PromptSet,
+    model: str | None,
+    mode: Mode,
+    device: Device,
+    window: Window | None,
+    warn: Warnings,
+    keyframes_by: str | None = None,
 ) -> Run:
     from .models.loading import load_model
     from .runs import Run
 
     maker = slice_model(keyframes_by, device) if keyframes_by else None
-    return Run.of(image, marked, told(load_model(model), model), mode.value, device.value, window, maker)
+    run = Run.of(image, marked, told(load_model(model), model), mode.value, device.value, window, maker)
+    run.warnings = warn.told
+    return run
 
 
 def slice_model(model: str, device: Device) -> SliceModel:
@@ -113,12 +133,12 @@ def write(run: Run, path: Path, overlap: bool) -> None:
     run.seconds["write"] = time.perf_counter() - start
 
 
-def save(path: Path, labels: np.ndarray | Sequence[np.ndarray], volume: Volume, prompts: PromptSet) -> None:
+def save(path: Path, labels: SegmentLayers, volume: Volume, prompts: PromptSet) -> None:
     """Write what was found for the segments of `prompts`; see `imageio.write_segmentation`.
 
     Raises:
-        OutputError: it could not be written there. It lies in the folder for temporary files then, if that is possible: a run may have
-            taken hours.
+        OutputError: it could not be written there. It lies in the folder for temporary files then, if that is possible, as .seg.nrrd, which
+            needs least memory: a run may have taken hours.
     """
     from .imageio import SegmentInfo, write_segmentation
 
@@ -126,26 +146,25 @@ def save(path: Path, labels: np.ndarray | Sequence[np.ndarray], volume: Volume, 
     try:
         write_segmentation(path, labels, volume, segments)
     except OutputError as error:
+        rescued = path if not is_out_of_memory(error.__cause__) else path.with_name(f"{path.name.split('.')[0]}.seg.nrrd")
         try:
-            rescued = Path(tempfile.mkdtemp(prefix="samsegmenter-"), path.name)
+            rescued = Path(tempfile.mkdtemp(prefix="samsegmenter-"), rescued.name)
             write_segmentation(rescued, labels, volume, segments)
         except (OutputError, OSError):
             raise error from None
         raise OutputError(f"{error} The result was saved as {rescued}; move it from there.") from error
 
 
-def tell(run: Run, headline: str) -> None:
-    """On a terminal: the result, warnings, and the slices worth a look."""
-    for warning in run.session.stats()["warnings"]:
-        print(f"samsegmenter: warning: {warning}", file=sys.stderr)
+def tell(run: Run, headline: str, warn: Warnings) -> None:
+    """On a terminal: the result, and the slices worth a look; warnings of the run anywhere."""
+    warn(run.session.stats()["warnings"])
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # users name files and segments
     if not console.is_terminal:
         return
     console.print(headline)
     for report in run.session.reports():
-        console.print(f"  {report.segment}: from slice {report.start} to {report.reached}: {report.reason}")
-    for segment in run.session.prompts.segments:
-        trust = run.session.trust(segment.name)
-        doubtful = [str(index) for index in run.session.review(segment.name) if trust[index] < REVIEWED]
+        console.print(f"  {printable(report.segment)}: from slice {report.start} to {report.reached}: {report.reason}")
+    for number, segment in enumerate(run.session.prompts.segments):
+        doubtful = [str(index) for index in run.review(number) if run.trusts[number][index] < REVIEWED]
         if doubtful:
-            console.print(f"  {segment.name}: slices most worth checking: {', '.join(doubtful)}")
+            console.print(f"  {printable(segment.name)}: slices most worth checking: {', '.join(doubtful)}")

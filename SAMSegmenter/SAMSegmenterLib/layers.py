@@ -13,7 +13,7 @@ import numpy as np
 from .errors import InputError
 from .frames import FrameStack
 
-SLAB_BYTES = 8 * 2**20  # of labels that are unpacked at once
+SLAB_BYTES = 32 * 2**20  # of labels that are unpacked at once
 
 
 class Layers:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .frames import FrameStack
+from .layers import SegmentLayers
 from .prompts import Keyframe, PromptSet
 
 Color = tuple[float, float, float]
@@ -27,12 +29,14 @@ PROMPT = (255, 214, 64)
 SCREEN = {"S": ("L", "P"), "A": ("L", "I"), "R": ("P", "I")}
 
 
-def contact_sheet(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, colors: Sequence[Color], tiles: int = 8) -> Image.Image:
+def contact_sheet(
+    stack: FrameStack, labels: np.ndarray | SegmentLayers, prompts: PromptSet, colors: Sequence[Color], tiles: int = 8
+) -> Image.Image:
     """Draw segments and prompts over evenly spread slices.
 
     Args:
         stack: what was segmented.
-        labels: ``(k, j, i)`` with 1, 2, ... for the prompts' segments in their order.
+        labels: ``(k, j, i)`` with 1, 2, ... for the prompts' segments in their order; or the segments themselves.
         prompts: drawn on their slices.
         colors: of the segments.
         tiles: at most how many slices.
@@ -40,9 +44,10 @@ def contact_sheet(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, col
     Returns:
         An RGB picture, anterior (or superior) up and the patient's right on the left.
     """
-    indices = _chosen(stack, labels, prompts, tiles)
-    screen = _Screen.of(stack, _shown_part(stack, labels, prompts))
-    drawn = [_tile(stack, screen, labels, prompts, colors, index) for index in indices]
+    on_slice = labels.slice if isinstance(labels, SegmentLayers) else partial(stack.place, labels)
+    shown, part = _shown(stack, on_slice, prompts)
+    screen = _Screen.of(stack, part)
+    drawn = [_tile(stack, screen, on_slice(index), prompts, colors, index) for index in _chosen(stack, shown, prompts, tiles)]
     columns = min(4, len(drawn))
     rows = -(-len(drawn) // columns)
     width, height = drawn[0].size
@@ -54,22 +59,26 @@ def contact_sheet(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, col
     return sheet
 
 
-def _chosen(stack: FrameStack, labels: np.ndarray, prompts: PromptSet, tiles: int) -> list[int]:
-    """The keyframes (as many as leave room) and slices spread over what is segmented, up to `tiles`."""
-    shown = [index for index in range(len(stack)) if stack.place(labels, index).any()] or list(range(len(stack)))
+def _chosen(stack: FrameStack, shown: list[int], prompts: PromptSet, tiles: int) -> list[int]:
+    """The keyframes (as many as leave room) and slices spread over those on which something is segmented, up to `tiles`."""
+    shown = shown or list(range(len(stack)))
     marked = sorted({keyframe.slice for segment in prompts.segments for keyframe in segment.keyframes})[: max(1, tiles // 2)]
     others = [index for index in shown if index not in marked]
     spread = np.linspace(0, len(others) - 1, min(len(others), tiles - len(marked)))
     return sorted([*marked, *(others[round(n)] for n in spread)])
 
 
-def _shown_part(stack: FrameStack, labels: np.ndarray, prompts: PromptSet) -> tuple[slice, slice]:
-    """Rows and columns around everything segmented and marked, with some of what surrounds it; all if nothing is segmented."""
-    marked = np.zeros(stack.shape, bool)
+def _shown(stack: FrameStack, on_slice: Callable[[int], np.ndarray], prompts: PromptSet) -> tuple[list[int], tuple[slice, slice]]:
+    """The slices on which something is segmented; and rows and columns around all that is segmented and marked, with some of what
+    surrounds it, or all of them if nothing is segmented."""
+    marked, shown = np.zeros(stack.shape, bool), []
     for index in range(len(stack)):
-        marked |= stack.place(labels, index) > 0
-    if not marked.any():
-        return slice(0, stack.shape[0]), slice(0, stack.shape[1])
+        found = on_slice(index) > 0
+        if found.any():
+            shown.append(index)
+            marked |= found
+    if not shown:
+        return [], (slice(0, stack.shape[0]), slice(0, stack.shape[1]))
     for keyframe in (keyframe for segment in prompts.segments for keyframe in segment.keyframes):
         x, y = np.rint(keyframe.positions()).astype(int).T
         marked[np.clip(y, 0, stack.shape[0] - 1), np.clip(x, 0, stack.shape[1] - 1)] = True
@@ -79,13 +88,12 @@ def _shown_part(stack: FrameStack, labels: np.ndarray, prompts: PromptSet) -> tu
         first, end = int(inside[0]), int(inside[-1]) + 1
         around = round(SURROUNDINGS * (end - first)) + available // 20
         parts.append(slice(max(0, first - around), min(available, end + around)))
-    return parts[0], parts[1]
+    return shown, (parts[0], parts[1])
 
 
-def _tile(stack: FrameStack, screen: _Screen, labels: np.ndarray, prompts: PromptSet, colors: Sequence[Color], index: int) -> Image.Image:
+def _tile(stack: FrameStack, screen: _Screen, label: np.ndarray, prompts: PromptSet, colors: Sequence[Color], index: int) -> Image.Image:
     grey = screen.image(stack.frame(index), Image.Resampling.BICUBIC).convert("RGB")
     picture = np.asarray(grey, np.float32)
-    label = stack.place(labels, index)
     for number, color in enumerate(colors, 1):
         coverage = np.asarray(screen.image((label == number).astype(np.uint8) * 255, Image.Resampling.BICUBIC), np.float32) / 255
         picture = _tinted(picture, coverage, np.array(color) * 255)

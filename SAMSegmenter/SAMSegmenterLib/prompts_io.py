@@ -17,6 +17,7 @@ like a mask: it is what had been found on the slice before, for the other prompt
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import pairwise
@@ -40,23 +41,51 @@ from .prompts import (
 from .volume import Volume
 
 VERSION = 1
+MOST_BYTES = 2**28  # of a prompt file
+MOST_SEGMENTS = 2**16 - 1
+LARGEST = 1e9  # of a position in pixels or mm; no image is as large
+ROUNDING = 1e-3  # pixels by which a box may leave the slice without a warning
+SHOWN = 80  # letters of what was given instead of what was expected
 ReadLabelmap = Callable[[Path], Volume]
 
 
-def read_axis(path: Path) -> str:
-    """The axis named in a prompt file, so that its stack can be made before `read_prompts` is called."""
-    return _axis(_load(path), path.name)
+class PromptFile:
+    """A prompt file that has been read, once, so that it may be a pipe.
+
+    Args:
+        path: the file; relative mask files in it start at its folder, or at the working folder if it is no ordinary file.
+
+    Attributes:
+        axis: the axis it names, for its stack to be made.
+        warnings: what `prompts` had to change; sentences for the user.
+
+    Raises:
+        InputError: it cannot be read, or is no JSON document of prompts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.warnings = path, []
+        self._data, self._files = _load(path)
+        self.axis = _axis(self._data, path.name)
+
+    def prompts(self, stack: FrameStack, read_labelmap: ReadLabelmap) -> PromptSet:
+        """Return its prompts, checked for `stack`.
+
+        `read_labelmap` turns a mask file's path into a volume; it is asked once for each file.
+
+        Raises:
+            InputError: naming the file and the field at fault.
+        """
+        folder = self.path.parent if self.path.is_file() else Path()
+        reader = _Reader(stack, read_labelmap, folder, files=self._files.copy())
+        prompts = reader.prompts(self._data, self.path.name)
+        self.warnings = reader.warnings
+        return prompts
 
 
 def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap) -> PromptSet:
-    """Read and validate a prompt file for `stack`.
-
-    `read_labelmap` turns a mask file's path into a volume; relative paths start at the JSON file's folder.
-
-    Raises:
-        InputError: naming the file and the field at fault.
-    """
-    return _Reader(stack, read_labelmap, path.parent).prompts(_load(path), path.name)
+    """Read a prompt file for a stack that exists already; see `PromptFile`."""
+    return PromptFile(path).prompts(stack, read_labelmap)
 
 
 def prompts_from_dict(data: Any, stack: FrameStack, source: str = "prompts", complete: bool = True) -> PromptSet:
@@ -97,19 +126,64 @@ def _mask_to_runs(mask: np.ndarray) -> dict[str, list[int]]:
     return {"shape": list(mask.shape), "runs": [int(end - begin) for begin, end in pairwise(bounds)]}
 
 
-def _load(path: Path) -> Any:
+class _Object(dict):
+    """A JSON object that knows the first name that occurs twice in it."""
+
+    twice: str | None = None
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, Any]]) -> _Object:
+        made = cls(pairs)
+        if len(made) < len(pairs):
+            made.twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        return made
+
+
+def _load(path: Path) -> tuple[Any, Counter[str]]:
+    """Return the document, and how often it names each mask file."""
+    files: Counter[str] = Counter()
+
+    def noted(pairs: list[tuple[str, Any]]) -> _Object:
+        made = _Object.of(pairs)
+        if isinstance(made.get("file"), str):
+            files[made["file"]] += 1
+        return made
+
+    return json_from(_text(path), str(path), object_pairs_hook=noted), files
+
+
+def _text(path: Path) -> str:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}). Give a file that is there and may be read.") from error
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{path}: is longer than {MOST_BYTES >> 20} MiB, which no prompts need. Give masks as files.")
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see the README.") from error
+        utf_16 = " This one seems to be in UTF-16; save it as UTF-8." if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see the README.{utf_16}") from error
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty, which is not valid JSON. Give the prompts, see the README.")
+    return text
+
+
+def json_from(text: str, source: str, **options: Any) -> Any:
+    """Return a decoded JSON document; `source` is what messages call it, `options` are those of `json.loads`.
+
+    Raises:
+        InputError: it is no JSON, nested too deeply, or has numbers of thousands of digits.
+    """
+    try:
+        return json.loads(text, **options)
     except RecursionError as error:
-        raise InputError(f"{path}: is not usable JSON: its lists are nested too deeply.") from error
+        raise InputError(f"{source}: is not usable JSON: its lists are nested too deeply.") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+        raise InputError(f"{source}: is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
     except ValueError as error:  # Python refuses whole numbers of thousands of digits
-        raise InputError(f"{path}: is not usable JSON: {error}.") from error
+        raise InputError(f"{source}: is not usable JSON: it has a number of thousands of digits.") from error
 
 
 def _axis(data: Any, source: str) -> str:
@@ -122,19 +196,30 @@ def _axis(data: Any, source: str) -> str:
 class _Reader:
     """Turns decoded JSON into prompts; every method gets the `where` that its error messages name."""
 
-    def __init__(self, stack: FrameStack, read_labelmap: ReadLabelmap | None, folder: Path, complete: bool = True) -> None:
+    def __init__(
+        self,
+        stack: FrameStack,
+        read_labelmap: ReadLabelmap | None,
+        folder: Path,
+        complete: bool = True,
+        files: Counter[str] | None = None,
+    ) -> None:
         self.stack, self.read_labelmap, self.folder, self.complete = stack, read_labelmap, folder, complete
         self.ras = False
+        self.warnings: list[str] = []
+        self._files = files or Counter()  # how often each mask file is still named
+        self._labelmaps: dict[str, Volume] = {}
 
     def prompts(self, data: Any, source: str) -> PromptSet:
         axis = _axis(data, source)
         _only(data, {"version", "axis", "space", "segments"}, source)
-        _expect(data.get("version") == VERSION, f"{source}: version", str(VERSION), data.get("version"))
+        _expect(_is_whole(data.get("version")) and data["version"] == VERSION, f"{source}: version", str(VERSION), data.get("version"))
         _expect(axis == self.stack.axis, f"{source}: axis", f'"{self.stack.axis}", the axis in use', axis)
         space = data.get("space", "ijk")
         _expect(space in ("ijk", "ras"), f"{source}: space", '"ijk" or "ras"', space)
         self.ras = space == "ras"
         segments = _items(data.get("segments"), f"{source}: segments", "Give at least one segment." if self.complete else "")
+        _expect(len(segments) <= MOST_SEGMENTS, f"{source}: segments", f"at most {MOST_SEGMENTS}, which a labelmap holds", len(segments))
         read = tuple(self.segment(entry, where) for where, entry in segments)
         try:
             prompts = PromptSet(read, axis)
@@ -165,6 +250,8 @@ class _Reader:
             _named(f"{where}.{name}", kind, *self.corners(data[name], f"{where}.{name}", slices)) if data.get(name) is not None else None
             for name, kind in (("box", Box), ("line", Line))
         )
+        if box:
+            box = self.cut(box, f"{where}.box")
         index = self.slice(data, where, slices)
         mask, prior = (
             self.mask(data[name], f"{where}.{name}", index) if data.get(name) is not None else None for name in ("mask", "prior")
@@ -176,8 +263,7 @@ class _Reader:
         given = data.get("slice")
         if given is None and self.ras and found:
             given = round(float(np.median(found)))
-        whole = isinstance(given, int) and not isinstance(given, bool)
-        _expect(whole, f"{where}.slice", "a whole number", given)
+        _expect(_is_whole(given) and abs(given) < LARGEST, f"{where}.slice", "a whole number", given)
         _named(f"{where}.slice", self.stack.check_slice, given)
         for position in found:
             _expect(abs(position - given) <= 1, where, f"all positions on slice {given} of axis {self.stack.axis}", round(position, 2))
@@ -201,10 +287,24 @@ class _Reader:
         half = len(values) // 2
         return self.place(values[:half], slices) + self.place(values[half:], slices)
 
+    def cut(self, box: Box, where: str) -> Box:
+        """Return the part of a box that lies on the slice; that it is not all of it is a warning."""
+        rows, columns = self.stack.shape
+        right, bottom = columns - 0.5, rows - 0.5
+        x0, y0, x1, y1 = max(box.x0, -0.5), max(box.y0, -0.5), min(box.x1, right), min(box.y1, bottom)
+        if (x0, y0, x1, y1) == (box.x0, box.y0, box.x1, box.y1):
+            return box
+        extent = f"the slice, which has x 0 to {columns - 1} and y 0 to {rows - 1}"
+        corners = f"({box.x0:g}, {box.y0:g}) to ({box.x1:g}, {box.y1:g})"
+        _expect(x0 < x1 and y0 < y1, where, f"a box on {extent}; it reaches from {corners}")
+        if max(-0.5 - box.x0, -0.5 - box.y0, box.x1 - right, box.y1 - bottom) > ROUNDING:
+            self.warnings.append(f"{where}: the box from {corners} leaves {extent}; it was cut at the border.")
+        return _named(where, Box, x0, y0, x1, y1)
+
     def scribble(self, data: Any, where: str, slices: list[float]) -> Scribble:
         _only(data, {"path", "label"}, where)
         label = data.get("label", 1)
-        _expect(label in (0, 1), f"{where}.label", "1 (inside) or 0 (outside)", label)
+        _expect(_is_whole(label) and label in (0, 1), f"{where}.label", "1 (inside) or 0 (outside)", label)
         positions = _items(data.get("path"), f"{where}.path", "Draw it through at least one position.")
         path = [_numbers(entry, 3 if self.ras else 2, at) for at, entry in positions]
         return Scribble(tuple(tuple(self.place(position, slices)) for position in path), positive=label == 1)
@@ -228,18 +328,29 @@ class _Reader:
         _only(data, {"file", "value"}, where)
         _expect(isinstance(data["file"], str), f"{where}.file", "a file name", data["file"])
         value = data.get("value", 1)
-        _expect(isinstance(value, int) and not isinstance(value, bool), f"{where}.value", "a whole number", value)
-        _expect(self.read_labelmap is not None, f"{where}.file", "an inline mask (shape and runs), since files cannot be read here")
-        path = self.folder / data["file"]
-        labelmap = _named(f"{where}.file", self.read_labelmap, path)
-        _named(f"{where}.file", labelmap.check_grid, self.stack.volume)
+        _expect(_is_whole(value), f"{where}.value", "a whole number", value)
+        labelmap = self.labelmap(data["file"], f"{where}.file")
         painted = self.stack.place(labelmap.voxels, index) == value
-        _expect(bool(painted.any()), f"{where}.value", f"a label that occurs on slice {index} of {path.name}", value)
+        _expect(bool(painted.any()), f"{where}.value", f"a label that occurs on slice {index} of {Path(data['file']).name}", value)
         return MaskPrompt(painted)
+
+    def labelmap(self, file: str, where: str) -> Volume:
+        """Return the volume of a mask file, which is read once and kept until nothing more names it."""
+        _expect(self.read_labelmap is not None, where, "an inline mask (shape and runs), since files cannot be read here")
+        if file not in self._labelmaps:
+            self._labelmaps[file] = _named(where, self.read_labelmap, self.folder / file)
+            _named(where, self._labelmaps[file].check_grid, self.stack.volume)
+            self.warnings += self._labelmaps[file].source.warnings
+        self._files[file] -= 1
+        return self._labelmaps[file] if self._files[file] > 0 else self._labelmaps.pop(file)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _named(where: str, call: Callable, *arguments: Any) -> Any:
-    """`call`, with `where` put before the message of an `InputError` that it raises."""
+    """Return `call(*arguments)`, with `where` put before the message of an `InputError` that it raises."""
     try:
         return call(*arguments)
     except InputError as error:
@@ -248,17 +359,30 @@ def _named(where: str, call: Callable, *arguments: Any) -> Any:
 
 def _expect(condition: bool, where: str, wanted: str, got: Any = ..., advice: str = "") -> None:
     if not condition:
-        seen = "" if got is ... else f", got {'nothing' if got is None else json.dumps(got)[:80]}"
+        seen = "" if got is ... else f", got {'nothing' if got is None else _shown(got)}"
         raise InputError(f"{where}: expected {wanted}{seen}. {advice}".rstrip())
+
+
+def _shown(value: Any) -> str:
+    try:
+        return _shortened(json.dumps(value))
+    except RecursionError:
+        return "lists within lists"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _only(data: Any, known: set[str], where: str) -> None:
     _expect(isinstance(data, dict), where, f"an object with {', '.join(sorted(known))}", data)
+    if isinstance(data, _Object) and data.twice is not None:
+        raise InputError(f"{where}: the field {_shortened(repr(data.twice))} is given twice; leave one of them out.")
     for name in data:
         if name not in known:
-            close = get_close_matches(name, sorted(known), 1)
+            close = get_close_matches(name[:SHOWN], sorted(known), 1)
             advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}."
-            raise InputError(f"{where}: unknown field {name!r}; {advice}")
+            raise InputError(f"{where}: unknown field {_shortened(repr(name))}; {advice}")
 
 
 def _items(entries: Any, where: str, advice: str = "") -> list[tuple[str, Any]]:
@@ -272,6 +396,6 @@ def _items(entries: Any, where: str, advice: str = "") -> list[tuple[str, Any]]:
 
 def _numbers(data: Any, count: int | None, where: str) -> list[float]:
     right_length = isinstance(data, list) and (count is None or len(data) == count)
-    numbers = right_length and all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) < 1e300 for n in data)
-    _expect(numbers, where, f"{'' if count is None else f'{count} '}finite numbers in a list", data)
+    numbers = right_length and all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) < LARGEST for n in data)
+    _expect(numbers, where, f"{'' if count is None else f'{count} '}finite numbers below {LARGEST:.0e} in a list", data)
     return [float(n) for n in data]

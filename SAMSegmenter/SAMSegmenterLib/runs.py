@@ -157,6 +157,10 @@ class Run:
             "segments": [self._segment(number, segment) for number, segment in enumerate(self.session.prompts.segments)],
         }
 
+    def review(self, number: int) -> list[int]:
+        """Return the slices of a segment, numbered from 0, that are most worth checking, worst first."""
+        return review_order(self.trusts[number], MOST_REVIEWED)
+
     def _segment(self, number: int, segment: Segment) -> dict[str, Any]:
         voxels = int(self.layers.voxels[number])
         voxel_ml = abs(np.linalg.det(self.session.stack.volume.ijk_to_ras[:3, :3])) / 1000
@@ -172,5 +176,5 @@ class Run:
             "keyframes": list(segment.slices),
             "passes": passes,
             "trust": {str(index): round(value, 3) for index, value in self.trusts[number].items()},
-            "review": review_order(self.trusts[number], MOST_REVIEWED),
+            "review": self.review(number),
         }

@@ -58,7 +58,7 @@ class Outcome:
 @pytest.fixture
 def samsegmenter(capfd):
     """Run a command in this process, as the installed program does."""
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = {each: signal.getsignal(each) for each in signal.valid_signals() if signal.getsignal(each)}
 
     def run(*arguments):
         capfd.readouterr()
@@ -67,4 +67,6 @@ def samsegmenter(capfd):
         return Outcome(ended.value.code, *capfd.readouterr())
 
     yield run
-    signal.signal(signal.SIGINT, handler)
+    for each, handler in handlers.items():
+        if signal.getsignal(each) is not handler:
+            signal.signal(each, handler)

@@ -15,7 +15,7 @@ from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import SegmentInfo, read_labelmap, write_segmentation
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
-from SAMSegmenterLib.prompts_io import prompts_from_dict, prompts_to_dict, read_axis, read_prompts
+from SAMSegmenterLib.prompts_io import PromptFile, prompts_from_dict, prompts_to_dict, read_prompts
 from SAMSegmenterLib.volume import Volume
 from SAMSegmenterLib.window import Window
 
@@ -107,14 +107,14 @@ def test_the_documented_fields_are_read(stack, document, written):
 
 def test_axis_space_and_labels_have_defaults(stack, written):
     path = written({"version": 1, "segments": [{"name": "a", "keyframes": [{"slice": 1, "scribbles": [{"path": [[3, 3]]}]}]}]})
-    assert read_axis(path) == "k"
+    assert PromptFile(path).axis == "k"
     assert read_prompts(path, stack, read_labelmap).segments[0].keyframes[0].scribbles[0].positive
 
 
 def test_the_axis_is_known_before_the_prompts_are_read(document, written):
-    assert read_axis(written(document | {"axis": "i"})) == "i"
+    assert PromptFile(written(document | {"axis": "i"})).axis == "i"
     with pytest.raises(InputError, match=r'prompts\.json: axis: expected "i", "j" or "k", got "z"'):
-        read_axis(written(document | {"axis": "z"}))
+        PromptFile(written(document | {"axis": "z"}))
 
 
 def test_a_byte_order_mark_does_no_harm(stack, document, written):
@@ -275,7 +275,7 @@ MASK = (*SEGMENT, "keyframes", 1, "mask")
         ((*FIRST, "slice"), 9, r"keyframes\[0\]\.slice: knee\.nrrd: there is no slice 9"),
         ((*FIRST, "slices"), 4, r"prompts: segments\[0\]\.keyframes\[0\]: unknown field 'slices'; did you mean slice\?"),
         ((*FIRST, "points"), {"x": 1}, r"keyframes\[0\]\.points: expected a list"),
-        ((*FIRST, "points", 1), [1, 1], r"points\[1\]: expected 3 finite numbers in a list, got \[1, 1\]"),
+        ((*FIRST, "points", 1), [1, 1], r"points\[1\]: expected 3 finite numbers below 1e\+09 in a list, got \[1, 1\]"),
         ((*FIRST, "points", 0), [1, "1", 1], r"points\[0\]: expected 3 finite numbers"),
         ((*FIRST, "points", 0), [1, float("nan"), 1], r"points\[0\]: expected 3 finite numbers"),
         ((*FIRST, "points", 0), [1, 10**400, 1], r"points\[0\]: expected 3 finite numbers"),
@@ -293,7 +293,7 @@ MASK = (*SEGMENT, "keyframes", 1, "mask")
         (FIRST, {"slice": 4}, "segment 'liver', slice 4: the keyframe has no prompts"),
         (FIRST, {"slice": 4, "points": [[1, 1, 0]]}, "only negative points"),
         (MASK, "labels.nii.gz", r"keyframes\[1\]\.mask: expected an object with file and value"),
-        (MASK, {}, r"keyframes\[1\]\.mask\.shape: expected 2 finite numbers in a list, got nothing"),
+        (MASK, {}, r"keyframes\[1\]\.mask\.shape: expected 2 finite numbers below 1e\+09 in a list, got nothing"),
         (MASK, {"file": 5}, r"mask\.file: expected a file name, got 5"),
         (MASK, {"file": "a.nrrd", "value": 1.5}, r"mask\.value: expected a whole number, got 1.5"),
         (MASK, {"file": "a.nrrd", "label": 1}, r"mask: unknown field 'label'"),
@@ -331,7 +331,7 @@ def test_two_segments_of_one_name_are_refused(stack, document):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not valid JSON: Expecting value at line 1, column 1"),
+        ("", "the file is empty, which is not valid JSON"),
         ('{"version": 1,\n "axis": k}', "not valid JSON: Expecting value at line 2, column 10"),
         ("[1, 2]", "expected an object with version, axis, space and segments"),
         ("null", "expected an object"),
@@ -351,4 +351,4 @@ def test_a_prompt_file_that_cannot_be_read_is_named(stack, tmp_path):
         read_prompts(tmp_path / "nowhere.json", stack, read_labelmap)
     (tmp_path / "prompts.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"prompts\.json: is not a text file in UTF-8\. Give the prompts as JSON"):
-        read_axis(tmp_path / "prompts.json")
+        PromptFile(tmp_path / "prompts.json")

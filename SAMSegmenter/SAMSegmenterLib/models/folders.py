@@ -18,11 +18,12 @@ def folders() -> tuple[Path, ...]:
     """The folders that are searched for model files, in this order; any of them may be missing or read-only.
 
     They are named in the variable SAMSEGMENTER_MODELS, separated as in PATH: a user's own first, then for instance a
-    department's share or a DVD. Without the variable it is one folder in the user's data.
+    department's share or a DVD. Without the variable it is one folder in the user's data; none if there is no home folder.
     """
     named = [part.strip() for part in os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep)]
     chosen = tuple(expanded(part) for part in named if part)
-    return chosen or (Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models",)
+    own = Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models"
+    return chosen or ((own,) if own.is_absolute() else ())  # "~" stays as it is where nobody knows what it stands for
 
 
 def expanded(path: str | Path) -> Path:
@@ -44,8 +45,9 @@ def receiving_folder() -> Path:
                 return folder
         except OSError as error:
             refusals.append(f"{folder} ({error.strerror})")
+    why = ", ".join(refusals) or "there is no home folder"
     raise OutputError(
-        f"No folder of models can be written to: {', '.join(refusals)}. Name one in the variable {FOLDER_VARIABLE}, or make room there."
+        f"No folder of models can be written to: {why}. Name one in the variable {FOLDER_VARIABLE}, or make room there."
     )
 
 

@@ -84,7 +84,10 @@ def _work(
     stop: Event,
     errors: SimpleQueue,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others what to do
+    for name in ("SIGINT", "SIGHUP"):  # they reach all processes of a terminal; the first one tells the others what to do
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())  # batch systems send it to all processes
     torch.set_num_threads(1)  # two threads of each process would wait for one another
     dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=worker, world_size=workers, timeout=PATIENCE)
     try:
