@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from sam2.modeling.sam2_base import SAM2Base
 
 from ..errors import InputError
+from ..models.sam2_package import SAM2Base
 from .rewrites import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -138,4 +138,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):  # of pages for what is kept
         return error.errno == errno.ENOMEM
     # PyTorch's CPU allocator raises a plain RuntimeError
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
