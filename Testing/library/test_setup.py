@@ -57,6 +57,12 @@ def test_what_pip_would_install_is_what_slicer_installs():
     assert f"mobile = {json.dumps([requirements.TIMM.specifier])}" in text
 
 
+def test_sam2_is_asked_for_alike_wherever_it_is_installed():
+    for path in ("Makefile", "docs/tutorial.md", "SAMSegmenter/SAMSegmenterLib/models/sam2_package.py"):
+        assert SAM2.specifier in (REPOSITORY / path).read_text(encoding="utf-8"), path
+    assert f"SAM2_SOURCE := {requirements.SAM2_SOURCE.specifier}" in (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+
+
 def test_families_that_need_more_name_it_before_a_download(monkeypatch):
     families = {entry.family for entry in catalog.entries()}
     using_timm = {path.stem for path in FAMILIES.glob("*.py") if "from timm" in path.read_text(encoding="utf-8")}
