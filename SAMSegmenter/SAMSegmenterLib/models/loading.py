@@ -9,8 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sam2.modeling.sam2_base import SAM2Base
-
 from ..errors import CheckpointError
 from . import catalog, hashes, store
 from .catalog import CatalogEntry
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .protocols import Proposer, SliceModel
+    from .sam2_package import SAM2Base
 
 USES = {
     "propagation": "carries masks through a volume",
