@@ -22,6 +22,7 @@ from .effect.panel import KEYS, TOOLS, WHEN_IDLE, Panel
 from .effect.pointer import Pointer
 from .errors import InputError
 from .models import catalog
+from .mrml import inverted_by_slicer
 from .setup import requirements
 
 POLL_MS = 30
@@ -46,6 +47,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self._selection: tuple = ()
         self._missing = [requirement.name for requirement in requirements.NEEDED]  # until somebody has looked
         self._was_empty = True
+        self._warned_of_volume = ""
         self._actions = self._make_actions()
         self._shortcuts: list[Any] = []
         self._closing: list[int] = []
@@ -94,6 +96,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if not self._missing:
             self._attempt(self.controller.enter)
         self.updateGUIFromMRML()
+        self._warn_of_volume()
 
     def deactivate(self) -> None:
         if self._timer:
@@ -116,6 +119,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def sourceVolumeNodeChanged(self) -> None:
         self._changed()
+        if self.scriptedEffect.active():
+            self._warn_of_volume()
+
+    def _warn_of_volume(self) -> None:
+        """Tell what is wrong with the volume as Slicer has it, and take back what was told of another one."""
+        warning = inverted_by_slicer(self.controller.editing.volume_node)
+        if (warning or self._warned_of_volume) and not self._missing:
+            self._tell(warning, bool(warning))
+        self._warned_of_volume = warning
 
     def referenceGeometryChanged(self) -> None:
         self._changed()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import __version__
-from .cli_common import INTERRUPTED, listen, printable, say
+from .cli_common import INTERRUPTED, listen, say
 from .cli_demo import demo
 from .cli_evaluate import evaluate
 from .cli_info import info
@@ -20,7 +20,7 @@ from .cli_models import models
 from .cli_propagate import propagate
 from .cli_streams import heedless, open_closed_streams
 from .cli_train import train_default
-from .errors import SAMSegmenterError, is_out_of_memory
+from .errors import SAMSegmenterError, is_out_of_memory, printable
 
 app = typer.Typer(
     add_completion=False,
@@ -57,7 +57,7 @@ def _fail(error: Exception) -> NoReturn:
         why = str(error)
     else:
         raise error
-    print(f"samsegmenter: error: {printable(why)}", file=sys.stderr)
+    print("samsegmenter: error:", "\n".join(map(printable, why.splitlines())), file=sys.stderr)
     sys.exit(1)
 
 

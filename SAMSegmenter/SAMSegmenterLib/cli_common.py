@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from .errors import OutputError
+from .errors import OutputError, printable
 from .files import check_name, replacing
 
 INTERRUPTED = 130
@@ -56,11 +55,6 @@ class Warnings:
             if sentence not in self.told:
                 self.told.append(sentence)
                 print(f"samsegmenter: warning: {printable(sentence)}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Return a text from a file without what would steer a terminal: control characters become spaces."""
-    return "".join(" " if unicodedata.category(each) in ("Cc", "Cf") and each != "\n" else each for each in text)
 
 
 def listen(handler: Callable[..., Any]) -> dict[signal.Signals, Any]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, Warnings, check_files, printable, write_text
-from .cli_runs import SeriesOption, carry_on, image_of, prepare, prompts_of, started, write
+from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, Warnings, check_files, write_text
+from .cli_runs import ResampleOption, SeriesOption, carry_on, image_of, prepare, prompts_of, started, write
+from .errors import printable
 from .files import make_folder, replacing
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def demo(
     device: DeviceOption = Device.auto,
     mode: ModeOption = Mode.auto,
     series: SeriesOption = None,
+    resample: ResampleOption = False,
 ) -> None:
     """Segment a built-in phantom, or a volume of yours, and draw the result."""
     from .imageio import check_output
@@ -46,10 +48,12 @@ def demo(
         raise typer.BadParameter("--volume and --prompts belong together: give both, or neither for the phantom.")
     if series and not volume:
         raise typer.BadParameter("--series chooses in a DICOM folder; give that folder as --volume.")
+    if resample and not volume:
+        raise typer.BadParameter("--resample is for the slices of a DICOM folder; give that folder as --volume.")
     results = [output / name for name in (SEGMENTATION, PICTURE, STATS)]
     check_files((volume, prompts, model), results)
     start, warn = time.perf_counter(), Warnings()
-    image, marked, truth = _own_case(volume, prompts, series, results, warn) if volume and prompts else _phantom_case()
+    image, marked, truth = _own_case(volume, prompts, series, resample, results, warn) if volume and prompts else _phantom_case()
     run = prepare(image, marked, model, mode, device, None, warn)
     make_folder(output)  # only now, so that none is left where there is nothing to put into it
     check_output(output / SEGMENTATION, image)
@@ -70,8 +74,10 @@ def demo(
         sys.exit(INTERRUPTED)
 
 
-def _own_case(volume: Path, prompts: Path, series: str | None, results: list[Path], warn: Warnings) -> Case:
-    image = image_of(volume, series, warn)
+def _own_case(
+    volume: Path, prompts: Path, series: str | None, resample: bool, results: list[Path], warn: Warnings
+) -> Case:
+    image = image_of(volume, series, resample, warn)
     return image, prompts_of(prompts, image, results, warn), {}
 
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .cli_common import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, interruptible
-from .errors import InputError
+from .errors import InputError, printable
 
 if TYPE_CHECKING:
     from .evaluation.methods import Method
@@ -160,7 +160,7 @@ def _conclude(trials: Trials, plan: Plan, output: Path, interrupted: bool) -> No
     failed = [record for record in trials.records if record.error]
     for record in failed[:5]:
         what = ", ".join(filter(None, (record.case, record.object, record.method, record.task)))
-        print(f"samsegmenter: warning: {what}: {record.error}", file=sys.stderr)
+        print(f"samsegmenter: warning: {printable(what)}: {record.error}", file=sys.stderr)
     if len(failed) > 5:
         print(f"samsegmenter: warning: {len(failed) - 5} more failed; see {output / 'results.csv'}.", file=sys.stderr)
     write_outputs(output, trials.records, plan)

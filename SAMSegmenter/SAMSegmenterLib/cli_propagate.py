@@ -24,6 +24,7 @@ from .cli_common import (
     write_text,
 )
 from .cli_runs import (
+    ResampleOption,
     SeriesOption,
     VolumeArgument,
     carry_on,
@@ -82,6 +83,7 @@ def propagate(
         typer.Option("--window", metavar="LEVEL,WIDTH", help="In the image's units, HU for CT: 40,400. Default: automatic."),
     ] = None,
     series: SeriesOption = None,
+    resample: ResampleOption = False,
     overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
     keyframes_by: Annotated[
         Optional[str],
@@ -100,7 +102,7 @@ def propagate(
         _check_each_slice(keyframes_by, slices, {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto})
     _check_files((volume, prompts, model, propose, keyframes_by), output, stats, overlap)
     start, warn = time.perf_counter(), Warnings()
-    image = image_of(volume, series, warn)
+    image = image_of(volume, series, resample, warn)
     check_output(output, image)
     marked = prompts_of(prompts, image, (output, stats), warn) if prompts else _proposed(image, propose, on, device, fixed)
     if each_slice:

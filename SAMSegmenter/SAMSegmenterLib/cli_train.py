@@ -6,17 +6,13 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 
 from .cli_common import INTERRUPTED, Device, DeviceOption, check_files, interruptible
-from .errors import InputError
 from .files import make_folder
-
-if TYPE_CHECKING:
-    from .training.labelmaps import Labelmaps
 
 CPU_FRAMES, GPU_FRAMES = 16, 240  # slices in a step, by what keeps the device busy
 
@@ -45,6 +41,7 @@ def train_default(
         raise typer.BadParameter(f"the input size must be a multiple of 32, such as 128 or 192, not {size}.")
     from .propagation.device import pick_device
     from .training.curve import draw_curve
+    from .training.labelmaps import read_labelmaps
     from .training.recipe import Recipe
     from .training.trainer import LOG, STATE, WEIGHTS
     from .training.workers import train
@@ -54,7 +51,7 @@ def train_default(
     recipe = Recipe(minutes, size, frames or (CPU_FRAMES if on_cpu else GPU_FRAMES), rate=rate, scratch=start is None, seed=seed)
     count = (workers or os.cpu_count() or 1) if on_cpu else 1
     check_files([start], [output / WEIGHTS])
-    weights, maps = _weights(start), _read_labelmaps(labelmaps, chosen)
+    weights, maps = _weights(start), labelmaps and read_labelmaps(labelmaps, chosen)
     make_folder(output)
     if start and (output / STATE).exists():
         print(f"samsegmenter: training goes on from {output / STATE}; to begin from {start}, choose another folder.", file=sys.stderr)
@@ -76,21 +73,6 @@ def _weights(start: str | None) -> dict | None:
     from .models.loading import load_model
 
     return load_model(start).network.state_dict()
-
-
-def _read_labelmaps(folder: Path | None, device: Any) -> Labelmaps | None:
-    if folder is None:
-        return None
-    from .imageio import read_labelmap
-    from .training.labelmaps import Labelmaps
-
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder.")
-    suffixes = ".nii", ".nii.gz", ".nrrd", ".mha"
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(suffixes) and not path.name.startswith("."))
-    if not files:
-        raise InputError(f"{folder}: no label maps (.nii, .nii.gz, .nrrd, .mha) in this folder.")
-    return Labelmaps([read_labelmap(path) for path in files], device)
 
 
 def _tell(entry: dict[str, float]) -> None:

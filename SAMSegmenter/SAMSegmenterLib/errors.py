@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
-
-# How PyTorch's CPU and CUDA allocators, ITK and the C++ library say so in a plain RuntimeError.
-NO_MEMORY = "can't allocate memory", "out of memory", "failed to allocate", "bad_alloc", "bad allocation", "not enough memory"
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class SAMSegmenterError(Exception):
@@ -28,9 +27,42 @@ class Cancelled(SAMSegmenterError):
     """The caller asked to stop; everything that was finished is kept."""
 
 
+def printable(text: object) -> str:
+    """Return text that comes from a file with ``?`` for what would steer a terminal or a page: control characters and the like."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
+class OutOfMemory(SAMSegmenterError):
+    """The computer, or the device that a network runs on, has too little free memory."""
+
+
+# How PyTorch's allocators (CPU on Linux and on Windows, CUDA, cuBLAS, MPS) and SimpleITK say so, in a plain RuntimeError.
+_NO_MEMORY = "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc", "bad allocation"
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the computer, or a device, has no memory left."""
-    if isinstance(error, OSError):  # of pages for what is kept
+    """Return whether an error, of whatever library, says that there is no memory left."""
+    if isinstance(error, OSError):  # of pages that were asked of the system
         return error.errno == errno.ENOMEM
-    said = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
-    return isinstance(error, MemoryError) or said
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in (kind.__name__ for kind in type(error).__mro__):  # PyTorch's
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+@contextmanager
+def memory_for(work: str, advice: str) -> Iterator[None]:
+    """Have memory that runs out within called so.
+
+    Args:
+        work: what needs it, such as "training".
+        advice: what to do about it, a sentence.
+
+    Raises:
+        OutOfMemory: in place of the error by which the library at work says it; all others pass.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(f"{work}: there is too little free memory. {advice}") from error

@@ -62,15 +62,28 @@ class FrameStack:
         """The slice's own values ``(rows, columns[, 3])``, a view of the volume."""
         return self.place(self.volume.voxels, index)
 
+    def measured(self, index: int) -> np.ndarray:
+        """Which pixels of the slice are no padding: bool ``(rows, columns)``."""
+        padding = self.volume.padding
+        return padding.counts(self.intensities(index)) if padding else np.ones(self.shape, bool)
+
     def grey(self, index: int) -> np.ndarray:
-        """How far the slice's own values, of colours their mean, lie above the window's level: float32 ``(rows, columns)``."""
-        values = above(self.window.level, self.intensities(index))
+        """How far the slice's own values, of colours their mean, lie above the window's level: float32 ``(rows, columns)``.
+
+        NaN where there is padding.
+        """
+        values = above(self.window.level, self._seen(index))
+        if self.volume.padding:
+            values[~self.measured(index)] = np.nan
         return values.mean(-1) if self.volume.is_rgb else values
 
     def frame(self, index: int) -> np.ndarray:
-        """The windowed slice: uint8 ``(rows, columns)``, or ``(rows, columns, 3)`` for RGB."""
-        values = self.intensities(index)
+        """The windowed slice: uint8 ``(rows, columns)``, or ``(rows, columns, 3)`` for RGB; padding is as dark as the darkest voxel."""
+        values = self._seen(index)
         return values if self.volume.is_rgb else self.window.apply(values)
+
+    def _seen(self, index: int) -> np.ndarray:
+        return self.volume.padding.cleared(self.intensities(index))
 
     def place(self, array: np.ndarray, index: int) -> np.ndarray:
         """The slice `index` of a ``(k, j, i[, c])`` array on the volume's grid, as a view: writing to it writes to `array`."""

@@ -146,6 +146,8 @@ def _resampled(mask: np.ndarray, xy: np.ndarray, shape: tuple[int, int]) -> np.n
     if mask.shape == shape and np.allclose(xy, [(0, 0), (1, 0), (0, 1)], atol=1e-4):
         return mask
     steps = np.stack([xy[1] - xy[0], xy[2] - xy[0]], 1)
+    if not abs(np.linalg.det(steps)) > 0:
+        raise InputError("this mask was drawn across the slices in use. Remove it, and paint the segment on one of them.")
     y, x = np.mgrid[: shape[0], : shape[1]]
     columns, rows = np.linalg.solve(steps, np.stack([x.ravel(), y.ravel()]) - xy[0][:, None])
     columns, rows = np.rint(columns).astype(int), np.rint(rows).astype(int)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import zlib
@@ -17,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .fields import Fields
 
 VERSION = 1
 KINDS = ("point", "box", "scribble", "lasso", "line", "mask", "prior")
 MASKS = ("mask", "prior")
+MOST_PIXELS, MOST_ITEMS, FARTHEST_MM = 2**26, 10**6, 1e9  # of a mask; of a sequence; from the origin
 POSITIONS = {"point": 1, "box": 4, "line": 2, "mask": 3, "prior": 3}  # exactly; the others have one or more
 
 
@@ -144,19 +145,39 @@ def marks_from_json(data: Any) -> Marks:
     Raises:
         InputError: they are damaged, or of a newer version of this program.
     """
+    marks, wrong = _readable(data)
+    if wrong:
+        raise InputError(wrong)
+    return marks
+
+
+def _readable(data: Any) -> tuple[Marks, str]:
+    """The marks that can be read, and what is wrong with the others, a sentence; empty if nothing is."""
     if not isinstance(data, dict) or data.get("version") != VERSION:
-        raise InputError("the saved prompts are of another version of this program, or damaged.")
+        return Marks(), "the saved prompts are of another version of this program, or damaged."
+    plane, entries = data.get("plane"), data.get("marks")
+    if not isinstance(entries, list):
+        return Marks(), "the saved prompts are damaged (there is no list of them)."
+    found, faults = [], []
+    for number, entry in enumerate(entries):
+        try:
+            found.append(_mark_from_json(Fields(entry, f"prompt {number + 1}")))
+        except InputError as error:
+            faults.append(str(error).rstrip("."))
+    wrong = [f"{len(faults)} of {len(entries)} saved prompts are damaged and left out ({faults[0]})."] if faults else []
+    if not _is_plane(plane):
+        wrong.append(f"the saved prompts lie in an unknown plane ({str(plane)[:60]}).")
+    return Marks(tuple(found), plane if _is_plane(plane) else None), " ".join(wrong)
+
+
+def _is_plane(plane: Any) -> bool:
+    if plane is None or isinstance(plane, str):
+        return plane is None or re.fullmatch("[ijk]|time:[ijk]:[0-9]{1,9}", plane) is not None
     try:
-        plane = data["plane"]
-        if not (plane is None or _is_axis(plane) or np.array(plane, float).shape == (4, 4)):
-            raise InputError(f"the saved prompts lie in an unknown plane ({plane}).")
-        return Marks(tuple(_mark_from_json(entry) for entry in data["marks"]), plane)
-    except (KeyError, TypeError, ValueError, zlib.error, binascii.Error) as error:
-        raise InputError(f"the saved prompts are damaged ({type(error).__name__}: {error}).") from error
-
-
-def _is_axis(plane: Any) -> bool:
-    return isinstance(plane, str) and re.fullmatch("[ijk]|time:[ijk]:[0-9]+", plane) is not None
+        matrix = _numbers(plane)
+    except InputError:
+        return False
+    return matrix.shape == (4, 4) and abs(np.linalg.det(matrix)) > 0
 
 
 def _mark_to_json(mark: Mark) -> dict[str, Any]:
@@ -169,17 +190,54 @@ def _mark_to_json(mark: Mark) -> dict[str, Any]:
     return entry
 
 
-def _mark_from_json(entry: dict[str, Any]) -> Mark:
-    mask = None
-    if "mask" in entry:
-        rows, columns = entry["mask"]["shape"]
-        wanted = -(-rows * columns // 8)
-        bits = zlib.decompressobj().decompress(base64.b64decode(entry["mask"]["bits"]), wanted + 1)
-        if len(bits) != wanted:
-            raise InputError("a saved mask has another size than it says.")
-        mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=rows * columns).reshape(rows, columns).astype(bool)
-    item = int(entry["item"]) if entry.get("item") is not None else None
-    return Mark(str(entry["segment"]), entry["kind"], entry["positions"], bool(entry["positive"]), mask, item)
+def _mark_from_json(entry: Fields) -> Mark:
+    """A mark that was saved.
+
+    Raises:
+        InputError: a field is missing, of another kind, or not to be used.
+    """
+    segment, positions = entry.text("segment"), _numbers(entry.value("positions"))
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise InputError(f"positions of the shape {positions.shape}, expected (n, 3)")
+    item = entry.whole("item", 0, MOST_ITEMS) if "item" in entry and entry.value("item") is not None else None
+    mask = _mask_from_json(entry.inner("mask")) if "mask" in entry else None
+    mark = Mark(segment, entry.choice("kind", KINDS), positions, bool(entry.value("positive")), mask, item)
+    sides = positions[1:] - positions[:1]
+    if mark.kind in ("box", "line") and not np.linalg.norm(sides[len(sides) // 2]) > 0:
+        raise InputError(f"a {mark.kind} without extent")
+    if mark.kind in MASKS and not np.linalg.norm(np.cross(*sides)) > 0:
+        raise InputError("a mask whose rows and columns run along each other")
+    return mark
+
+
+def _mask_from_json(entry: Fields) -> np.ndarray:
+    """A bool mask ``(rows, columns)``; no more is unpacked than it says."""
+    rows, columns = (int(n) for n in entry.numbers("shape", 2))
+    if not (rows > 0 and columns > 0 and rows * columns <= MOST_PIXELS):
+        raise InputError(f"a mask of {rows} x {columns} pixels")
+    wanted = -(-rows * columns // 8)
+    try:
+        bits = zlib.decompressobj().decompress(base64.b64decode(entry.text("bits")), wanted + 1)
+    except (ValueError, zlib.error) as error:
+        raise InputError(f"a mask that cannot be unpacked ({error})") from error
+    if len(bits) != wanted:
+        raise InputError("a saved mask has another size than it says")
+    return np.unpackbits(np.frombuffer(bits, np.uint8), count=rows * columns).reshape(rows, columns).astype(bool)
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """Nested lists of numbers as float64, if none is so large that it can be nowhere.
+
+    Raises:
+        InputError: they are none.
+    """
+    try:
+        numbers = np.array(values, dtype=object)
+        if not all(type(each) in (int, float) and abs(each) <= FARTHEST_MM for each in numbers.flat):
+            raise InputError("positions that are no numbers, or too large")
+        return numbers.astype(float)
+    except ValueError as error:
+        raise InputError("positions of different length") from error
 
 
 def dumps(marks: Marks) -> str:
@@ -193,7 +251,15 @@ def loads(text: str) -> Marks:
     Raises:
         InputError: the text is damaged.
     """
+    marks, wrong = salvaged(text)
+    if wrong:
+        raise InputError(wrong)
+    return marks
+
+
+def salvaged(text: str) -> tuple[Marks, str]:
+    """The marks of a text that can be read, whatever else it holds, and what is wrong with the others; empty if nothing is."""
     try:
-        return marks_from_json(json.loads(text)) if text else Marks()
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"the saved prompts are damaged ({error}).") from error
+        return _readable(json.loads(text)) if text else (Marks(), "")
+    except (ValueError, RecursionError) as error:
+        return Marks(), f"the saved prompts are damaged ({error})."

@@ -9,13 +9,17 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
+from .errors import InputError
 from .frames import AXES, FrameStack
 from .volume import Volume
 from .window import Window
 
+PHOTOMETRIC, ASKED = "0028,0004", 10  # the tag; of so many images of a series at most, since the database may have to open their files
 PARALLEL = np.cos(np.radians(1.0))  # a view that leans less out of the slices shows one of them
+FINEST = 200  # voxels of an oblique grid for each of the image's; of an ordinary image in any direction it is less than half as many
 
 
 def matrix_of(vtk_matrix: vtk.vtkMatrix4x4) -> np.ndarray:
@@ -119,9 +123,16 @@ def oblique_grid(image: slicer.vtkOrientedImageData, view_to_local: np.ndarray) 
 
 
 def image_on_grid(image: slicer.vtkOrientedImageData, grid: np.ndarray) -> slicer.vtkOrientedImageData:
-    """`image` resampled to the voxels of an oblique grid, as far as it reaches."""
+    """`image` resampled to the voxels of an oblique grid, as far as it reaches.
+
+    Raises:
+        InputError: the grid, which may have been saved with another image, is far finer than the image.
+    """
     inside = (np.linalg.inv(grid) @ np.c_[_corners(image), np.ones(8)].T)[:3].max(1)
-    i, j, k = np.maximum(np.floor(inside).astype(int) + 1, 2)
+    counts = np.maximum(np.floor(inside) + 1, 2)
+    if not counts.prod() <= FINEST * image.GetNumberOfPoints():
+        raise InputError(_("The prompts lie on slices of another image. Remove them to begin anew."))
+    i, j, k = counts.astype(int)
     return resampled(image, new_image((k, j, i), grid), outside=image.GetScalarRange()[0])
 
 
@@ -139,6 +150,18 @@ def content_of(volume_node: slicer.vtkMRMLVolumeNode) -> tuple:
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     return volume_node.GetImageData().GetMTime(), *matrix_of(matrix).flat
+
+
+def inverted_by_slicer(volume_node: slicer.vtkMRMLVolumeNode | None) -> str:
+    """Return a sentence if Slicer has loaded a volume with inverted values, as ITK does with MONOCHROME1; empty if not known.
+
+    DICOM means such images to be shown inverted only (PS3.3 C.7.6.3.1.2). What their tags say is asked of the DICOM database.
+    """
+    uids = ((volume_node and volume_node.GetAttribute("DICOM.instanceUIDs")) or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if not database or not any("MONOCHROME1" in database.instanceValue(uid, PHOTOMETRIC) for uid in uids[:: -(-len(uids) // ASKED) or 1]):
+        return ""
+    return _("This volume is stored as MONOCHROME1, and 3D Slicer has loaded it with inverted values: HU and CT windows do not fit it.")
 
 
 def display_window(volume_node: slicer.vtkMRMLVolumeNode) -> Window | None:

@@ -255,15 +255,12 @@ def intensities_near(prompts: PromptSet, stack: FrameStack) -> np.ndarray:
     """Intensities where the prompts say that segments are, for `window.automatic_window` to look at.
 
     Taken from painted masks; else from the inner half of boxes, from the middle of lines, and from a few pixels around
-    positive points and strokes. Flat, in the volume's own units and type; empty without prompts.
+    positive points and strokes; padding is left out. Flat, in the volume's own units and type; empty without prompts.
     """
     found = [stack.volume.voxels[:0].reshape(-1)]
     for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
-        values = stack.intensities(keyframe.slice)
-        if keyframe.mask is not None:
-            found.append(values[keyframe.mask.mask].reshape(-1))
-        else:
-            found.append(values[_near(keyframe, stack.shape)].reshape(-1))
+        near = _near(keyframe, stack.shape) if keyframe.mask is None else keyframe.mask.mask
+        found.append(stack.intensities(keyframe.slice)[near & stack.measured(keyframe.slice)].reshape(-1))
     return np.concatenate(found)
 
 

@@ -192,8 +192,8 @@ class Session:
                 track = self.composition.track(segment, each.start, each.direction)
                 if track is None:
                     left += abs(each.last - each.start)
-                elif not track.ended:
-                    left += max(0, abs(each.last - each.start) - len(track.results))
+                elif not track.ended and abs(each.last - each.start) > len(track.results):
+                    left += abs(each.last - each.start) - track.seen
         return left
 
     def _seed(self, segment: Segment, index: int) -> Seed:
@@ -229,14 +229,18 @@ class Session:
             track.last = each.last
             if track.finished or track.bank:
                 return track
-        return self.engine.track(self._whole_seed(segment, each.start), each.direction, each.last)
+        begun = self.engine.track(self._whole_seed(segment, each.start), each.direction, each.last)
+        return track.retraced(begun) if track else begun
 
     def _whole_seed(self, segment: Segment, index: int) -> Seed:
         """A seed with its memory, computed anew if the seed comes from a file."""
         seed = self.composition.seed(segment, index)
         if seed.memory is None:
             keyframe = segment.keyframe(index)
-            seed = replace(self.engine.seed(keyframe), mask=seed.mask)
+            anew = self.engine.seed(keyframe)
+            if anew.result.view == seed.result.view:  # else another device has seen it in another size
+                anew = replace(seed, decoded=anew.decoded, memory=anew.memory)
+            seed = anew
             self.composition.seeds[segment.name, index] = keyframe, seed
         return seed
 

@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import InputError, SAMSegmenterError, is_out_of_memory
+from .errors import CheckpointError, InputError, memory_for
 from .frames import FrameStack
 from .models.protocols import Embedding, Proposer, SliceMasks, SliceModel
 from .prompts import Keyframe, MaskPrompt, PromptSet, check_keyframe
 from .propagation.question import question
+from .propagation.runner import DAMAGED, not_finite
 
 CACHE_BYTES = 256 * 2**20
 RECENT = 8  # keyframes remembered beside those that are in use, for whoever undoes a click
 KINDS = ("point", "box", "mask")
+SINGLE_SLICES = "the model that sees single slices"
+NEEDS_LESS = "Close other programs, choose a smaller model, or the CPU if it ran on a GPU."
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,7 @@ class Embeddings:
         """The embedding of a slice; computed where it is not kept.
 
         Raises:
-            SAMSegmenterError: there is too little memory for it.
+            OutOfMemory: there is too little memory for it.
         """
         if index not in self._kept:
             self._kept[index] = self._embed(index)
@@ -64,15 +67,8 @@ class Embeddings:
         return self._kept[index]
 
     def _embed(self, index: int) -> Embedding:
-        try:
+        with memory_for(SINGLE_SLICES, NEEDS_LESS):
             return self.model.embed(self.stack.frame(index))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise SAMSegmenterError(
-                "there is too little free memory for the model that sees single slices; close other programs, choose a smaller model, "
-                "or the CPU if it ran on a GPU."
-            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +170,7 @@ def ask(keyframe: Keyframe, embeddings: Embeddings, previous: np.ndarray | None 
 
     Raises:
         InputError: the prompts do not fit the slice or the model.
+        CheckpointError: the answer is NaN or infinite.
     """
     check_keyframe(keyframe, embeddings.stack)
     model, asked = embeddings.model, question(keyframe)
@@ -186,7 +183,10 @@ def ask(keyframe: Keyframe, embeddings: Embeddings, previous: np.ndarray | None 
     }
     usable = {kind for kind in KINDS if given[kind] is not None and kind in model.prompts}
     points, box, mask = (given[kind] if kind in usable or not usable else None for kind in KINDS)
-    return model.masks(embeddings.of(keyframe.slice), points, asked.labels[~corners], box, mask)
+    with memory_for(SINGLE_SLICES, NEEDS_LESS):
+        answer = model.masks(embeddings.of(keyframe.slice), points, asked.labels[~corners], box, mask)
+    _check_finite(model, keyframe.slice, answer.low, answer.scores)
+    return answer
 
 
 def proposed_keyframe(index: int, stack: FrameStack, proposer: Proposer) -> Keyframe:
@@ -194,11 +194,20 @@ def proposed_keyframe(index: int, stack: FrameStack, proposer: Proposer) -> Keyf
 
     Raises:
         InputError: it finds nothing there, or there is no such slice.
+        CheckpointError: its answer is NaN or infinite.
     """
-    mask = proposer.propose(stack.frame(index)) > 0
+    with memory_for(SINGLE_SLICES, NEEDS_LESS):
+        logits = proposer.propose(stack.frame(index))
+    _check_finite(proposer, index, logits)
+    mask = logits > 0
     if not mask.any():
         raise InputError(f"the model finds nothing on slice {index}; try another slice, or mark it yourself.")
     return Keyframe(index, mask=MaskPrompt(mask))
+
+
+def _check_finite(model: SliceModel | Proposer, index: int, *answers: np.ndarray) -> None:
+    if not all(np.isfinite(each).all() for each in answers):
+        raise CheckpointError(not_finite(model.title, index, DAMAGED))
 
 
 def _best(index: int, answer: SliceMasks) -> Found:

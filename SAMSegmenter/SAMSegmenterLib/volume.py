@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .errors import InputError
+from .padding import Padding
 
-MAX_SPACING_MM = 1000.0
+MIN_SPACING_MM, MAX_SPACING_MM = 1e-7, 1000.0
 SAME_PLACE = 0.1  # of a voxel: grids whose corners lie no farther apart are the same
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -55,7 +57,7 @@ class Volume:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ijk_to_ras", np.array(self.ijk_to_ras, dtype=np.float64))
         _check_voxels(self.voxels, self.name)
-        _check_geometry(self.ijk_to_ras, self.name)
+        check_geometry(self.ijk_to_ras, self.name)
 
     @property
     def shape_ijk(self) -> tuple[int, int, int]:
@@ -66,6 +68,11 @@ class Volume:
     @property
     def is_rgb(self) -> bool:
         return self.voxels.ndim == 4
+
+    @cached_property
+    def padding(self) -> Padding:
+        """Which voxels do not count; looked for when first asked for, which takes as long as some passes over the voxels."""
+        return Padding.of(self.voxels)
 
     @property
     def spacing_mm(self) -> np.ndarray:
@@ -102,9 +109,8 @@ class Volume:
         """
         if self.shape_ijk != other.shape_ijk:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape_ijk])).reshape(3, -1)
         mine, others = ((each.ijk_to_ras, *each.source.elsewhere) for each in (self, other))
-        return any(_apart(one, another, corners) <= SAME_PLACE for one in mine for another in others)
+        return any(apart(one, another, self.shape_ijk)[0] <= SAME_PLACE for one in mine for another in others)
 
     def check_grid(self, image: Volume) -> None:
         """Raise `InputError` unless this labelmap lies on the grid of `image`, see `same_grid`."""
@@ -115,10 +121,15 @@ class Volume:
             raise InputError(f"{self.name} lies elsewhere than {image.name} (origin, spacing or axes differ); resample it to that image.")
 
 
-def _apart(matrix: np.ndarray, other: np.ndarray, ijk: np.ndarray) -> float:
-    """Return how far the voxels ``(3, n)`` lie from each other by two IJK-to-RAS matrices, in voxels of the first one, at most."""
-    moved = (other - matrix)[:3]
-    return float(np.abs(np.linalg.solve(matrix[:3, :3], moved[:, :3] @ ijk + moved[:, 3:])).max())
+def apart(matrix: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, ...]) -> tuple[float, float]:
+    """Return how far two ``(4, 4)`` matrices from IJK to mm place a voxel of a grid from each other, at most.
+
+    Returns:
+        The distance along an axis in voxels of the first matrix, and in space in mm.
+    """
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape_ijk])).reshape(3, -1)
+    moved = (other - matrix)[:3, :3] @ corners + (other - matrix)[:3, 3:]
+    return float(np.abs(np.linalg.solve(matrix[:3, :3], moved)).max()), float(np.linalg.norm(moved, axis=0).max())
 
 
 def box_around(mask: np.ndarray) -> tuple[slice, ...]:
@@ -150,13 +161,14 @@ def _check_voxels(voxels: np.ndarray, name: str) -> None:
             raise InputError(f"{name}: {bad} voxels are NaN or infinite. Replace them (for instance by the background value).")
 
 
-def _check_geometry(ijk_to_ras: np.ndarray, name: str) -> None:
+def check_geometry(ijk_to_ras: np.ndarray, name: str) -> None:
+    """Raise `InputError` unless a volume can lie by this IJK-to-RAS matrix."""
     if ijk_to_ras.shape != (4, 4) or not np.isfinite(ijk_to_ras).all():
         raise InputError(f"{name}: the IJK-to-RAS matrix must be 4x4 and finite, got\n{ijk_to_ras}")
     spacing_mm = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    if (spacing_mm <= 0).any() or (spacing_mm > MAX_SPACING_MM).any():
+    if (spacing_mm < MIN_SPACING_MM).any() or (spacing_mm > MAX_SPACING_MM).any():
         raise InputError(
-            f"{name}: the voxel spacing is {_mm(spacing_mm)}; expected more than 0 and at most "
+            f"{name}: the voxel spacing is {_mm(spacing_mm)}; expected at least {MIN_SPACING_MM:g} and at most "
             f"{MAX_SPACING_MM:g} mm. Correct the spacing in the file's header."
         )
     if abs(np.linalg.det(ijk_to_ras[:3, :3] / spacing_mm)) < 1e-3:

@@ -78,6 +78,46 @@ def test_voxels_that_are_no_numbers_are_told(quick_network, at_work, value):
     assert_works_again(work)
 
 
+class Database:
+    """What Slicer's DICOM database knows of instances."""
+
+    def __init__(self, **photometric):
+        self._photometric, self.asked = photometric, 0
+
+    def instanceValue(self, uid, tag):
+        self.asked += 1
+        return self._photometric.get(uid, "") if tag == "0028,0004" else ""
+
+
+def test_a_volume_that_slicer_loads_inverted_is_told(work, monkeypatch):
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(a="MONOCHROME2", b="MONOCHROME1 ", c="MONOCHROME2"), raising=False)
+    inverted, plain = another_volume(work), another_volume(work)
+    inverted.SetAttribute("DICOM.instanceUIDs", "a b c")
+    plain.SetAttribute("DICOM.instanceUIDs", "a c")
+    work.editor.setSourceVolumeNode(inverted)
+    assert work.warned
+    assert "MONOCHROME1" in work.message
+    work.switch_away()
+    work.editor.setSourceVolumeNode(plain)
+    work.switch_back()
+    assert not work.warned
+    assert "MONOCHROME1" not in work.message
+    work.switch_away()
+    work.editor.setSourceVolumeNode(inverted)
+    work.switch_back()
+    assert "inverted values" in work.message
+
+
+def test_few_images_of_a_long_series_are_asked_about(work, monkeypatch):
+    database = Database()
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    volume = another_volume(work)
+    volume.SetAttribute("DICOM.instanceUIDs", " ".join(map(str, range(501))))
+    work.editor.setSourceVolumeNode(volume)
+    assert 0 < database.asked <= 10
+    assert not work.warned
+
+
 def test_a_constant_volume_is_told(quick_network, at_work):
     voxels, truth = two_balls()
     work = at_work(np.full_like(voxels, 7), truth)

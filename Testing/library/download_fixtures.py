@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 import loopback
+from networks import weights_of_their_own
 from published import CONTENT, SHA256, TINY
-from SAMSegmenterLib.models import download, transfer
+from SAMSegmenterLib.models import catalog, download, transfer
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ def entry(host):
 
 
 @pytest.fixture
-def unhashed(entry):
-    """The same, where neither hash nor size is published."""
-    return replace(entry, sha256=None, bytes=None)
+def weights(tmp_path):
+    """The content of a file of the smallest network that nobody has published."""
+    return weights_of_their_own(tmp_path / "own.safetensors").read_bytes()
+
+
+@pytest.fixture
+def unhashed(host, weights, monkeypatch):
+    """A model of which neither hash nor size is published, on that host."""
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1 << 16)
+    host.content = weights
+    like = catalog.entry("samsegmenter-pico")
+    return replace(like, id="unhashed", file="unhashed.safetensors", shipped=False, url=host.url, sha256=None, bytes=None)

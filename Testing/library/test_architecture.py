@@ -20,8 +20,10 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmenta
 
 # From the ground up: a module may import what stands in its own layer or below it.
 LAYERS = [
-    {"__init__", "errors", "files", "usage", "volume", "window", "view", "frames", "layers"}
-    | {"prompts", "prompts_io", "marks", "marking", "worker"},
+    {
+        *("__init__", "errors", "fields", "files", "usage", "worker"),
+        *("volume", "padding", "window", "view", "frames", "layers", "prompts", "prompts_io", "marks", "marking"),
+    },
     {"models", "propagation", "phantom"},
     {"composition", "session", "session_io", "slicewise"},
     {"runs", "interaction"},

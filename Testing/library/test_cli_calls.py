@@ -23,7 +23,7 @@ pytest_plugins = ["cli_fixtures"]
         (["propagate"], ["--propose", "--on", "--keyframes-by", "--each-slice"]),
         (["demo"], ["--output", "--volume", "--prompts"]),
         (["models"], ["List"]),
-        (["info"], ["VOLUME", "--series", "its UID, the beginning of it, or its description"]),
+        (["info"], ["VOLUME", "--resample", "--series", "its UID, the beginning of it, or its description"]),
     ],
 )
 def test_help_names_every_option(samsegmenter, monkeypatch, command, words):
@@ -92,6 +92,7 @@ def test_help_comes_without_heavy_imports():
         ["demo", "--volume", "v.nrrd"],
         ["demo", "--prompts", "p.json"],
         ["demo", "--series", "1.2.3"],
+        ["demo", "--resample"],
         ["info"],
     ],
 )

@@ -1,5 +1,6 @@
 """What the commands that only look tell: `samsegmenter info` of an image, `samsegmenter models` of the models."""
 
+from dicom_slices import slice_at
 from SAMSegmenterLib.models import catalog, store
 
 pytest_plugins = ["cli_fixtures"]
@@ -38,3 +39,12 @@ def test_info_of_a_dicom_folder(samsegmenter, data):
     assert outcome.code == 0
     for words in ("512 x 512 x 20", "CT", "level 40, width 400"):
         assert words in outcome.out
+
+
+def test_info_of_slices_that_are_not_even_needs_resampling(samsegmenter, tmp_path):
+    for number, z in enumerate((0, 1, 2, 3, 5, 6)):
+        slice_at((0, 0, z)).save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    refused, resampled = samsegmenter("info", tmp_path), samsegmenter("info", tmp_path, "--resample")
+    assert refused.code == 1
+    assert "are 2 mm apart" in refused.err
+    assert "8 x 6 x 7" in resampled.out

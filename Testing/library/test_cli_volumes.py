@@ -6,7 +6,8 @@ import SimpleITK as sitk
 
 from cli_steps import SIDE, SLICES, assert_refused, leftovers, segment
 from phantoms import ball
-from SAMSegmenterLib.imageio import write_volume
+from SAMSegmenterLib.imageio import read_labelmap, read_volume, write_volume
+from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -53,6 +54,16 @@ def test_unusable_volumes_are_refused(samsegmenter, marked, tmp_path, out, kind,
     else:
         assert outcome.code == 0
     assert not leftovers(tmp_path, name, "prompts.json")
+
+
+@pytest.mark.parametrize("suffix", [".seg.nrrd", ".nii.gz", ".mha"])
+def test_a_volume_of_a_nanometre_a_voxel_is_segmented_like_any_other(propagate, tmp_path, suffix):
+    volume, inside = ball(SLICES, SIDE, 9)
+    write_volume(tmp_path / "tiny.nrrd", Volume(volume.voxels, np.diag([-1e-6, -1e-6, 2e-6, 1])))
+    assert propagate(volume=tmp_path / "tiny.nrrd", output=tmp_path / f"out{suffix}").code == 0
+    found = read_labelmap(tmp_path / f"out{suffix}")
+    assert found.same_grid(read_volume(tmp_path / "tiny.nrrd"))
+    assert 2 * (inside & (found.voxels == 1)).sum() > 0.8 * (inside.sum() + (found.voxels == 1).sum())
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii", ".nii.gz", ".mha"])

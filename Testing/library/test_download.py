@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from loopback import in_chunks, is_slow, says
-from published import CONTENT, SHA256, left_in
+from published import CONTENT, left_in
 from SAMSegmenterLib.errors import Cancelled, CheckpointError
 from SAMSegmenterLib.models import catalog, download, hashes, licences, store, transfer
 from SAMSegmenterLib.models.transfer import DownloadError
@@ -70,21 +70,23 @@ def test_proxies_of_the_environment_are_used(entry, host, monkeypatch):
 
 def test_a_hash_that_is_not_published_is_recorded_at_the_first_download(unhashed, host, models_folder):
     path = download.fetch(unhashed)
-    assert json.loads((models_folder / hashes.RECORDS).read_text(encoding="utf-8")) == {unhashed.id: SHA256}
-    path.write_bytes(CONTENT[::-1])
+    assert json.loads((models_folder / hashes.RECORDS).read_text(encoding="utf-8")) == {unhashed.id: hashes.file_sha256(path)}
+    assert left_in(models_folder) == {unhashed.file, hashes.RECORDS}
+    path.write_bytes(CONTENT)
     with pytest.raises(CheckpointError, match="first used here"):
         hashes.check(unhashed, path)
 
 
 def test_a_file_that_was_replaced_by_its_authors_is_refused_until_the_old_one_is_removed(unhashed, host):
     path = download.fetch(unhashed)
+    old = path.read_bytes()
     path.unlink()
-    host.content = CONTENT[::-1]
+    host.content = store.locate(catalog.entry("samsegmenter-pico")).read_bytes()
     with pytest.raises(DownloadError, match="the file known as"):
         download.fetch(unhashed)
-    path.write_bytes(CONTENT)
+    path.write_bytes(old)
     store.remove(unhashed)
-    assert download.fetch(unhashed).read_bytes() == CONTENT[::-1]
+    assert download.fetch(unhashed).read_bytes() == host.content
 
 
 def test_a_licence_that_is_not_permissive_must_be_accepted_once(entry, host):

@@ -149,3 +149,12 @@ def test_pauses_between_attempts_can_be_cancelled(entry, host, monkeypatch):
     host.script += [says(500)] * 10
     with pytest.raises(Cancelled, match="Nothing had arrived"):
         download.fetch(entry, cancel=lambda: bool(host.asked))
+
+
+@pytest.mark.parametrize("more", [0, 1, 10**6])
+def test_a_host_that_calls_another_length_the_end_is_asked_from_the_start(unhashed, weights, host, more):
+    sized = replace(unhashed, bytes=len(weights))
+    have = started(sized, host).stat().st_size
+    host.script.append(says(416, Content_Range=f"bytes */{have + more}"))
+    assert download.fetch(sized).read_bytes() == weights
+    assert [asked.get("Range") for asked in host.asked] == [f"bytes={have}-", None]

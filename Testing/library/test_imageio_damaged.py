@@ -2,7 +2,6 @@
 
 import bz2
 import re
-import struct
 
 import numpy as np
 import pytest
@@ -72,14 +71,7 @@ def test_a_header_that_does_not_fit_its_compressed_voxels_is_refused(tmp_path, f
         read_volume(path)
 
 
-def test_reasons_other_than_damage_are_given_by_name(tmp_path, stored):
-    path = stored("a.nii", noise())
-    content = bytearray(path.read_bytes())
-    content[252:256] = struct.pack("<hh", 0, 1)  # the place is given by the matrix alone
-    content[280:328] = struct.pack("<12f", 1, 0, 0, 0, 0, 1, 0.6, 0, 0, 0, 2, 0)
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.nii: its axes are not at right angles.*Export it as \.nrrd, or resample it"):
-        read_volume(path)
+def test_reasons_other_than_damage_are_given_by_name(tmp_path):
     packed = tmp_path / "a.nrrd"
     packed.write_bytes(nrrd_header("bzip2") + bz2.compress(noise().tobytes()))
     with pytest.raises(InputError, match=r"a\.nrrd: it is compressed in a way that cannot be read here .*bzip2.* Save it with gzip"):

@@ -49,17 +49,6 @@ def test_a_tilted_gantry_keeps_its_slanted_axis(folder_of):
     assert volume.ijk_to_lps[:3, 2] == pytest.approx([0, 0.4, 2])
 
 
-def test_gaps_within_a_few_percent_are_even(folder_of):
-    assert read_volume(folder_of(*axial(), slice_at((-10, -20, 112.6)))).spacing_mm[2] == pytest.approx(2.52)
-
-
-def test_slopes_that_change_from_slice_to_slice_are_not_rounded(folder_of):
-    images = [slice_at((0, 0, 10.0 + n), RescaleSlope=slope, RescaleIntercept=0) for n, slope in enumerate((1, 0.5, 0.25))]
-    volume = read_volume(folder_of(*images))
-    assert volume.voxels.dtype == np.float32
-    assert volume.voxels[:, 0, 0].tolist() == [10, 5.5, 3]
-
-
 def test_a_series_in_colour_is_read_as_rgb(folder_of):
     volume = read_volume(folder_of(*(colour(image) for image in axial(3))))
     assert volume.is_rgb

@@ -22,9 +22,7 @@ SAGITTAL = (0, 1, 0, 0, 0, -1)
         (colour(slice_at((-10, -20, 112.5))), "mixes grey and colour images: 5 with 1 colours, 1 with 3 colours"),
         (slice_at((-10, -20, 105)), r"00[25]\.dcm and 00[25]\.dcm lie at the same place"),
         (slice_at((-10, -20, 115)), r"not evenly spaced.*004\.dcm and 005\.dcm are 5 mm apart, most slices 2\.5 mm"),
-        (slice_at((-10, -20, 112.7)), "not evenly spaced"),
-        (slice_at((-10, -19, 112.5)), "not evenly spaced"),
-        (slice_at((-10, -20, 112.5), ImagePositionPatient=None), r"1 of its 6 images \(005\.dcm, \.\.\.\) have no position"),
+        (slice_at((-10, -20, 112.5), ImagePositionPatient=None), r"1 of its 6 images \(005\.dcm\) have no position"),
         (slice_at((-10, -20, 112.5), NumberOfFrames=4), "several multi-frame images"),
     ],
 )

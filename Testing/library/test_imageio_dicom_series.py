@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pydicom.uid import RTStructureSetStorage
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
-from dicom_slices import axial, slice_at
+from dicom_slices import axial, bare, slice_at
 from images import noise
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.imageio import Series, list_series, read_volume
@@ -93,3 +93,44 @@ def test_series_can_be_compared_and_changed_by_copy():
     assert replace(series, slices=4) != series
     assert str(series) == "1.2  Lung  CT  3 slices"
     assert str(Series("", "", "CT", 3, ())) == "(no UID)  (no description)  CT  3 slices"
+
+
+@pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian], ids=["explicit", "implicit"])
+@pytest.mark.parametrize("name", ["bare.dcm", "IM0001"])
+def test_files_without_a_meta_header_are_read(folder_of, syntax, name):
+    images = axial()
+    for image in images:
+        image.file_meta.TransferSyntaxUID = syntax or image.file_meta.TransferSyntaxUID
+    folder = folder_of(*images)
+    sound = read_volume(folder)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        bare(path)
+        path.rename(folder / f"{number}{name}")
+    for path in (folder, folder / f"2{name}"):
+        assert np.array_equal(read_volume(path).voxels, sound.voxels)
+        assert read_volume(path).same_grid(sound)
+
+
+def test_a_file_without_a_meta_header_spoils_no_other_series(folder_of):
+    folder = folder_of(*axial(), *axial(1, series="1.7"))
+    bare(folder / "005.dcm")
+    assert read_volume(folder, "1.2.3").shape_ijk == (8, 6, 5)
+
+
+def test_files_that_are_no_dicom_are_ignored_whatever_they_begin_with(folder_of):
+    folder = folder_of(*axial())
+    for number, content in enumerate((b"", b"\x08", b"\x08\x00\x05\x00\x01\x80\x00\x00ABCDEFGH", b"NRRD0005\n", bytes(500), b"\x02\0\0\0")):
+        (folder / f"other{number}").write_bytes(content)
+    assert read_volume(folder).shape_ijk == (8, 6, 5)
+
+
+def test_what_a_header_says_cannot_steer_a_terminal(folder_of):
+    odd = "a\x1b[2J\u202eb\r\nc"
+    folder = folder_of(*axial(description=odd), *axial(3, series="1.7", description="other"))
+    for read in (lambda: read_volume(folder), lambda: read_volume(folder, odd[:3])):
+        with pytest.raises(InputError) as error:
+            read()
+        assert all(letter.isprintable() or letter == "\n" for letter in str(error.value))
+    assert list_series(folder)[0].description.startswith("a?[2J")
+    for name in (odd, list_series(folder)[0].description):
+        assert read_volume(folder, name).shape_ijk == (8, 6, 5)

@@ -21,7 +21,7 @@ from SAMSegmenterLib.setup.selftest import LEAST_DICE, Outcome, self_test
 
 REPOSITORY = Path(__file__).parents[2]
 FAMILIES = REPOSITORY / "SAMSegmenter" / "SAMSegmenterLib" / "models" / "families"
-WITH_SLICER = {"numpy>=1.26", "pydicom>=2.4", "requests>=2.31", "SimpleITK>=2.3"}
+WITH_SLICER = {"numpy>=1.26", "pydicom>=3", "requests>=2.31", "SimpleITK>=2.3"}
 ON_THE_COMMAND_LINE = {"psutil>=5.9", "rich>=13", "typer>=0.12"}
 THIS_PYTHON = f"cp{sys.version_info.major}{sys.version_info.minor}"
 TINY = Requirement("samsegmenter-tiny", "1.0", "samsegmenter_tiny")

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.training.labelmaps import SIDE, Labelmaps
+from SAMSegmenterLib.errors import InputError, OutOfMemory
+from SAMSegmenterLib.imageio import write_volume
+from SAMSegmenterLib.training import labelmaps
+from SAMSegmenterLib.training.labelmaps import SIDE, Labelmaps, read_labelmaps
 from SAMSegmenterLib.training.sequences import look_through
 from SAMSegmenterLib.training.views import Slices
 from SAMSegmenterLib.volume import Volume
-from training_steps import CPU
+from training_steps import CPU, failing
 
 pytest_plugins = ["training_fixtures"]
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -47,3 +49,41 @@ def test_many_labels_and_negative_ones_are_told_apart():
 def test_label_maps_that_number_their_voxels_are_refused():
     with pytest.raises(InputError, match="40000 different labels"):
         Labelmaps([Volume(np.arange(40_001).reshape(1, 1, -1))], CPU)
+
+
+NOISE = np.random.default_rng(0)
+IMAGES = {
+    "CT": (NOISE.normal(-500, 400, (6, 20, 20)).astype(np.int16), "negative values"),
+    "MR": (NOISE.gamma(2, 80, (6, 20, 20)).astype(np.uint16), "change from a voxel to the next"),
+    "8 bits": (NOISE.integers(0, 256, (6, 20, 20)).astype(np.uint8), "change from a voxel to the next"),
+    "16 bits": (np.arange(2400, dtype=np.uint16).repeat(4).reshape(6, 40, 40), "2400 different values"),
+    "fractions": (NOISE.normal(0, 1, (6, 20, 20)).astype(np.float32), "got fractions"),
+}
+
+
+def labelled(slices=6, side=40, labels=400):
+    """A map of many labels, as an atlas of the brain has them."""
+    return np.arange(labels, dtype=np.uint16).repeat(slices * side * side // labels).reshape(slices, side, side)
+
+
+@pytest.mark.parametrize(("voxels", "why"), IMAGES.values(), ids=IMAGES)
+def test_images_among_label_maps_are_refused_by_their_names(voxels, why, tmp_path):
+    write_volume(tmp_path / "a.nrrd", Volume(labelled()))
+    write_volume(tmp_path / "b.nrrd", Volume(voxels))
+    with pytest.raises(InputError, match=rf"b\.nrrd: .*{why}"):
+        read_labelmaps(tmp_path, CPU)
+
+
+def test_maps_of_many_labels_and_of_thin_ones_are_read(tmp_path):
+    thin = np.zeros((6, 20, 20), np.uint8)
+    thin[:, ::4, ::3] = 1
+    for name, voxels in (("a", labelled()), ("b", thin), ("c", labelled().astype(np.float64)), ("d", np.zeros((4, 4, 4), np.uint8))):
+        write_volume(tmp_path / f"{name}.nrrd", Volume(voxels))
+    assert read_labelmaps(tmp_path, CPU).labels == 400
+
+
+def test_label_maps_that_memory_does_not_hold_are_told_so(tmp_path, monkeypatch):
+    write_volume(tmp_path / "a.nrrd", Volume(labelled()))
+    monkeypatch.setattr(labelmaps, "_cube", failing(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")))
+    with pytest.raises(OutOfMemory, match=r"too little free memory\. Use fewer label maps"):
+        read_labelmaps(tmp_path, CPU)

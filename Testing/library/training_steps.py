@@ -20,3 +20,12 @@ def moving_disc(frames=3, size=64, target=32):
     masks = torch.stack([disc(target, 12 + 2 * n, 16, 6) for n in range(frames)])[None, None]
     views = torch.tensor([0.0, 0.0, 1.0]).expand(1, frames, 3)
     return Sequences(images, masks.expand(1, 3, -1, -1, -1), views, torch.ones(1, 3, dtype=torch.bool))
+
+
+def failing(error):
+    """Something that raises `error` whenever it is called."""
+
+    def fail(*_, **__):
+        raise error
+
+    return fail

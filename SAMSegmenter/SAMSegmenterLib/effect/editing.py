@@ -10,11 +10,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..marks import Marks, dumps, loads
+from ..marks import Marks, dumps, salvaged
 from . import settings
 from .times import copies_of
 
 PROMPTS = "SAMSegmenter.Prompts"  # the attribute of a segmentation node that holds its marks, as JSON
+UNREAD = "SAMSegmenter.Prompts.Unread"  # another one, of what was there and could not be read, once other marks have taken its place
 Tell = Callable[[str, bool], None]  # shows a message to the user; whether it is about something that went wrong
 
 
@@ -29,6 +30,7 @@ class Editing:
     def __init__(self, effect: Any, tell: Tell) -> None:
         self.effect, self.tell = effect, tell
         self._marks, self._marked, self._saved = Marks(), None, ""
+        self._unread = ""
 
     @property
     def settings(self) -> settings.Settings:
@@ -85,11 +87,11 @@ class Editing:
             self._hand_over_old_marks()
         text = (node.GetAttribute(PROMPTS) or "") if node else ""
         if node is not self._marked or text != self._saved:
-            self._marked, self._saved, self._marks = node, text, Marks()
-            try:
-                self._marks = loads(text)
-            except InputError as error:
-                self.tell(str(error), True)
+            self._marked, self._saved = node, text
+            self._marks, wrong = salvaged(text)
+            self._unread = text if wrong else ""
+            if wrong:
+                self.tell(wrong, True)
         return self._marks
 
     def save_marks(self) -> None:
@@ -97,6 +99,9 @@ class Editing:
         node, self._saved = self.segmentation_node, dumps(self._marks)
         for each in (node, *copies_of(node)) if node else ():  # a copy replaces what the node has when its time is shown
             each.SetAttribute(PROMPTS, self._saved or None)
+            if self._unread:
+                each.SetAttribute(UNREAD, self._unread)
+        self._unread = ""
 
     def _hand_over_old_marks(self) -> None:
         """Give segmentations the marks that older scenes have on the editor's node, by the segmentations' IDs."""
@@ -105,11 +110,14 @@ class Editing:
             return
         self.effect.setParameter("Prompts", "")
         try:
-            old = dict(json.loads(text))
-        except (ValueError, TypeError, RecursionError) as error:
+            old = json.loads(text)
+        except (ValueError, RecursionError) as error:
             self.tell(_("The saved prompts are damaged ({error}).").format(error=error), True)
             return
+        if not isinstance(old, dict):
+            self.tell(_("The saved prompts are damaged ({error}).").format(error=text[:60]), True)
+            return
         for name, marks in old.items():
-            node = slicer.mrmlScene.GetNodeByID(name)
-            if node and not node.GetAttribute(PROMPTS):
+            node = slicer.mrmlScene.GetNodeByID(name) if name.isprintable() else None
+            if node and node.IsA("vtkMRMLSegmentationNode") and not node.GetAttribute(PROMPTS):
                 node.SetAttribute(PROMPTS, json.dumps(marks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,17 @@ DEFAULTS: dict[str, Any] = {
     "LivePreview": 1,
     "VideoAxis": "slices",
 }
+
+CHOICES = {
+    "Mode": ("auto", "strict", "fast"),
+    "Device": ("auto", "cpu", "cuda", "mps"),
+    "Axis": ("auto", "i", "j", "k"),
+    "Window": ("auto", "display", "manual"),
+    "Direction": ("both", "forward", "backward"),
+    "Range": ("volume", "slices", "keyframes", "roi"),
+    "VideoAxis": ("slices", "time"),
+}
+LARGEST = 1e9  # number that a widget can show
 
 
 @dataclass(frozen=True)
@@ -83,13 +95,15 @@ def read(effect: Any) -> Settings:
     """
 
     def text(name: str) -> str:
-        return effect.parameter(name) if effect.parameterDefined(name) else str(DEFAULTS[name])
+        value = effect.parameter(name) if effect.parameterDefined(name) else str(DEFAULTS[name])
+        return value if value in CHOICES.get(name, (value,)) else str(DEFAULTS[name])
 
     def number(name: str) -> float:
         try:
-            return float(text(name))  # as text: a double parameter keeps six digits only
+            value = float(text(name))  # as text: a double parameter keeps six digits only
         except ValueError:
-            return float(DEFAULTS[name])
+            value = math.nan
+        return value if abs(value) <= LARGEST else float(DEFAULTS[name])
 
     return Settings(
         tool=text("Tool"),

@@ -75,6 +75,7 @@ class Grow:
         for index, each in painted.items():
             seeds[index - slices.start] = _seeds_on_slice(each[rows, columns], (y_mm, x_mm))
         intensities = np.stack([stack.grey(index)[rows, columns] for index in range(slices.start, slices.stop)])
+        intensities = np.nan_to_num(intensities, nan=float(stack.volume.padding.low) - stack.window.level)
         mask = np.zeros((len(stack), *stack.shape), bool)
         mask[box] = grow_from_seeds(intensities, seeds, (z_mm, y_mm, x_mm)) == OBJECT
         return mask

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..frames import FrameStack
 from ..imageio import read_labelmap, read_segment_names, read_volume
 from ..volume import Volume
@@ -36,6 +36,7 @@ SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 MARK = "_labels"
 NAMES_FOR_ALL = "labels.json"
 LEAST_SLICES, LEAST_PIXELS = 6, 60
+LONGEST_NAME = 80  # letters of an object's
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Case:
         Raises:
             InputError: an image is missing or cannot be read; labels do not lie on the image's grid; names are no names.
         """
-        if not self.image.exists():
+        if not os.path.exists(self.image):
             raise InputError(f"{self.labels}: there is no image for it; expected {self.image}, a DICOM folder or {' '.join(SUFFIXES[1:])}.")
         volume, labels = read_volume(self.image), read_labelmap(self.labels)
         labels.check_grid(volume)
@@ -68,7 +69,7 @@ class Case:
         voxels = np.moveaxis(labels.voxels, 2 - "ijk".index(axis), 0)
         given = _read_names(self.names) if self.names else read_segment_names(self.labels)
         present = sorted({int(value) for each in voxels for value in np.unique(each)} - {0})
-        return stack, voxels, {value: given.get(value, f"label {value}") for value in present}
+        return stack, voxels, {value: _cleaned(given.get(value, "")) or f"label {value}" for value in present}
 
     def fingerprint(self) -> str:
         """Tells its files from others that take their place: by their names, sizes and times of change. None is read."""
@@ -78,7 +79,7 @@ class Case:
     def _files(self) -> Iterator[Path]:
         """What the case is made of; beside a header also the file with its voxels, which has another suffix."""
         for path in (self.image, self.labels):
-            near = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(_stem(path))}.*")
+            near = path.rglob("*") if os.path.isdir(path) else path.parent.glob(f"{glob.escape(_stem(path))}.*")
             yield from (each for each in near if os.path.isfile(each) and not each.name.startswith("."))
         if self.names:
             yield self.names
@@ -123,7 +124,7 @@ def find_cases(folder: Path) -> list[Case]:
     cases = []
     for labels, name, images in sorted(beside + apart):
         names = labels.with_name(f"{_stem(labels)}.json")
-        cases.append(Case(name, _image(images, name), labels, names if names.exists() else for_all))
+        cases.append(Case(name, _image(images, name), labels, names if os.path.exists(names) else for_all))
     if not cases:
         raise InputError(f"{folder}: no labels found. Call them NAME{MARK}.nii.gz beside the image NAME, or use folders images, labels.")
     _check_distinct(cases)
@@ -166,7 +167,13 @@ def _stem(path: Path) -> str:
 def _image(folder: Path, name: str) -> Path:
     """The image of a name: the first that exists, in the order of `SUFFIXES`, then a folder."""
     files = (folder / f"{name}{suffix}" for suffix in SUFFIXES[1:])
-    return next((path for path in files if path.is_file()), folder / name)
+    return next((path for path in files if os.path.isfile(path)), folder / name)  # a name may be too long with another suffix
+
+
+def _cleaned(name: str) -> str:
+    """An object's name on one line, of letters that can be shown."""
+    name = printable(" ".join(name.split()))
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def _check_distinct(cases: list[Case]) -> None:

@@ -122,6 +122,7 @@ def _distance_mm(surface: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray
     if not surface.any():
         return np.full(surface.shape, np.inf, np.float32)
     image = sitk.GetImageFromArray(surface.astype(np.uint8))
-    image.SetSpacing([float(value) for value in reversed(spacing_mm)])
+    unit_mm = 2.0 ** np.floor(np.log2(max(spacing_mm)))  # ITK cannot compute with nanometres in mm; powers of two change no digit
+    image.SetSpacing([float(value / unit_mm) for value in reversed(spacing_mm)])
     signed = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
-    return np.abs(sitk.GetArrayFromImage(signed))
+    return np.abs(sitk.GetArrayFromImage(signed)) * np.float32(unit_mm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 from collections.abc import Iterable
@@ -28,6 +29,8 @@ SCORES = (
     "interactions_to_80",
     "interactions_to_90",
 )
+LONGEST_NAME = 200  # bytes, of a file's; file systems take 255, with suffix and whatever a temporary name adds
+CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "?")  # but for tabs and ends of lines
 ADVICE = "Choose another folder, or remove the file to start anew."
 
 
@@ -67,7 +70,11 @@ class Record:
     @property
     def name(self) -> str:
         """A file name, without suffix, that only this attempt has."""
-        return "".join(c if c.isalnum() or c in "-_." else f"%{ord(c):x}" for c in "+".join(map(str, self.key)))
+        whole = "".join(c if c.isalnum() or c in "-_." else f"%{ord(c):x}" for c in "+".join(map(str, self.key)))
+        if len(whole.encode()) <= LONGEST_NAME:
+            return whole
+        start = whole.encode()[: LONGEST_NAME - 20].decode(errors="ignore")
+        return f"{start}~{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
     def to_json(self) -> str:
         """One line of valid JSON in ASCII, without its end; NaN is written as null."""
@@ -144,7 +151,8 @@ def write_csv(path: Path, records: Iterable[Record]) -> None:
         writer.writerow(["case", "object", "label", "modality", "method", "task", *SCORES, "error"])
         for each in records:
             scores = [_cell(each.scores.get(name, math.nan)) for name in SCORES]
-            writer.writerow([each.case, each.object, each.label, each.modality, each.method, each.task, *scores, each.error])
+            case = each.case.translate(CONTROLS)
+            writer.writerow([case, each.object, each.label, each.modality, each.method, each.task, *scores, each.error])
 
 
 def _cell(value: float) -> str:

@@ -16,7 +16,7 @@ from .. import __version__
 from ..files import replacing
 from .cases import Case
 from .choice import METHODS
-from .records import Record
+from .records import CONTROLS, Record
 from .report_pictures import pictures, worst
 from .report_plots import COLORS, Curve, Dots, line_plot, strip_plot
 from .report_words import explanation, title
@@ -61,7 +61,8 @@ def page(records: Sequence[Record], folder: Path, cases: Sequence[Case], setting
         _failures(records),
         explanation(_tasks(tried)),
     ]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=heading, body="\n".join(filter(None, sections)))
+    whole = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=heading, body="\n".join(filter(None, sections)))
+    return whole.translate(CONTROLS)  # names of files and labels may hold any
 
 
 # ---------------------------------------------------------------- sections

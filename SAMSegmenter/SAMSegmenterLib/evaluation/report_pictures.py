@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import InputError, SAMSegmenterError
 from ..frames import FrameStack
 from ..overlay import contact_sheet
 from ..prompts import PromptSet, Segment
@@ -42,7 +42,7 @@ def pictures(records: Sequence[Record], folder: Path, cases: Sequence[Case]) -> 
         wanted = [record for record in records if record.case == case.name]
         loaded = None
         for record in wanted:
-            with suppress(InputError, OSError):
+            with suppress(SAMSegmenterError, OSError, MemoryError):
                 loaded = loaded or case.load()
                 stack, labels, _ = loaded
                 yield record, data_uri(comparison(stack, labels == record.label, read_mask(mask_path(folder, record))))

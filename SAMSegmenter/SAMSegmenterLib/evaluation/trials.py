@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import InputError, OutputError, SAMSegmenterError
+from ..errors import InputError, OutputError, SAMSegmenterError, is_out_of_memory, printable
 from ..files import make_folder, replacing
 from ..frames import FrameStack
 from .cases import Case, Target, find_objects, modality
@@ -96,7 +96,7 @@ class Trials:
         make_folder(folder)
         known = [record for record in read_records(folder / RECORDS) if not record.error]
         self._check_settings(bool(known))
-        self._data = {case.name: case.fingerprint() for case in plan.cases}
+        self._data = {case.name: _fingerprint(case) for case in plan.cases}
         self._records = {record.key: record for record in known if record.data == self._data.get(record.case)}
         with replacing(folder / RECORDS) as temporary:
             temporary.write_text("".join(f"{each.to_json()}\n" for each in self._records.values()), encoding="utf-8", newline="\n")
@@ -137,7 +137,7 @@ class Trials:
         objects = list(found.items())[: self._plan.limit]
         todo = [each for each in product(objects, self._plan.tasks, self._plan.methods) if self._key(case, *each) not in self._records]
         progress(step(0, len(todo)))
-        done, kind = 0, modality(stack.volume)
+        done, kind = 0, printable(modality(stack.volume))
         for (label, name), attempts in groupby(todo, key=itemgetter(0)):
             target = Target.of(case.name, labels, label, name)
             for _, task, method in attempts:
@@ -188,5 +188,16 @@ class Trials:
             temporary.write_text(wanted + "\n", encoding="utf-8")
 
 
+def _fingerprint(case: Case) -> str:
+    """See `Case.fingerprint`; empty, as of nothing that was tried, where files are out of reach."""
+    try:
+        return case.fingerprint()
+    except OSError:
+        return ""
+
+
 def _in_words(error: BaseException) -> str:
-    return str(error) if isinstance(error, SAMSegmenterError) else f"{type(error).__name__}: {error}"
+    if is_out_of_memory(error):
+        return "there is too little free memory; close other programs, or evaluate smaller images."
+    words = str(error) if isinstance(error, SAMSegmenterError) else f"{type(error).__name__}: {error}"
+    return "\n".join(printable(line) for line in words.splitlines())

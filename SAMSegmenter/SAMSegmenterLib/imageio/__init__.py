@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import InputError
 from ..volume import Volume
-from .complete import holds_voxels_of
 from .dicom import is_dicom
 from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
-from .itk import check_exists, read_image, read_segment_names, to_volume
+from .itk import check_exists, read_by_header, read_segment_names
+from .labels import as_labels
+from .meta_header import read_meta_header
+from .nifti import open_nifti, read_nifti
+from .nrrd_header import read_nrrd_header
+from .recognition import format_of, holds_voxels_of
 from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
 
 __all__ = [
@@ -33,12 +35,13 @@ __all__ = [
 ]
 
 
-def read_volume(path: Path, series: str | None = None) -> Volume:
+def read_volume(path: Path, series: str | None = None, resample: bool = False) -> Volume:
     """Read a 3-D image file, or a series of a DICOM folder.
 
     Args:
         path: an image file; a folder of DICOM images; or one DICOM image, which stands for the series it belongs to.
         series: which series of a DICOM folder: its UID, the beginning of it, or its description.
+        resample: whether DICOM slices that are not evenly spaced may be interpolated at even places instead of being refused.
 
     Returns:
         The volume as ``(k, j, i)`` in the file's own type (float64 becomes float32 where that keeps its contrast), or as
@@ -50,27 +53,25 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
     """
     path = Path(path)
     if path.is_dir():
-        return read_series(choose(scan(path), path, series), path)
+        return read_series(choose(scan(path), path, series), path, resample)
     check_exists(path)
     if is_dicom(path):
-        return read_dicom_file(path, series)
+        return read_dicom_file(path, series, resample)
     if series is not None:
         raise InputError(f"{path}: this is not a DICOM folder, so that no series can be chosen in it.")
-    return to_volume(read_image(path), path)
+    nifti = open_nifti(path)
+    if nifti:
+        return read_nifti(nifti)
+    read_header = {"NRRD": read_nrrd_header, "MetaImage": read_meta_header}[format_of(path)]
+    return read_by_header(path, read_header(path))
 
 
 def read_labelmap(path: Path) -> Volume:
     """Read a segmentation as integer labels ``(k, j, i)``: a labelmap in any image format, or a ``.seg.nrrd`` with one layer.
 
+    Labels in floating point become int32; what saving made of them by scaling is rounded, see `as_labels`.
+
     Raises:
-        InputError: as `read_volume`; or the voxels are colours or fractions.
+        InputError: as `read_volume`; or the voxels are colours, fractions or negative, or those of an image.
     """
-    labelmap = read_volume(path)
-    voxels = labelmap.voxels
-    if labelmap.is_rgb:
-        raise InputError(f"{path}: expected a labelmap, got colours.")
-    if voxels.dtype.kind != "f":
-        return labelmap
-    if not np.array_equal(voxels, np.rint(voxels)) or np.abs(voxels).max() > np.iinfo(np.int32).max:
-        raise InputError(f"{path}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
-    return Volume(voxels.astype(np.int32), labelmap.ijk_to_ras, labelmap.name, labelmap.modality)
+    return as_labels(read_volume(path), str(path))

@@ -1,9 +1,10 @@
-"""One DICOM file: what its header says, and its pixels."""
+"""One DICOM file: what its header says of its image."""
 
 from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,34 +12,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
-from ..errors import InputError
-from .itk import check_exists, read_image
+from ..errors import InputError, printable
+from .dicom_pixels import PIXEL_TAGS, Pixels, pixels_of
+from .itk import check_exists
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 DICOM_TAGS = [
+    "SOPClassUID",
     "Modality",
     "SeriesDescription",
     "SeriesInstanceUID",
-    "SamplesPerPixel",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
     "ImagePositionPatient",
     "ImageOrientationPatient",
+    "DetectorInformationSequence",
     "PixelSpacing",
+    "ImagerPixelSpacing",
+    "SequenceOfUltrasoundRegions",
     "RescaleSlope",
     "RescaleIntercept",
+    *PIXEL_TAGS,
 ]
-# The transfer syntaxes that ITK decodes: plain, JPEG, JPEG-LS, JPEG 2000 and RLE.
-DECODED = {f"1.2.840.10008.1.2{kind}" for kind in ("", ".1", ".1.99", ".2", ".5")}
-DECODED |= {f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 57, 70, 80, 81, 90, 91)}
+RESCALE = ("RescaleSlope", "RescaleIntercept")
+LARGE = 1 << 14  # bytes: pixels are not read with the header
+CENTIMETRES = 3  # PS3.3 C.8.5.5.1.15, the unit of a region's axes
+GREATEST_FLAW = 0.1  # of direction cosines: of a unit vector's length, and of a right angle's cosine
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What the header of a DICOM file says of its image, or of one of its frames; lengths in mm, LPS coordinates."""
+    """What the header of a DICOM file says of its image, or of one of its frames; lengths in mm, LPS coordinates.
+
+    Attributes:
+        size: columns and rows.
+        frames: how many images the file holds.
+        position, orientation, spacing: as the tags of these names have them, so that rows come first in `spacing`; empty if not said.
+        rescale: slope and intercept from stored values to those of the modality.
+        assumed: what is not said and was taken from elsewhere; sentences for the user.
+        frame: the number of this frame in its file, from 1; None for the file's only image.
+    """
 
     file: Path
     uid: str
@@ -50,13 +62,14 @@ class Picture:
     position: tuple[float, ...]
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
-    rescale: tuple[float, float]
-    foreign_coding: str
+    rescale: tuple[float, ...]
+    pixels: Pixels
+    assumed: tuple[str, ...] = ()
     frame: int | None = None
 
     @property
     def name(self) -> str:
-        return self.file.name if self.frame is None else f"frame {self.frame}"
+        return self.file.name if self.frame is None else f"frame {self.frame} of {self.file.name}"
 
     @property
     def normal(self) -> np.ndarray:
@@ -70,13 +83,25 @@ class Picture:
 
 
 def is_dicom(path: Path) -> bool:
+    """Return whether a file is DICOM: marked so, named so, or beginning with the elements of a data set (PS3.10, without 7.1)."""
     with path.open("rb") as file:
-        marked = file.read(132)[128:] == b"DICM"
-    return marked or path.suffix.lower() in DICOM_SUFFIXES
+        start = file.read(132)
+    return start[128:] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES or _is_bare(start)
+
+
+def _is_bare(start: bytes) -> bool:
+    """Return whether a file begins like a data set without preamble: group 8 (or 2), and a VR or a short length."""
+    if len(start) < 8:
+        return False
+    group, element, length = struct.unpack("<HHI", start[:8])
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return group in (2, 8) and element <= 0x70 and (explicit or (length <= 1024 and length % 2 == 0))
 
 
 def read_header(path: Path) -> Picture | None:
-    """What a DICOM image's header says; None for any other file.
+    """Return what a DICOM image's header says; None for any other file.
+
+    A file without preamble and meta header is taken for little endian, implicit or explicit as its first element is.
 
     Raises:
         InputError: a DICOM image so damaged that it would be missing from its series.
@@ -86,9 +111,11 @@ def read_header(path: Path) -> Picture | None:
     if path.name.startswith(".") or not is_dicom(path):
         return None
     check_exists(path)
+    with path.open("rb") as file:
+        bare = _is_bare(file.read(8))
     with parsing(path):
-        # To the file's end, past the pixels: for a truncated compressed image, GDCM would ask for 4 GB of memory.
-        return _picture(pydicom.dcmread(path, specific_tags=DICOM_TAGS), path)
+        # To the file's end, past the pixels: a compressed image that is cut off lacks its last delimiter.
+        return _picture(pydicom.dcmread(path, specific_tags=DICOM_TAGS, defer_size=LARGE, force=bare), path)
 
 
 @contextmanager
@@ -100,62 +127,94 @@ def parsing(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (InvalidDicomError, BytesLengthException, ValueError, TypeError, NotImplementedError, struct.error, EOFError, OSError) as error:
-        if getattr(error, "errno", None):
+    except InvalidDicomError as error:
+        raise InputError(f"{path}: this is not a DICOM file, whatever its name says, or its beginning is damaged. Remove it.") from error
+    except (BytesLengthException, ValueError, TypeError, NotImplementedError, struct.error, zlib.error, EOFError, OSError) as error:
+        if getattr(error, "errno", None) or isinstance(error, InputError):
             raise  # by the disk; pydicom's own OSError, of a damaged sequence, has no number
-        raise InputError(f"{path}: this DICOM file is damaged or truncated ({error}). Copy it again, or remove it.") from error
+        why = printable(error)
+        raise InputError(f"{path}: this DICOM file is damaged or truncated ({why}). Copy it again, or remove it.") from error
 
 
 def _picture(header: Any, path: Path) -> Picture | None:
     if "Rows" not in header or "Columns" not in header:
-        kind = header.file_meta.get("MediaStorageSOPClassUID")
+        kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
         # of no known kind, and with nothing in it: the identifier itself is cut off
         if not kind or not isinstance(kind, str) or "Image Storage" in kind.name or (kind == kind.name and not len(header)):
             raise ValueError("it ends early")
         return None
+    place = place_of(header)
+    if not place["position"]:
+        place |= _detector(header)
+    place["rescale"] = place["rescale"] or (1.0, 0.0)
     return Picture(
         path,
-        str(header.get("SeriesInstanceUID", "")),
-        str(header.get("SeriesDescription", "")),
-        str(header.get("Modality", "")),
+        printable(header.get("SeriesInstanceUID", "")),
+        printable(header.get("SeriesDescription", "")),
+        printable(header.get("Modality", "")),
         (int(header.Columns), int(header.Rows)),
         int(header.get("SamplesPerPixel", 1)),
         int(header.get("NumberOfFrames", 1) or 1),
-        **place_of(header),
-        foreign_coding=_foreign_coding(header),
+        pixels=pixels_of(header, path),
+        **place,
     )
 
 
-def _foreign_coding(header: Any) -> str:
-    """The name of the compression, if ITK cannot decode it."""
-    coding = header.file_meta.get("TransferSyntaxUID")
-    return coding.name if coding and coding not in DECODED else ""
-
-
-def place_of(header: Any) -> dict[str, tuple[float, ...]]:
-    """Where an image or a frame lies and what its numbers mean, as fields of a `Picture`."""
+def place_of(said: Any) -> dict[str, tuple[Any, ...]]:
+    """Return where an image or a frame lies and what its numbers mean, as fields of a `Picture`; empty where it is not said."""
+    spacing, assumed = _spacing(said)
+    slope, intercept = (numbers(said, tag, 1) for tag in RESCALE)
+    if any(said.get(tag) not in (None, "") and not found for tag, found in zip(RESCALE, (slope, intercept), strict=True)):
+        raise ValueError("its rescale slope and intercept are not one number each")
+    if slope == (0.0,):
+        slope, assumed = (), (*assumed, "Its rescale slope is 0, which cannot be meant: its values are read as if it were 1.")
     return {
-        "position": numbers(header, "ImagePositionPatient", 3),
-        "orientation": numbers(header, "ImageOrientationPatient", 6),
-        "spacing": numbers(header, "PixelSpacing", 2),
-        "rescale": (float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0)),
+        "position": numbers(said, "ImagePositionPatient", 3),
+        "orientation": _orientation(said),
+        "spacing": spacing,
+        "rescale": (*(slope or (1.0,)), *(intercept or (0.0,))) if slope or intercept else (),
+        "assumed": assumed,
     }
 
 
-def numbers(header: Any, tag: str, count: int) -> tuple[float, ...]:
-    """The numbers in a tag, or nothing where there are not `count`."""
-    values = header.get(tag)
-    values = [values] if isinstance(values, (int, float)) else values or []
-    return tuple(float(value) for value in values) if len(values) == count else ()
+def _orientation(said: Any) -> tuple[float, ...]:
+    """Return the direction cosines, or nothing if they are not those of two directions at right angles."""
+    cosines = np.reshape(numbers(said, "ImageOrientationPatient", 6), (-1, 3))
+    usable = len(cosines) and np.abs(cosines @ cosines.T - np.eye(2)).max() < GREATEST_FLAW
+    return tuple(cosines.ravel().tolist()) if usable else ()
 
 
-def read_pixels(picture: Picture) -> sitk.Image:
-    try:
-        return read_image(picture.file)
-    except InputError as error:
-        if not picture.foreign_coding:
-            raise
-        raise InputError(
-            f"{picture.file}: its pixels are compressed in a way that cannot be read here ({picture.foreign_coding}). "
-            "Export the series again uncompressed or as JPEG 2000."
-        ) from error
+def _spacing(said: Any) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Return the distances between rows and between columns in mm, and the sentence that tells of an assumption."""
+    deltas = {
+        tuple(10 * abs(delta) for tag in ("PhysicalDeltaY", "PhysicalDeltaX") for delta in numbers(region, tag, 1))
+        for region in said.get("SequenceOfUltrasoundRegions") or ()
+        if region.get("PhysicalUnitsXDirection") == region.get("PhysicalUnitsYDirection") == CENTIMETRES
+    }
+    for spacing, assumed in (
+        (numbers(said, "PixelSpacing", 2), ()),
+        (deltas.pop() if len(deltas) == 1 else (), ("Its pixel spacing is that of its ultrasound regions.",)),
+        (
+            numbers(said, "ImagerPixelSpacing", 2),
+            ("Its pixel spacing is that on the detector (Imager Pixel Spacing); none in the patient is given.",),
+        ),
+    ):
+        if len(spacing) == 2 and min(spacing) > 0:
+            return spacing, assumed
+    return (), ()
+
+
+def _detector(header: Any) -> dict[str, tuple[float, ...]]:
+    """Return where the slices of a nuclear medicine image lie, if its detectors agree (PS3.3 C.8.4.11)."""
+    detectors = header.get("DetectorInformationSequence") or ()
+    places = {(numbers(each, "ImagePositionPatient", 3), _orientation(each)) for each in detectors}
+    position, orientation = places.pop() if len(places) == 1 else ((), ())
+    return {"position": position, "orientation": orientation} if position and orientation else {}
+
+
+def numbers(said: Any, tag: str, count: int) -> tuple[float, ...]:
+    """Return the numbers in a tag, or nothing where there are not `count` finite ones."""
+    values = said.get(tag)
+    values = [values] if isinstance(values, (int, float)) else [] if values is None or values == "" else values
+    found = tuple(float(value) for value in values)
+    return found if len(found) == count and np.isfinite(found).all() else ()

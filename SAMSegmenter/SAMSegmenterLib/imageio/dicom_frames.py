@@ -1,97 +1,133 @@
-"""Multi-frame DICOM images: the frames of one file as slices of one volume, or its only frame as one of many files."""
+"""Multi-frame DICOM images: where each frame of one file lies."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..volume import Volume
-from .dicom import Picture, numbers, parsing, place_of, read_pixels
-from .dicom_stack import stack
-from .itk import to_volume
+from ..errors import InputError, printable
+from .dicom import Picture, numbers, parsing, place_of
+from .dicom_grid import Grid
 
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 GROUPS = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence", "PixelValueTransformationSequence")
-REMEDY = "Export the volume to segment as a series of its own."
+OF_OLDER_KIND = ["SpacingBetweenSlices", "SliceThickness", "NumberOfSlices", "SliceVector"]
+KNOWN = "Export it as a series of single images, or convert it to .nrrd with the spacing that you know."
 
 
-def read_frames(picture: Picture, path: Path) -> Volume:
-    """The volume in a multi-frame image, whose frames may lie in the file in any order; the volume is named after `path`.
+@dataclass(frozen=True)
+class Frames:
+    """What a file holds that can become slices.
 
-    ITK takes the first frames for the rule: it guesses the spacing from them, and rescales all as the first.
+    Attributes:
+        slices: its frames with their places, or its only image.
+        header: of a file of the older kind, which gives one place for all frames, the tags that tell where they lie; else None.
+    """
+
+    slices: list[Picture]
+    header: Any = None
+
+
+def frames_of(picture: Picture) -> Frames:
+    """Return the frames of a file as pictures.
 
     Raises:
-        InputError: the frames do not make one even volume, or do not say where they lie.
+        InputError: it does not say of all of them where they lie, or they are several stacks.
     """
+    if picture.frames == 1 and picture.position:
+        return Frames([picture])
     with parsing(picture.file):
         header = _descriptions(picture)
-        frames, gap_mm = _frames(header, picture), numbers(header, "SpacingBetweenSlices", 1)
-    if not frames and SHARED not in header:
-        return _read_unplaced(picture, path, gap_mm)
-    if len(frames) != picture.frames:
-        raise InputError(f"{picture.file}: it says of {len(frames)} of its {picture.frames} frames where they lie. {REMEDY}")
-    slices, ijk_to_lps = stack(frames, str(picture.file), REMEDY)
-    volume = to_volume(read_pixels(picture), path, ijk_to_lps, picture.modality)
-    voxels = _rescaled(volume.voxels, frames)
-    return replace(volume, voxels=voxels if slices == frames else voxels[[each.frame - 1 for each in slices]])
-
-
-def placed(picture: Picture) -> Picture:
-    """A single image that says where it lies, also where it does so as the only frame of a multi-frame image."""
-    if picture.position or picture.frames > 1:
-        return picture
-    with parsing(picture.file):
-        frames = _frames(_descriptions(picture), picture)
-    return replace(frames[0], frame=None) if len(frames) == 1 else picture
+        described, stacks = _described(header, picture)
+    if picture.frames == 1:
+        return Frames([replace(described[0], frame=None)] if len(described) == 1 else [picture])
+    if not described and SHARED not in header:
+        return Frames([], header)
+    if len(described) != picture.frames:
+        raise InputError(
+            f"{picture.file}: it says of {len(described)} of its {picture.frames} frames where they lie. "
+            "Export the volume to segment as a series of its own."
+        )
+    if len(stacks) > 1:
+        raise InputError(
+            f"{picture.file}: its frames are {len(stacks)} stacks (Stack ID {', '.join(sorted(stacks)[:4])}). "
+            "Export the one to segment as a series of its own."
+        )
+    return Frames(described)
 
 
 def _descriptions(picture: Picture) -> Any:
     import pydicom  # takes long to import, and only DICOM needs it
 
-    return pydicom.dcmread(picture.file, specific_tags=[SHARED, PER_FRAME, "SpacingBetweenSlices"])
+    return pydicom.dcmread(picture.file, specific_tags=[SHARED, PER_FRAME, *OF_OLDER_KIND], force=True)
 
 
-def _frames(header: Any, picture: Picture) -> list[Picture]:
-    """The frames as pictures, in the order of the file; none in a file of the older kind, which does not describe them."""
+def _described(header: Any, picture: Picture) -> tuple[list[Picture], set[str]]:
+    """Return the frames as pictures, in the order of the file, and their stacks; none in a file that does not describe them."""
     shared = _items(header, SHARED)[:1]
-    found = []
+    found, stacks = [], set()
     for number, own in enumerate(_items(header, PER_FRAME), 1):
         groups = [group for name in GROUPS for source in (*shared, own) for group in _items(source, name)]
-        said = {element.keyword: element.value for group in groups for element in group}
-        found.append(replace(picture, frames=1, frame=number, **place_of(said)))
-    return found
+        place = place_of({element.keyword: element.value for group in groups for element in group})
+        said = {name: value for name, value in place.items() if value or name == "position"}
+        found.append(replace(picture, frames=1, frame=number, **said))
+        stacks |= {printable(item.StackID) for item in _items(own, "FrameContentSequence") if item.get("StackID")}
+    return found, stacks
 
 
 def _items(dataset: Any, name: str) -> list[Any]:
-    """The parts of a DICOM sequence; none if it is lacking, or damaged to something else."""
+    """Return the parts of a DICOM sequence; none if it is lacking, or damaged to something else."""
     from pydicom import Sequence
 
     value = dataset.get(name)
     return list(value) if isinstance(value, Sequence) else []
 
 
-def _rescaled(voxels: np.ndarray, frames: list[Picture]) -> np.ndarray:
-    """Every frame by its own slope and intercept, where ITK applied those of the first one to all."""
-    if len({frame.rescale for frame in frames}) == 1:
-        return voxels
-    slope, intercept = frames[0].rescale
-    rescaled = np.empty(voxels.shape, np.float32)
-    for frame, to, values in zip(frames, rescaled, voxels, strict=True):
-        to[:] = (values.astype(np.float64) - intercept) / slope * frame.rescale[0] + frame.rescale[1]
-    return rescaled
+def evenly(picture: Picture, header: Any) -> tuple[list[Picture], Grid]:
+    """Return the frames of a file of the older kind, and their grid: one place for all, from which they follow each other at one distance.
 
+    A negative distance of nuclear medicine leads against the normal of the slices (PS3.3 C.8.4.15).
 
-def _read_unplaced(picture: Picture, path: Path, gap_mm: tuple[float, ...]) -> Volume:
-    """A file of the older kind, with one place for all frames, which follow each other at one distance if they make a volume."""
-    if not gap_mm or not gap_mm[0] > 0:
+    Raises:
+        InputError: it does not say how far apart they lie, or they are several volumes.
+    """
+    with parsing(picture.file):
+        gap = numbers(header, "SpacingBetweenSlices", 1)
+        order = _order(picture, header)
+    gap_mm = gap[0] if gap else 0.0
+    if gap_mm == 0:
+        thickness = "; how thick they are says nothing of that" if header.get("SliceThickness") else ""
+        film = "" if picture.modality in ("NM", "PT") else "; it may be a film"
+        raise InputError(f"{picture.file}: it does not say how far apart its {picture.frames} frames lie{film}{thickness}. {KNOWN}")
+    if gap_mm < 0 and picture.modality != "NM":
         raise InputError(
-            f"{picture.file}: it does not say how far apart its {picture.frames} frames lie; it may be a film. "
-            "Export it as a series of single images, or convert it to .nrrd with the spacing that you know."
+            f"{picture.file}: the distance between its slices is negative ({gap_mm:g} mm); "
+            f"that has a meaning in nuclear medicine only. {KNOWN}"
         )
-    image = read_pixels(picture)
-    image.SetSpacing((*image.GetSpacing()[:2], gap_mm[0]))
-    return to_volume(image, path, modality=picture.modality)
+    if not picture.spacing:
+        raise InputError(f"{picture.file}: it does not say how large its pixels are (Pixel Spacing). {KNOWN}")
+    assumed = [] if picture.position else ["It does not say where its first frame lies: that is taken to be at 0, 0, 0."]
+    if not picture.orientation:
+        assumed.append("It does not say how its frames are turned: they are taken to be axial.")
+    row, column = np.reshape(picture.orientation or (1, 0, 0, 0, 1, 0), (2, 3))
+    ijk_to_lps = np.eye(4)
+    row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
+    ijk_to_lps[:3, 0], ijk_to_lps[:3, 1] = row * picture.spacing[1], column * picture.spacing[0]
+    ijk_to_lps[:3, 2], ijk_to_lps[:3, 3] = np.cross(row, column) * gap_mm, picture.position or 0
+    geometry = f"position of the first frame, {gap_mm:g} mm from frame to frame"
+    return [replace(picture, frame=number) for number in order], Grid(ijk_to_lps, geometry, tuple(assumed))
+
+
+def _order(picture: Picture, header: Any) -> list[int]:
+    """Return the numbers of the frames, from 1, in the order of the slices."""
+    vector = header.get("SliceVector")
+    order = [int(number) for number in ([vector] if isinstance(vector, int) else vector or range(1, picture.frames + 1))]
+    slices = int(header.get("NumberOfSlices") or len(set(order)))
+    if slices != picture.frames or sorted(order) != list(range(1, picture.frames + 1)):
+        raise InputError(
+            f"{picture.file}: its {picture.frames} frames are several volumes of {slices} slices "
+            "(time points, gates, energy windows or detectors). Export the one to segment on its own."
+        )
+    return [1 + place for place in np.argsort(order)]

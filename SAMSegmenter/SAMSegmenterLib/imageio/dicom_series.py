@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import SimpleITK as sitk
-
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..files import READABLE
-from ..volume import Volume
-from .dicom import Picture, read_header, read_pixels
-from .dicom_frames import placed, read_frames
+from ..volume import RAS_TO_LPS, Source, Volume
+from .dicom import Picture, read_header
+from .dicom_frames import evenly, frames_of
+from .dicom_grid import Grid, even_grid, interpolated
 from .dicom_stack import stack
-from .itk import reading, to_volume
+from .dicom_values import read_voxels
 
 NOT_PICTURES = {"DOC", "KO", "PR", "REG", "RTDOSE", "RTPLAN", "RTSTRUCT", "SEG", "SR"}
+INVERTED = (
+    "It is to be shown with low values white (MONOCHROME1). Here its values are read as they are stored; "
+    "programs that read it with ITK, 3D Slicer among them, may invert them."
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def scan(folder: Path) -> list[list[Picture]]:
 
 def choose(found: list[list[Picture]], folder: Path, wanted: str | None) -> list[Picture]:
     """The series that `wanted` names, or the only one."""
+    wanted = None if wanted is None else printable(wanted)
     listing = "\n".join(f"  {_as_series(pictures)}" for pictures in found)
     if wanted is None:
         if len(found) == 1:
@@ -82,38 +86,69 @@ def choose(found: list[list[Picture]], folder: Path, wanted: str | None) -> list
     raise InputError(f"{folder}: there is no series {wanted!r}. There are:\n{listing}")
 
 
-def read_dicom_file(path: Path, series: str | None) -> Volume:
-    """The series that the DICOM image `path` belongs to, or another one of its folder if `series` names it."""
+def read_dicom_file(path: Path, series: str | None, resample: bool = False) -> Volume:
+    """Read the series that the DICOM image `path` belongs to, or another one of its folder if `series` names it.
+
+    A multi-frame image whose series has others that do not continue it stands for itself.
+    """
     picture = read_header(path)
     if picture is None:
         raise InputError(f"{path}: this DICOM file holds no image.")
+    found = scan(path.parent) if picture.modality not in NOT_PICTURES or series is not None else []
     if series is not None:
-        return read_series(choose(scan(path.parent), path.parent, series), path.parent)
-    if picture.modality in NOT_PICTURES:
+        return read_series(choose(found, path.parent, series), path.parent, resample)
+    if not found:
         raise InputError(f"{path}: this DICOM file holds {picture.modality}, not an image to segment.")
-    if picture.frames > 1:
-        return read_series([picture], path)
-    return read_series(next(pictures for pictures in scan(path.parent) if picture in pictures), path.parent)
+    pictures = next(pictures for pictures in found if any(each.file == path for each in pictures))
+    if picture.frames == 1:
+        return read_series(pictures, path.parent, resample)
+    if len(pictures) > 1:
+        try:
+            return _volume(*_placed(pictures, path.parent, resample), path.parent)
+        except _NotJoined:
+            alone = f"Its series has {len(pictures) - 1} other files, which do not continue it: this one was read alone."
+            slices, grid = _placed([picture], path, resample)
+            return _volume(slices, replace(grid, warnings=(alone, *grid.warnings)), path)
+    return read_series([picture], path, resample)
 
 
-def read_series(pictures: list[Picture], folder: Path) -> Volume:
+def read_series(pictures: list[Picture], folder: Path, resample: bool = False) -> Volume:
+    """Read the volume that images, and frames of multi-frame ones, make together; it is named after `folder`.
+
+    Raises:
+        InputError: they are mixed, incomplete or damaged, or do not say where they lie.
+    """
+    return _volume(*_placed(pictures, folder, resample), folder)
+
+
+class _NotJoined(InputError):
+    """Files of one series that are no volume together."""
+
+
+def _placed(pictures: list[Picture], folder: Path, resample: bool) -> tuple[list[Picture], Grid]:
     if len(pictures) == 1 and pictures[0].frames > 1:
-        return read_frames(pictures[0], folder)
-    where = f"{folder}, series {pictures[0].uid or pictures[0].description or '(no UID)'}"
-    remedy = "Move the images that do not belong to the volume to another folder."
-    slices, ijk_to_lps = stack([placed(picture) for picture in pictures], where, remedy)
-    return to_volume(_read_slices(slices), folder, ijk_to_lps, slices[0].modality)
-
-
-def _read_slices(slices: list[Picture]) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(picture.file) for picture in slices])
-    if len({picture.rescale for picture in slices}) > 1:
-        reader.SetOutputPixelType(sitk.sitkFloat32)  # else the first slice's type would round the others'
+        where, remedy = str(pictures[0].file), "Export the volume to segment as a series of its own."
+    else:
+        where = f"{folder}, series {pictures[0].uid or pictures[0].description or '(no UID)'}"
+        remedy = "Move the images that do not belong to the volume to another folder."
+    frames = [frames_of(picture) for picture in pictures]
+    if len(frames) == 1 and frames[0].header is not None:
+        return evenly(pictures[0], frames[0].header)
+    if any(each.header is not None for each in frames):
+        raise _NotJoined(f"{where}: several multi-frame images are mixed in it. Give one of these files.")
     try:
-        with reading(slices[0].file):
-            return reader.Execute()
-    except InputError:
-        for picture in slices:
-            read_pixels(picture)  # names the damaged one
-        raise
+        slices = stack([picture for each in frames for picture in each.slices], where, remedy)
+        return slices, even_grid(slices, where, remedy, resample)
+    except InputError as error:
+        raise _NotJoined(str(error)) from error
+
+
+def _volume(slices: list[Picture], grid: Grid, path: Path) -> Volume:
+    voxels = read_voxels(slices)
+    if grid.resampled is not None:
+        voxels = interpolated(voxels, grid.resampled)
+    assumed = dict.fromkeys(sentence for picture in slices for sentence in picture.assumed)
+    inverted = (INVERTED,) if any(picture.pixels.inverted for picture in slices) else ()
+    name = path.resolve().name
+    source = Source(grid.geometry, tuple(f"{name}: {words}" for words in (*assumed, *inverted, *grid.warnings)))
+    return Volume(voxels, RAS_TO_LPS @ grid.ijk_to_lps, name, slices[0].modality, source)

@@ -1,4 +1,4 @@
-"""Whether DICOM images or frames are slices of one even volume, in which order, and where it lies."""
+"""Whether DICOM images or frames can be slices of one volume, and in which order."""
 
 from __future__ import annotations
 
@@ -9,81 +9,66 @@ import numpy as np
 from ..errors import InputError
 from .dicom import Picture
 
-UNEVEN = 0.05
+ALIKE = 1e-3  # of a pixel spacing, or of direction cosines
+LISTED = 4  # kinds that a message about a mixture names
 
 
-def stack(pictures: list[Picture], where: str, remedy: str) -> tuple[list[Picture], np.ndarray]:
-    """Sort pictures to slices of a volume.
+def stack(pictures: list[Picture], where: str, remedy: str) -> list[Picture]:
+    """Return pictures sorted along the normal of their plane.
 
     Args:
-        pictures: single images, or the frames of one file, in any order.
+        pictures: single images, or frames, in any order.
         where: how errors call them.
         remedy: what to do about pictures that do not belong together.
 
-    Returns:
-        The slices along their normal, and the ``(4, 4)`` matrix from voxel indices to LPS mm.
-
     Raises:
-        InputError: they are mixed, incomplete, or do not say where they lie.
+        InputError: they are mixed, or do not say where they lie.
     """
-    _check_alike(pictures, where, remedy)
-    slices = sorted(pictures, key=lambda picture: float(np.dot(picture.position, pictures[0].normal)))
-    return slices, _place(slices, where, remedy)
-
-
-def _check_alike(pictures: list[Picture], where: str, remedy: str) -> None:
-    """Raise `InputError`, naming what is mixed, unless the images can be slices of one volume."""
-    if any(picture.frames > 1 for picture in pictures):
-        raise InputError(f"{where}: several multi-frame images are mixed in it. Give one of these files.")
-    for what, of in (("position", lambda p: p.position), ("orientation", lambda p: p.orientation), ("pixel spacing", lambda p: p.spacing)):
-        lacking = [picture.name for picture in pictures if not of(picture)]
+    for what in ("position", "orientation", "spacing"):
+        lacking = [picture.name for picture in pictures if not getattr(picture, what)]
         if lacking:
-            some = f"{len(lacking)} of its {len(pictures)} images ({lacking[0]}, ...)"
-            raise InputError(f"{where}: {some} have no {what}; they are not slices of a volume.")
+            some = f"{len(lacking)} of its {len(pictures)} images ({lacking[0]}{', ...' if len(lacking) > 1 else ''})"
+            name = "pixel spacing" if what == "spacing" else what
+            raise InputError(
+                f"{where}: {some} have no {name}; they are not slices of a volume. "
+                "Remove them, or convert the volume to .nrrd with the geometry that you know."
+            )
     _check_one("sizes", pictures, lambda p: p.size, lambda p: f"{p.size[0]} x {p.size[1]}", where, remedy)
-    _check_one("orientations", pictures, lambda p: p.orientation, lambda p: p.plane, where, remedy)
-    _check_one("pixel spacings", pictures, lambda p: p.spacing, lambda p: f"{p.spacing[1]:g} x {p.spacing[0]:g} mm", where, remedy)
+    _check_not_turned(pictures, where)
+    _check_one("orientations", pictures, lambda p: p.orientation, lambda p: p.plane, where, remedy, absolute=ALIKE)
+    _check_one("pixel spacings", pictures, lambda p: p.spacing, lambda p: f"{p.spacing[1]:g} x {p.spacing[0]:g} mm", where, remedy, ALIKE)
     _check_one("grey and colour images", pictures, lambda p: (p.samples,), lambda p: f"with {p.samples} colours", where, remedy)
+    return sorted(pictures, key=lambda picture: float(np.dot(picture.position, pictures[0].normal)))
 
 
-def _check_one(what: str, pictures: list[Picture], values: Callable, words: Callable, where: str, remedy: str) -> None:
-    """Raise `InputError` unless `values` of all pictures agree to 1e-3."""
+def _check_not_turned(pictures: list[Picture], where: str) -> None:
+    """Raise `InputError` if slices lie in parallel planes, but are turned within them."""
+    orientations = np.array([picture.orientation for picture in pictures])
+    rows, normals = orientations[:, :3], np.cross(orientations[:, :3], orientations[:, 3:])
+    if np.abs(normals - normals[0]).max() > ALIKE:
+        return
+    radians = np.abs(np.arctan2(np.cross(rows[0], rows) @ normals[0], rows @ rows[0]))
+    at = int(radians.argmax())
+    if radians[at] > ALIKE:
+        raise InputError(
+            f"{where}: its slices are rotated against each other within their plane: {pictures[at].name} by "
+            f"{np.degrees(radians[at]):.3g} degrees against {pictures[0].name}. Have it resampled where it comes from."
+        )
+
+
+def _check_one(
+    what: str, pictures: list[Picture], values: Callable, words: Callable, where: str, remedy: str, relative: float = 0, absolute: float = 0
+) -> None:
+    """Raise `InputError` unless `values` of all pictures agree."""
     kinds: list[list[Picture]] = []
     for picture in pictures:
-        kind = next((kind for kind in kinds if np.allclose(values(kind[0]), values(picture), atol=1e-3)), None)
+        near = (kind for kind in kinds if np.allclose(values(kind[0]), values(picture), rtol=relative, atol=absolute))
+        kind = next(near, None)
         if kind is None:
             kinds.append(kind := [])
         kind.append(picture)
     if len(kinds) > 1:
-        mixture = ", ".join(f"{len(kind)} {words(kind[0])}" for kind in sorted(kinds, key=len, reverse=True))
-        raise InputError(f"{where}: it mixes {what}: {mixture}. {remedy}")
-
-
-def _place(slices: list[Picture], where: str, remedy: str) -> np.ndarray:
-    """``(4, 4)`` voxel indices to LPS mm of sorted slices, which must follow each other in even steps."""
-    if len(slices) < 2:
-        raise InputError(f"{where}: there is only one slice; there is nothing to propagate to.")
-    first = slices[0]
-    positions = np.array([picture.position for picture in slices])
-    steps = np.diff(positions, axis=0)
-    usual = np.median(steps, axis=0)
-    gap_mm, gaps_mm = np.linalg.norm(usual), np.linalg.norm(steps, axis=1)
-    if gaps_mm.min() < 1e-3:
-        at = int(gaps_mm.argmin())
-        raise InputError(
-            f"{where}: {slices[at].name} and {slices[at + 1].name} lie at the same place; "
-            f"time points, other measurements or copies are mixed. {remedy}"
-        )
-    uneven = np.linalg.norm(steps - usual, axis=1) > UNEVEN * gap_mm
-    if uneven.any():
-        at = int(uneven.argmax())
-        raise InputError(
-            f"{where}: its slices are not evenly spaced, some are missing or mixed up: {slices[at].name} and "
-            f"{slices[at + 1].name} are {gaps_mm[at]:.4g} mm apart, most slices {gap_mm:.4g} mm. Export the whole series again."
-        )
-    ijk_to_lps = np.eye(4)
-    ijk_to_lps[:3, 0] = np.multiply(first.orientation[:3], first.spacing[1])
-    ijk_to_lps[:3, 1] = np.multiply(first.orientation[3:], first.spacing[0])
-    ijk_to_lps[:3, 2] = (positions[-1] - positions[0]) / (len(slices) - 1)
-    ijk_to_lps[:3, 3] = positions[0]
-    return ijk_to_lps
+        kinds.sort(key=len, reverse=True)
+        mixture = ", ".join(f"{len(kind)} {words(kind[0])}" for kind in kinds[:LISTED])
+        more = f" and {len(kinds) - LISTED} other kinds" if len(kinds) > LISTED else ""
+        raise InputError(f"{where}: it mixes {what}: {mixture}{more}. {remedy}")

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError
+from ..errors import InputError, is_out_of_memory
 from ..files import READABLE, check_name
-from ..volume import RAS_TO_LPS, Volume
-from .complete import check_complete
+from ..volume import RAS_TO_LPS, Source, Volume, apart, check_geometry
+from .header import Header
+from .nrrd_header import MAGIC, is_nrrd
+from .values import float32_suffices, without_padding_nan
 
-FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
+ROUNDED = 1e-3  # of a voxel: what lies no farther away is said to be at the same place
 
 
 def check_exists(path: Path) -> None:
@@ -33,6 +35,8 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(_why_unreadable(path, str(error))) from error
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
@@ -41,11 +45,9 @@ def reading(path: Path) -> Iterator[None]:
 def _why_unreadable(path: Path, message: str) -> str:
     if "Unable to determine ImageIO" in message:
         return f"{path}: this is not an image, or it is damaged. Give {READABLE}."
-    if "orthonormal" in message:
-        return f"{path}: its axes are not at right angles, which cannot be read from NIfTI. Export it as .nrrd, or resample it."
     if "encoding not available" in message:
         return f"{path}: it is compressed in a way that cannot be read here ({last_line(message)}). Save it with gzip, or uncompressed."
-    beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr", ".hdr") else ""
+    beside = " or the data file beside it is missing" if path.suffix.lower() in (".mhd", ".nhdr") else ""
     return f"{path}: cannot be read; it is truncated or damaged{beside} ({last_line(message)})."
 
 
@@ -58,11 +60,8 @@ def read_image(path: Path) -> sitk.Image:
     with reading(path):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
-        if path.suffix in (".MHA", ".MHD"):
-            reader.SetImageIO("MetaImageIO")  # ITK itself knows them in lower case only
         reader.ReadImageInformation()
         _check_kind(reader, path)
-        check_complete(reader, path)
         image = reader.Execute()
         while image.GetDimension() > 3:
             image = image[..., 0]
@@ -70,9 +69,13 @@ def read_image(path: Path) -> sitk.Image:
 
 
 def read_segment_names(path: Path) -> dict[int, str]:
-    """The names that a ``.seg.nrrd`` with one layer gives its labels; none for other files."""
+    """Return the names that a ``.seg.nrrd`` with one layer gives its labels; none for other files."""
+    with path.open("rb") as file:
+        if not is_nrrd(file.read(len(MAGIC))):
+            return {}
     with reading(path):
         reader = sitk.ImageFileReader()
+        reader.SetImageIO("NrrdImageIO")
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         keys = [key.removesuffix("_LabelValue") for key in reader.GetMetaDataKeys() if key.endswith("_LabelValue")]
@@ -102,20 +105,79 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:
 
 
 def to_volume(image: sitk.Image, path: Path, ijk_to_lps: np.ndarray | None = None, modality: str = "") -> Volume:
-    voxels = sitk.GetArrayFromImage(image)
-    if voxels.ndim == 4:
-        voxels = np.ascontiguousarray(voxels[..., :3])
-    if voxels.dtype == np.float64:
-        low, high = voxels.min(), voxels.max()
-        with np.errstate(over="ignore", invalid="ignore"):
-            if not 0 < high - low < FINEST * max(-low, high):  # float32 would leave little of a small contrast on a large offset
-                voxels = voxels.astype(np.float32)
     ijk_to_lps = _geometry(image) if ijk_to_lps is None else ijk_to_lps
-    return Volume(voxels, RAS_TO_LPS @ ijk_to_lps, path.resolve().name, modality)
+    return Volume(_usable(sitk.GetArrayFromImage(image)), RAS_TO_LPS @ ijk_to_lps, path.resolve().name, modality)
+
+
+def read_by_header(path: Path, header: Header) -> Volume:
+    """Return the volume that a header describes; ITK decodes its voxels.
+
+    Raises:
+        InputError: the voxels are truncated or damaged, or ITK reads something else than the header says.
+    """
+    check_geometry(RAS_TO_LPS @ header.ijk_to_lps, str(path))
+    warnings = list(header.warnings)
+    beyond = sum(part.check() for part in header.parts)
+    if beyond and header.exact:
+        warnings.append(f"The file holds {beyond} bytes more than its header says; they are left out. Check its sizes and type.")
+    image = _decode(path, header)
+    voxels = _usable(sitk.GetArrayFromImage(image).reshape(header.shape))
+    if header.scaling != (1, 0):
+        slope, offset = header.scaling
+        voxels = _usable(np.multiply(voxels, slope, dtype=np.float32 if voxels.itemsize < 4 else np.float64) + offset)
+        warnings.append(f"Its values are {slope:g} times the stored ones plus {offset:g}, as its header says; others show the stored ones.")
+    name = path.resolve().name
+    voxels, told = without_padding_nan(voxels, name)
+    shape_ijk = header.shape[2::-1]
+    elsewhere = []
+    for program, matrix in _other_places(header, _geometry(image), shape_ijk).items():
+        voxel, distance_mm = apart(header.ijk_to_lps, matrix, shape_ijk)
+        if voxel > ROUNDED:
+            elsewhere.append(RAS_TO_LPS @ matrix)
+            warnings.append(f"{program} may place this image up to {distance_mm:.3g} mm elsewhere.")
+    warnings = (*(f"{name}: {words}" for words in warnings), *told)
+    source = Source(header.geometry, warnings, tuple(elsewhere), header.place)
+    return Volume(voxels, RAS_TO_LPS @ header.ijk_to_lps, name, source=source)
+
+
+def _decode(path: Path, header: Header) -> sitk.Image:
+    with reading(path):
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO(header.decoder)
+        reader.SetFileName(str(path))
+        image = reader.Execute()
+    while image.GetDimension() > 3:
+        image = image[..., 0]
+    voxels = sitk.GetArrayViewFromImage(image)
+    if image.GetSize() != header.shape[2::-1] or voxels.size != np.prod(header.shape) or voxels.dtype != header.dtype:
+        raise InputError(f"{path}: its axes or numbers cannot be read here. Save it as a volume with three axes.")
+    return image
+
+
+def _other_places(header: Header, by_itk: np.ndarray, shape_ijk: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Return where other programs place the same voxels: ITK, and 3D Slicer's reader of NRRD, which knows other defaults."""
+    places = {"ITK (SimpleITK, ITK-SNAP, most of 3D Slicer)": by_itk}
+    if header.unoriented or header.centred:
+        slicer = RAS_TO_LPS @ by_itk if header.unoriented else by_itk.copy()
+        if header.centred:
+            slicer[:3, 3] = -slicer[:3, :3] @ (np.array(shape_ijk) - 1) / 2
+        places["3D Slicer's reader for NRRD vectors and sequences"] = slicer
+    return places
+
+
+def _usable(voxels: np.ndarray) -> np.ndarray:
+    """Return colours without their alpha, and float64 as float32 where that keeps its contrast."""
+    if voxels.ndim == 4:
+        return np.ascontiguousarray(voxels[..., :3])
+    if voxels.dtype == np.float64:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if float32_suffices(voxels.min(), voxels.max()):
+                return voxels.astype(np.float32)
+    return voxels
 
 
 def _geometry(image: sitk.Image) -> np.ndarray:
-    """``(4, 4)`` voxel indices to LPS mm."""
+    """Return ``(4, 4)`` voxel indices to LPS mm."""
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     ijk_to_lps[:3, 3] = image.GetOrigin()

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError, OutputError, is_out_of_memory
+from ..errors import InputError, OutputError, is_out_of_memory, memory_for
 from ..files import check_name, check_writable, real, replacing
 from ..layers import ArrayLayers, Layers
 from ..volume import Volume
 from .itk import read_image
+from .nifti_writing import nifti_header, write_nifti
+from .nrrd_header import NrrdPlace
 from .sparse_gzip import SparseGzip
 
 WRITABLE = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
@@ -65,8 +67,8 @@ def check_output(path: Path, volume: Volume | None = None) -> None:
     """
     path = Path(path)
     suffix = _suffix(path)
-    if volume is not None and suffix in NIFTI and not _is_orthogonal(volume):
-        raise InputError(f"{path}: NIfTI cannot hold axes that are not at right angles, as {volume.name} has. Write .seg.nrrd or .nrrd.")
+    if volume is not None and suffix in NIFTI:
+        nifti_header(volume, path)
     check_name(path)
     check_writable(path)
     if volume is not None:
@@ -104,23 +106,19 @@ def write_segmentation(
 
     Raises:
         InputError: the format is not supported, or labels, segments and volume do not fit each other.
-        OutputError: the file could not be written, or there is too little memory for it.
+        OutputError: the file could not be written.
+        OutOfMemory: there is too little memory for it.
     """
     path = Path(path)
     layers = labels if isinstance(labels, Layers) else ArrayLayers([labels] if isinstance(labels, np.ndarray) else list(labels))
     suffix = _suffix(path)
     _check_layers(layers, volume, segments, suffix)
     check_output(path, volume)
-    try:
-        with replacing(path) as temporary:
-            if suffix.endswith(".nrrd"):
-                _write_nrrd(temporary, layers, volume, _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {})
-            else:
-                _write_itk(temporary, layers.array(), volume)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutputError(f"{path}: there is too little free memory to write it. Close other programs, or write .seg.nrrd.") from error
+    with memory_for(str(path), "Close other programs, or write .seg.nrrd, which needs least."), replacing(path) as temporary:
+        if suffix.endswith(".nrrd"):
+            _write_nrrd(temporary, layers, volume, _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {})
+        else:
+            _write_itk(temporary, layers.array(), volume)
 
 
 def _suffix(path: Path) -> str:
@@ -128,11 +126,6 @@ def _suffix(path: Path) -> str:
     if suffix is None:
         raise InputError(f"{path}: segmentations are written as {', '.join(WRITABLE)}; give the file one of these endings.")
     return suffix
-
-
-def _is_orthogonal(volume: Volume) -> bool:
-    axes = volume.ijk_to_ras[:3, :3] / volume.spacing_mm
-    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-3))
 
 
 def _check_space(path: Path, needed: int) -> None:
@@ -157,16 +150,21 @@ def _check_layers(layers: Layers, volume: Volume, segments: Sequence[SegmentInfo
 
 def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
     voxels = voxels.astype(_itk_type(voxels.dtype), copy=False)
+    if _suffix(path) in NIFTI:
+        write_nifti(path, voxels, volume)
+        return
     image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim == 4)
     ijk_to_lps = volume.ijk_to_lps
     image.SetSpacing(volume.spacing_mm.tolist())
     image.SetDirection((ijk_to_lps[:3, :3] / volume.spacing_mm).ravel().tolist())
     image.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    lower = path.with_name(f"image{_suffix(path)}")  # ITK refuses .NII, .NII.GZ and .MHA
+    lower = path.with_name(f"image{_suffix(path)}")  # ITK refuses .MHA
     try:
-        sitk.WriteImage(image, str(lower), useCompression=lower.suffix != ".nii")
-        written = read_image(lower)  # ITK reports no error when it writes NIfTI to a full disk
+        sitk.WriteImage(image, str(lower), useCompression=True)
+        written = read_image(lower)
     except (RuntimeError, InputError) as error:
+        if is_out_of_memory(error):
+            raise
         raise OSError("only a part was written; the disk may be full") from error
     if not np.array_equal(sitk.GetArrayViewFromImage(written), voxels):
         raise OSError("what was written differs from what should be there")
@@ -181,20 +179,17 @@ def _itk_type(dtype: np.dtype) -> np.dtype:
 def _write_nrrd(path: Path, layers: Layers, volume: Volume, fields: dict[str, str]) -> None:
     """Write layers as one NRRD file: 3-D, or if there are several, 4-D with the layers as the first axis."""
     count = len(layers.labels)
-    lps = volume.ijk_to_lps + 0.0  # no negative zeros
-    vectors = [f"({','.join(repr(float(value)) for value in vector)})" for vector in lps[:3].T]
     listed = count > 1
+    place = _place(volume)
     header = {
         "type": "unsigned char" if layers.dtype == np.uint8 else "unsigned short",
         "dimension": str(3 + listed),
-        "space": "left-posterior-superior",
         "sizes": " ".join(str(n) for n in (*([count] if listed else []), *volume.shape_ijk)),
-        "space directions": " ".join([*(["none"] if listed else []), *vectors[:3]]),
         "kinds": "list domain domain domain" if listed else "domain domain domain",
         "endian": "little",
         "encoding": "gzip",
-        "space origin": vectors[3],
     }
+    header |= place.fields(listed)
     lines = ["NRRD0004", *(f"{name}: {value}" for name, value in header.items()), *(f"{key}:={value}" for key, value in fields.items())]
     with path.open("wb") as file:
         file.write("\n".join([*lines, "", ""]).encode())
@@ -204,6 +199,16 @@ def _write_nrrd(path: Path, layers: Layers, volume: Volume, fields: dict[str, st
         stream.close()
         file.flush()
         os.fsync(file.fileno())
+
+
+def _place(volume: Volume) -> NrrdPlace:
+    """Return the fields of its own file, if it still lies where they say, or those that place a volume by its matrix."""
+    known = volume.source.header
+    if isinstance(known, NrrdPlace) and np.array_equal(known.ijk_to_lps, volume.ijk_to_lps):
+        return known
+    lps = volume.ijk_to_lps + 0.0  # no negative zeros
+    *directions, origin = (f"({','.join(repr(float(value)) for value in vector)})" for vector in lps[:3].T)
+    return NrrdPlace({"space": "left-posterior-superior", "space origin": origin}, {"space directions": directions}, lps)
 
 
 def _segment_fields(layers: Layers, segments: Sequence[SegmentInfo]) -> dict[str, str]:

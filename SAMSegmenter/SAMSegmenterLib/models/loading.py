@@ -113,7 +113,7 @@ def load_slice_model(id_or_path: str | Path, family: str | None = None, device: 
     """
     found, network = _built(id_or_path, family, "slice", "propagation")
     model = _family(found.entry).slice_model(network.to(device), found.entry.native_size, found.entry.normaliser)
-    model.why = found.why
+    model.title, model.why = found.title, found.why
     return model
 
 
@@ -125,7 +125,7 @@ def load_proposer(id_or_path: str | Path, family: str | None = None, device: str
     """
     found, network = _built(id_or_path, family, "proposer")
     model = _family(found.entry).proposer(network.to(device), found.entry.native_size, found.entry.normaliser)
-    model.why = found.why
+    model.title, model.why = found.title, found.why
     return model
 
 

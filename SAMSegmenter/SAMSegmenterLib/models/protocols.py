@@ -54,11 +54,13 @@ class SliceModel(Protocol):
     """Segments a slice from prompts on it.
 
     Attributes:
+        title: what the user reads.
         size: side of its square input in pixels.
         prompts: those that it takes, of "point", "box" and "mask".
         why: what its file was recognised by, for the user; empty if it was chosen by its name.
     """
 
+    title: str
     size: int
     prompts: frozenset[str]
     why: str
@@ -95,10 +97,12 @@ class Proposer(Protocol):
     """Finds what it was trained for, without prompts.
 
     Attributes:
-        size: side of its square input in pixels.
+        title: and
         why: as of a `SliceModel`.
+        size: side of its square input in pixels.
     """
 
+    title: str
     size: int
     why: str
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from ..errors import Cancelled, CheckpointError, OutputError
+from ..errors import Cancelled, CheckpointError, OutputError, printable
 from .folders import share
 
 Progress = Callable[["int", "int | None"], None]
@@ -46,7 +48,7 @@ class Transfer:
     Proxies are those of the environment or the system.
 
     Attributes:
-        url: where it comes from.
+        url: where it comes from; messages and `notes` have it as `shown`.
         part: what has arrived; kept if the transfer fails or is cancelled.
         notes: a small file that remembers what `part` is a part of.
         size: of the whole file in bytes, if it is known.
@@ -76,13 +78,13 @@ class Transfer:
                 try:
                     return self._attempt(session)
                 except requests.exceptions.SSLError as error:
-                    raise DownloadError(f"{self.url}: {_untrusted(error)}") from error
+                    raise self._error(_untrusted(error)) from error
                 except PASSING as error:
                     failures = 0 if self._arrived > most else failures + 1
                     most = max(most, self._arrived)
                     self._pause_after(error, failures)
                 except requests.RequestException as error:
-                    raise DownloadError(f"{self.url}: could not be downloaded ({_reason(error)}).") from error
+                    raise self._error(f"could not be downloaded ({_reason(error)}).") from error
 
     def discard(self) -> None:
         """Forget what has arrived."""
@@ -96,7 +98,7 @@ class Transfer:
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-", "If-Range": version} if have else {})}
         with session.get(self.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENT_SECONDS)) as response:
             check_secure([each.url for each in (*response.history, response)])
-            if response.status_code == 416 and _content_range(response) == (None, have):
+            if response.status_code == 416 and _content_range(response) == (None, have) and self.size in (None, have):
                 return  # nothing is missing
             start, total = self._accepted(response, have, version)
             self._check_size(response, total)
@@ -104,7 +106,7 @@ class Transfer:
             self._check_space(total, start)
             if not start:
                 self.discard()
-                self.notes.write_text(json.dumps({"url": self.url, "version": _version(response)}), encoding="utf-8")
+                self.notes.write_text(json.dumps({"url": shown(self.url), "version": _version(response)}), encoding="utf-8")
                 self.part.touch()
                 share(self.part)
             self._receive(response, start, total)
@@ -118,7 +120,7 @@ class Transfer:
         """
         status = response.status_code
         if status in WORTH_ANOTHER_TRY:
-            raise _Broken(f"the host answers {status} {response.reason}")
+            raise _Broken(f"the host answers {status} {printable(response.reason)}")
         if status in (206, 416):
             start, total = _content_range(response)
             if status == 206 and start == have and _version(response) in (version, None):
@@ -126,22 +128,20 @@ class Transfer:
             self.discard()
             raise _Broken("the host has another version of the file, or cannot go on where it broke off")
         if status != 200:
-            raise DownloadError(f"{self.url}: {_refusal(status, response.reason)}")
+            raise self._error(_refusal(status, response.reason))
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            raise DownloadError(
-                f"{self.url}: sends a web page instead of the file; a proxy or a login may be in between. Open it in a browser."
-            )
-        length = response.headers.get("Content-Length", "")
-        return 0, int(length) if length.isdecimal() else None
+            raise self._error("sends a web page instead of the file; a proxy or a login may be in between. Open it in a browser.")
+        return 0, _count(response.headers.get("Content-Length", ""))
 
     def _check_size(self, response: requests.Response, total: int | None) -> None:
         if total is None and self.size is None and response.headers.get("Transfer-Encoding") != "chunked":
-            raise DownloadError(f"{self.url}: the host does not say how large the file is; nobody could tell whether all of it arrived.")
+            raise self._error("the host does not say how large the file is; nobody could tell whether all of it arrived.")
         if total is not None and self.size is not None and total != self.size:
             self.discard()
-            raise DownloadError(
-                f"{self.url}: offers {total} bytes, but the published file has {self.size}. It was replaced, or is not the file."
-            )
+            raise self._error(f"offers {total} bytes, but the published file has {self.size}. It was replaced, or is not the file.")
+        if total is not None and total > LARGEST_BYTES:
+            self.discard()
+            raise self._error(f"offers {total} bytes; no model that is supported is so large.")
 
     def _check_space(self, total: int | None, have: int) -> None:
         needed, free = (total or have) - have + SPARE_BYTES, shutil.disk_usage(self.part.parent).free
@@ -161,7 +161,8 @@ class Transfer:
                     asked = done
                 done += len(chunk)
                 if done > most:
-                    raise DownloadError(f"{self.url}: sends more than the {most} bytes of the file. It is not the published file.")
+                    self.discard()
+                    raise self._error(f"sends more than the {most} bytes of {_whose(total)}. It is not the published file.")
                 file.write(chunk)
                 file.flush()  # so that the size of part is what has arrived
                 self.progress(done, total)
@@ -173,14 +174,14 @@ class Transfer:
         """Which version of the file has arrived in part; None if that is not known or others keep it: it cannot be continued."""
         try:
             noted = json.loads(self.notes.read_text(encoding="utf-8"))
-            return noted["version"] if noted["url"] == self.url and os.access(self.part, os.W_OK) else None
+            return noted["version"] if noted["url"] == shown(self.url) and os.access(self.part, os.W_OK) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _pause_after(self, error: Exception, failures: int) -> None:
         if failures >= ATTEMPTS:
             advice = f"Check the network and the proxy. {self._kept}"
-            raise DownloadError(f"{self.url}: gave up after {ATTEMPTS} attempts ({_reason(error)}). {advice}") from error
+            raise self._error(f"gave up after {ATTEMPTS} attempts ({_reason(error)}). {advice}") from error
         end = time.monotonic() + FIRST_PAUSE_SECONDS * 2 ** max(failures - 1, 0)
         while (left := end - time.monotonic()) > 0:
             self._stop_if_cancelled()
@@ -189,6 +190,9 @@ class Transfer:
     def _stop_if_cancelled(self) -> None:
         if self.cancel():
             raise Cancelled(f"The download was stopped. {self._kept}")
+
+    def _error(self, what: str) -> DownloadError:
+        return DownloadError(f"{shown(self.url)}: {what}")
 
     @property
     def _arrived(self) -> int:
@@ -201,12 +205,18 @@ class Transfer:
         return f"The {self._arrived / 1e6:.1f} MB that have arrived are kept; the next attempt goes on from there."
 
 
+def shown(url: str) -> str:
+    """Return an address without what may be secret in it: the user's name and password, and what stands behind a question mark."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def check_secure(addresses: list[str]) -> None:
     """Raise `DownloadError` if an encrypted address led, by way of the others, to one that anybody on the way can change."""
     first, *others = addresses
     open_one = next((each for each in others if not each.startswith("https:")), None)
     if first.startswith("https:") and open_one:
-        raise DownloadError(f"{first}: leads to {open_one}, which is not encrypted; nothing was downloaded.")
+        raise DownloadError(f"{shown(first)}: leads to {shown(open_one)}, which is not encrypted; nothing was downloaded.")
 
 
 def _version(response: requests.Response) -> str | None:
@@ -220,12 +230,22 @@ def _content_range(response: requests.Response) -> tuple[int | None, int | None]
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")
     start = span.partition("-")[0]
-    read = [int(text) if unit == "bytes" and text.isdecimal() else None for text in (start, total)]
-    return read[0], read[1]
+    return (_count(start), _count(total)) if unit == "bytes" else (None, None)
+
+
+def _count(text: str) -> int | None:
+    """A number of bytes in a header; None if there is none."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def _whose(total: int | None) -> str:
+    return "any model" if total is None else "the file"
 
 
 def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+    """An error in a line, without what may be secret in the addresses that libraries quote."""
+    line = printable(str(error).strip().partition("\n")[0])
+    return re.sub(r"\?[^\s'\")]*", "", re.sub(r"[^\s/'\"(]*@", "", line))[:200] or type(error).__name__
 
 
 def _untrusted(error: Exception) -> str:
@@ -242,4 +262,4 @@ def _refusal(status: int, reason: str) -> str:
         what = "the file is not there any more"
     else:
         what = "the host does not give the file"
-    return f"{what} ({status} {reason}). Download it with a browser and run 'samsegmenter models import FILE'."
+    return f"{what} ({status} {printable(reason)}). Download it with a browser and run 'samsegmenter models import FILE'."

@@ -94,6 +94,7 @@ class Engine:
         features = runner.features_of([(track.next_slice, track.view) for track in group])
         with runner.timed("track"):
             decoded = network.track(features, [self._recall(track) for track in group], len(self.stack))
+            runner.checked(decoded, [track.next_slice for track in group])
         with runner.timed("accompany"):
             found = [_put_right(track, each) for track, each in zip(group, decoded.split(), strict=True)]
         with runner.timed("remember"):
@@ -105,7 +106,7 @@ class Engine:
         with self.runner.timed("judge"):
             result = SliceResult.of(track.next_slice, track.view, decoded, self.options.exact).on(self._shelf)
             mask = result.mask(self.stack.shape)
-            here = Appearance.of(mask, self.stack.frame(result.slice))
+            here = Appearance.of(mask & self.stack.measured(result.slice), self.stack.frame(result.slice))
             finding = examine(track.seed.appearance, here, result.score, result.quality, found.carried)
             track.bank.add(result.slice, memory)
             if found.place:
@@ -139,7 +140,7 @@ class Engine:
 
     def _restart(self, track: Track, view: View) -> None:
         """Forget everything; the last mask becomes the keyframe, in the new view."""
-        index = track.results[-1].slice
+        index = track.next_slice - track.direction
         moved = replace(track.latest, logits=_transfer(track.latest.logits.clamp(-32, 32), track.view, view))
         features = self.runner.features(index, view)
         track.bank.keyframe = self.runner.network(view.size).remember([features], moved, prompted=True)[0]

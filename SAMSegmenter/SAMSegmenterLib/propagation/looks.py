@@ -22,27 +22,30 @@ class Looks:
     """Intensities of an object and around it.
 
     Args:
-        shown: images ``(n, n)`` and where the object is on them, ``(n, n)`` bool; what is thinner than a cell may leave that empty.
+        shown: images ``(n, n)``, NaN where nothing was measured, and where the object is on them, ``(n, n)`` bool; what is thinner
+            than a cell may leave that empty.
         cell_mm: the shorter side of a cell of these.
     """
 
     def __init__(self, shown: Sequence[tuple[Tensor, Tensor]], cell_mm: float) -> None:
-        reach = max(LEAST_AROUND, round(AROUND_MM / cell_mm))
+        side = max(max(mask.shape) for _, mask in shown)
+        reach = max(LEAST_AROUND, round(min(AROUND_MM / cell_mm, side)))  # of cells of nanometres it would be millions
         near = torch.cat([image[grown(mask[None], reach)[0]] if mask.any() else image.flatten() for image, mask in shown])
-        self._low, high = np.percentile(near.numpy(), USUAL)
+        near = near[near.isfinite()]
+        self._low, high = np.percentile(near.numpy(), USUAL) if len(near) else (0.0, 0.0)
         self._range = max(float(high - self._low), 1e-6)
         inside, outside = torch.zeros(BINS), torch.zeros(BINS)
         for image, mask in shown:
-            bins = self._bins(self.scaled(image))
+            bins, measured = self._bins(self.scaled(image)), image.isfinite()
             reach = max(LEAST_AROUND, round(BACKGROUND_PART * float(mask.sum()) ** 0.5))
             around = grown(mask[None], reach)[0] & ~mask
-            inside += _parts(bins[mask])
-            outside += _parts(bins[around])
+            inside += _parts(bins[mask & measured])
+            outside += _parts(bins[around & measured])
         self._ratio = (_smooth(inside) / _smooth(outside)).log()
 
     def scaled(self, image: Tensor) -> Tensor:
-        """Intensities of an image ``(n, n)``, those that are usual around the object being 0..1."""
-        return ((image - self._low) / self._range).clamp(-BEYOND, 1 + BEYOND)
+        """Intensities of an image ``(n, n)``, those that are usual around the object being 0..1; what was not measured is dark."""
+        return ((image - self._low) / self._range).nan_to_num(-BEYOND).clamp(-BEYOND, 1 + BEYOND)
 
     def evidence(self, image: Tensor) -> Tensor:
         """Log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""

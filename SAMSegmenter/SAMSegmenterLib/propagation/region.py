@@ -19,6 +19,7 @@ SMALLEST_PIXELS = 24  # a region narrower than this shows the network more inter
 TIGHTEST = 1.25  # the region is renewed when its side falls below this multiple of the object's
 WIDEST = 2.6  # ... or rises above this one; between them the network was trained
 BORDER = 0.06  # ... or when the object comes this close to its border, in parts of its side
+LARGEST = 32  # of the slice's longer side in pixels: where pixels are needles, a square in mm would be millions of them
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def region_around(extent: Extent, stack: FrameStack, size: int, margin: float) -
 
 
 def square(x: float, y: float, side_mm: float, stack: FrameStack, size: int) -> View:
-    """A view that is square in mm around the slice position (x, y), in whole pixels."""
-    width, height = (max(2, round(side_mm / spacing)) for spacing in stack.spacing_mm)
+    """A view that is square in mm, unless pixels are extremely long, around the slice position (x, y), in whole pixels."""
+    most = LARGEST * max(stack.shape)
+    width, height = (max(2, round(min(side_mm / spacing, most))) for spacing in stack.spacing_mm)
     return View(round(x + 0.5 - width / 2), round(y + 0.5 - height / 2), width, height, size)
 
 

@@ -11,16 +11,22 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from ..errors import SAMSegmenterError, is_out_of_memory
+from ..errors import CheckpointError, OutOfMemory, is_out_of_memory, memory_for
 from ..frames import FrameStack
 from ..models.loading import Model
 from ..view import View
 from .cache import FeatureCache
 from .device import Execution, pick_execution
-from .network import Features, Network
+from .network import Decoded, Features, Network
 from .options import Options
 
 Result = TypeVar("Result")
+DAMAGED = "Its file is damaged, or it was not trained to the end: get it again, or choose another model."
+
+
+def not_finite(model: str, index: int, remedy: str) -> str:
+    """Return in words that a model's answer on a slice is no answer."""
+    return f"{model}: what it computes for slice {index} is not finite (NaN or infinite), so there is no mask. {remedy}"
 
 
 class Runner:
@@ -47,7 +53,8 @@ class Runner:
 
     def _use(self, device: torch.device) -> None:
         self.device, self.batched = device, device.type != "cpu"
-        self._weights = self.model.network.to(device)
+        with memory_for(str(device), "Choose a smaller model, or the CPU."):
+            self._weights = self.model.network.to(device)
         self._execution: Execution | None = None
         self._networks: dict[int, Network] = {}
 
@@ -81,11 +88,35 @@ class Runner:
             found.update({key: self.cache.put(key, features) for key, features in zip(missing, encoded, strict=True)})
         return [found[key] for key in wanted]
 
+    def checked(self, decoded: Decoded, slices: Sequence[int]) -> Decoded:
+        """Return what the network said, once it is known to be numbers.
+
+        Args:
+            slices: the index of the slice of each in the batch; or of one slice, which all of them are of.
+
+        Raises:
+            CheckpointError: a logit, score or pointer is NaN or infinite; names the model and the slice.
+        """
+        every = torch.cat([each.flatten(1) for each in (decoded.logits, decoded.pointer, decoded.score, decoded.quality[:, None])], 1)
+        sound = every.isfinite().all(1).tolist()
+        if not all(sound):
+            raise CheckpointError(not_finite(self.model.title, slices[sound.index(False) % len(slices)], self._remedy()))
+        return decoded
+
+    def _remedy(self) -> str:
+        execution = self.execution
+        if execution.dtype == torch.float32:
+            return DAMAGED
+        return (
+            f"It ran in {execution.precision} on {execution.device.type}, where large numbers may overflow: "
+            "use strict mode (float32), or another device."
+        )
+
     def surviving(self, call: Callable[[], Result]) -> Result:
         """`call()`, again with less and less memory if it runs out of it: without batches, then on the CPU.
 
         Raises:
-            SAMSegmenterError: the CPU has too little memory, too.
+            OutOfMemory: the CPU has too little memory, too.
         """
         while True:
             try:
@@ -106,7 +137,7 @@ class Runner:
             self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
             self._use(torch.device("cpu"))
         elif not kept:  # else there is room now
-            raise SAMSegmenterError(
+            raise OutOfMemory(
                 "the computer has too little free memory for this model; close other programs, "
                 "choose a smaller model, or a smaller cache."
             ) from error

@@ -47,7 +47,8 @@ def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[Vie
 def every_answer(runner: Runner, index: int, asked: Question, view: View) -> Decoded:
     """All masks that the network has for what is asked, in one view; see `Network.candidates`."""
     features, network = runner.features(index, view), runner.network(view.size)
-    return Decoded.joined([network.candidates(features, [(view.to_input(xy), labels) for xy, labels in ways]) for ways in _ways(asked)])
+    answers = [network.candidates(features, [(view.to_input(xy), labels) for xy, labels in ways]) for ways in _ways(asked)]
+    return runner.checked(Decoded.joined(answers), [index])
 
 
 def _ways(asked: Question) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:

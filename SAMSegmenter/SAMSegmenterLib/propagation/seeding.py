@@ -43,7 +43,8 @@ class Seeder:
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
         result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
-        return Seed(result, mask, Appearance.of(mask, self._stack.frame(keyframe.slice)), decoded, memory)
+        appearance = Appearance.of(mask & self._stack.measured(keyframe.slice), self._stack.frame(keyframe.slice))
+        return Seed(result, mask, appearance, decoded, memory)
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
         """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
@@ -55,8 +56,8 @@ class Seeder:
         found = [(taken.mask(shape), taken.quality)]
         for view in self._views(asked):
             features, network = self._runner.features(keyframe.slice, view), self._runner.network(view.size)
-            answers = network.candidates(features, [(view.to_input(asked.xy), asked.labels)]).split()
-            results = [SliceResult.of(keyframe.slice, view, answer, exact=True) for answer in answers]
+            answers = self._runner.checked(network.candidates(features, [(view.to_input(asked.xy), asked.labels)]), [keyframe.slice])
+            results = [SliceResult.of(keyframe.slice, view, answer, exact=True) for answer in answers.split()]
             found += [(result.mask(shape), result.quality) for result in results]
         return found
 
@@ -67,7 +68,7 @@ class Seeder:
     def _taken_over(self, index: int, mask: np.ndarray, view: View) -> Decoded:
         """A mask ``(rows, columns)`` as the network's own answer."""
         features = self._runner.features(index, view)
-        return self._runner.network(view.size).prompt_mask(features, _seen(mask, view))
+        return self._runner.checked(self._runner.network(view.size).prompt_mask(features, _seen(mask, view)), [index])
 
     def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
         """What the network finds, put right where it is known to be weak, and the view for it."""
@@ -112,7 +113,8 @@ class Seeder:
     def _ask(self, index: int, asked: Question, view: View) -> tuple[View, Decoded]:
         features = self._runner.features(index, view)
         prior = None if asked.prior is None else _doubted(_seen(asked.prior, view), view.to_input(asked.xy[asked.labels < 2]))
-        return view, self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels, prior)
+        decoded = self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels, prior)
+        return view, self._runner.checked(decoded, [index])
 
     def _views(self, asked: Question, margins: Sequence[float] = (1.0,)) -> list[View]:
         """Where to look: if the prompts tell how large the object is, around it; points alone do not, so all sizes around them."""

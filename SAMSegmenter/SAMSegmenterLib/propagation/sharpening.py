@@ -25,21 +25,22 @@ def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box) -> np.ndarr
 
     Args:
         logits: of the network, float32 ``(rows, columns)``.
-        intensities: of the slice, float32 ``(rows, columns)``, in any units.
+        intensities: of the slice, float32 ``(rows, columns)``, in any units; NaN where nothing was measured.
         box: in slice pixels.
     """
     rows, columns = _around(box, logits.shape)
     network = np.clip(logits[rows, columns], -CERTAIN, CERTAIN)
-    bins = _bins(intensities[rows, columns])
+    measured = np.isfinite(intensities[rows, columns])
+    bins = _bins(intensities[rows, columns], measured)
     y, x = np.mgrid[rows, columns]
     inside = (x >= box.x0) & (x <= box.x1) & (y >= box.y0) & (y <= box.y1)
     mask, background = (network > 0) & inside, ~inside
     if mask.sum() < TOO_LITTLE * inside.sum():
         mask = inside & (_radii(x, box.x0, box.x1) + _radii(y, box.y0, box.y1) < MIDDLE)
     for _ in range(TURNS):
-        if not (mask.any() and background.any()):
+        if not ((mask & measured).any() and (background & measured).any()):
             break
-        evidence = np.log(_parts(bins[mask]) / _parts(bins[background]))
+        evidence = np.log(_parts(bins[mask & measured]) / _parts(bins[background & measured]))
         mask = (NETWORK * network + INTENSITY * _smooth(evidence[bins]) > 0) & inside
         background = ~mask
     whole = np.zeros(logits.shape, bool)
@@ -54,9 +55,9 @@ def _around(box: Box, shape: tuple[int, int]) -> tuple[slice, slice]:
     return rows, slice(max(0, int(box.x0) - margin), min(shape[1], int(box.x1) + margin + 2))
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
-    low, high = np.percentile(values, USUAL)
-    return np.clip((values - low) / max(high - low, 1e-6) * BINS, 0, BINS - 1).astype(int)
+def _bins(values: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(values[measured], USUAL) if measured.any() else (0.0, 0.0)
+    return np.clip((np.where(measured, values, low) - low) / max(high - low, 1e-6) * BINS, 0, BINS - 1).astype(int)
 
 
 def _parts(bins: np.ndarray) -> np.ndarray:

@@ -48,13 +48,14 @@ class Track:
         seed: where it starts.
         direction: +1 towards higher slice indices, -1 towards lower ones.
         last: the last slice it shall see.
-        bank: what it remembers; None if its results come from a file, and it cannot go on.
+        bank: what it remembers; None if its results come from a file, and it cannot go on before it has been `retraced`.
         view: what the next slice will be looked at through.
         latest: what the network said of the slice just seen.
         mask: the object there, bool ``(rows, columns)``.
         companion: what goes along with it; None if nothing does.
         may_end: whether it may stop before `last`; not where a keyframe beyond says that the object goes on.
         least_trust: below it, or below its `quality.limit`, a slice is doubted; two in a row, and the object has ended.
+        seen: how many slices it has looked at by itself; fewer than there are results if these come from a file.
         valid: how many slices it found the object on: all it has seen, less the doubtful ones and those behind them.
         ended: why it stopped; empty while it may go on.
     """
@@ -71,6 +72,7 @@ class Track:
     least_trust: float = LEAST_TRUST
     results: list[SliceResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    seen: int = field(init=False, default=0)
     valid: int = field(init=False)
     ended: str = field(init=False)
 
@@ -84,11 +86,11 @@ class Track:
 
     @property
     def next_slice(self) -> int:
-        return self.seed.slice + self.direction * (len(self.results) + 1)
+        return self.first + self.direction * self.seen
 
     @property
     def finished(self) -> bool:
-        return bool(self.ended) or (self.last - self.next_slice) * self.direction < 0
+        return bool(self.ended) or len(self.results) > (self.last - self.first) * self.direction
 
     def slices(self) -> range:
         """The slices it has valid results for, in the order it saw them."""
@@ -112,10 +114,20 @@ class Track:
         self.may_end, self.least_trust = may_end, least_trust
         self._judge()
 
+    def retraced(self, begun: Track) -> Track:
+        """This pass, with the memory of one that has just `begun` at its keyframe: it goes the same way once more, and then on.
+
+        What it has found stays until the slice is looked at again.
+        """
+        self.seed, self.bank, self.view, self.seen = begun.seed, begun.bank, begun.view, 0
+        self.latest, self.mask, self.companion = begun.latest, begun.mask, begun.companion
+        return self
+
     def add(self, result: SliceResult, finding: Finding, mask: np.ndarray, latest: Decoded) -> None:
         """Note one more slice, and stop there if the object has ended."""
-        self.results.append(result)
-        self.findings.append(finding)
+        place = slice(self.seen, self.seen + 1)
+        self.results[place], self.findings[place] = [result], [finding]
+        self.seen += 1
         self.mask, self.latest = mask, latest
         self._judge()
 

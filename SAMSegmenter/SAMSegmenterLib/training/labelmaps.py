@@ -7,20 +7,63 @@ learns not to depend on the scanner.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, memory_for
+from ..imageio import read_labelmap
 from ..volume import Volume
 from .chance import SmoothField, rotations, uniform
 from .scenes import Seen
 
 SIDE = 128  # voxels along each edge of the cube that a label map is kept in
 MOST_LABELS = torch.iinfo(torch.int16).max  # cubes are kept as small as that
+SUFFIXES = ".nii", ".nii.gz", ".nrrd", ".mha"
+MOST_IN_ONE = 2000  # labels of a map; the finest atlases have half as many
+FEW = 32  # labels, which an image has never
+LEAST_ALIKE = 0.5  # of neighbours within the objects of a map; in an image, noise makes nearly all of them differ
 AXES = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+
+
+def read_labelmaps(folder: Path, device: torch.device) -> Labelmaps:
+    """Read all label maps of a folder.
+
+    Raises:
+        InputError: there is no such folder, or no label map in it; or a file cannot be read, or is an image: names it.
+        OutOfMemory: they are too large.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder.")
+    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES) and not path.name.startswith("."))
+    if not files:
+        raise InputError(f"{folder}: no label maps ({', '.join(SUFFIXES)}) in this folder.")
+    with memory_for(str(folder), "Use fewer label maps, or smaller ones."):
+        return Labelmaps([_read(path) for path in files], device)
+
+
+def _read(path: Path) -> Volume:
+    volume = read_labelmap(path)
+    values, pairs, alike = set(), 0, 0
+    for labels in volume.voxels:
+        values.update(np.unique(labels).tolist())
+        filled = (labels[:, 1:] != 0) | (labels[:, :-1] != 0)
+        pairs += np.count_nonzero(filled)
+        alike += np.count_nonzero(filled & (labels[:, 1:] == labels[:, :-1]))
+    if min(values) < 0:
+        raise _image(path, f"it has negative values, down to {min(values)}")
+    if len(values) > MOST_IN_ONE:
+        raise _image(path, f"it has {len(values)} different values")
+    if len(values) > FEW and alike < LEAST_ALIKE * pairs:
+        raise _image(path, f"of its {len(values)} values, {100 - 100 * alike / pairs:.0f} % change from a voxel to the next")
+    return volume
+
+
+def _image(path: Path, why: str) -> InputError:
+    return InputError(f"{path}: this looks like an image, not like a label map: {why}. Give segmentations, one whole number a structure.")
 
 
 class Labelmaps:

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from safetensors.torch import save
 from torch import Tensor
 
-from ..errors import CheckpointError, OutputError
+from ..errors import CheckpointError, OutputError, is_out_of_memory
 from ..files import replacing
 from .labelmaps import Labelmaps
 from .network import Trainee, make_network
@@ -186,6 +186,8 @@ class Trainer:
             self._optimizer.load_state_dict(state["optimizer"])
             self.step, self._passed = int(state["step"]), float(state["passed"])
         except DAMAGE as error:
+            if is_out_of_memory(error):
+                raise
             raise CheckpointError(f"{path}: cannot be resumed, the file is damaged; delete it to begin anew.") from error
 
 

@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.multiprocessing as processes
 from torch import Tensor
 
-from ..errors import SAMSegmenterError
+from ..errors import SAMSegmenterError, memory_for
 from .curve import read_log
 from .labelmaps import Labelmaps
 from .recipe import Recipe
@@ -25,6 +25,7 @@ from .trainer import LOG, Report, Trainer
 
 PATIENCE = timedelta(minutes=30)  # the other workers' longest pause: a laptop may sleep
 POLL = 2.0  # seconds
+NEEDS_LESS = "Train with fewer workers (--workers), fewer slices in a step (--frames) or smaller ones (--size); what was saved is kept."
 
 
 def train(
@@ -43,7 +44,8 @@ def train(
         SAMSegmenterError: as `Trainer`, and if a worker has ended by itself.
     """
     if workers == 1:
-        Trainer(recipe, folder, device, initial, labelmaps).run(report, stopped)
+        with memory_for("training", NEEDS_LESS):
+            Trainer(recipe, folder, device, initial, labelmaps).run(report, stopped)
         return
     with tempfile.TemporaryDirectory() as meeting:
         spawning = processes.get_context("spawn")
@@ -89,10 +91,11 @@ def _work(
     torch.set_num_threads(1)  # two threads of each process would wait for one another
     dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=worker, world_size=workers, timeout=PATIENCE)
     try:
-        trainer = Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers)
-        trainer.run(stopped=lambda: stop.is_set() or not parent_process().is_alive())  # however the one that started it has ended
+        with memory_for("training", NEEDS_LESS):
+            trainer = Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers)
+            trainer.run(stopped=lambda: stop.is_set() or not parent_process().is_alive())  # however the one that started it has ended
         dist.barrier()  # none may hang up while another still saves
-    except (SAMSegmenterError, OSError, MemoryError) as error:
+    except (SAMSegmenterError, OSError) as error:
         errors.put(error)  # before the others notice and fail in their turn
         raise
     finally:

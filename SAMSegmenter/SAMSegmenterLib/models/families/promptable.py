@@ -44,10 +44,11 @@ class Promptable(ABC):
         candidates: when to answer with several masks: to a lone point, which may mean a part or the whole; always; or never.
 
     Attributes:
+        title: what the user reads.
         why: what its file was recognised by, for the user; empty if it was chosen by its name.
     """
 
-    why = ""
+    title, why = "the model", ""
 
     def __init__(
         self,

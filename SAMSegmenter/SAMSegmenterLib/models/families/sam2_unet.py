@@ -117,7 +117,7 @@ class Sam2UNet(nn.Module):
 class Sam2UNetProposer:
     """A `Proposer` of a `Sam2UNet`; `why` says what its file was recognised by, if it was not chosen by its name."""
 
-    why = ""
+    title, why = "the model", ""
 
     def __init__(self, network: Sam2UNet, image_size: int, normaliser: str) -> None:
         self.network, self.size = network, image_size

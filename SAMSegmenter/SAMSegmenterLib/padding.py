@@ -1,0 +1,123 @@
+"""Padding: values that fill a volume where nothing was measured, as outside the scanner's circle or a tilted frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+# Hounsfield units in twelve bits. A value within them is never taken for padding: it may be air, background of an MR, a label, or white.
+LEAST, MOST = -1024, 3071
+SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, so many have one and the same value
+BLURRED = 0.1  # of the padding's voxels; so many may lie in the gap, as resampling leaves them there
+USUAL = 5, 95  # percent of the rest, between which its spread is measured
+APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little but padding is less than air; much is brighter than bone
+FEWEST_VALUES = 16  # of the rest; with fewer, the image is a labelmap or was made by a threshold, and gaps in it mean nothing
+SAMPLE, ENOUGH = 500_000, 1000
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The values of a volume that were measured, and those that only fill it.
+
+    Attributes:
+        values: that stand for nothing, in rising order; empty if every voxel counts.
+        voxels: how many do not count: those with such a value, and those that resampling has blurred with it.
+        low, high: the lowest and the highest value that counts, of the volume's own type.
+    """
+
+    values: tuple[float, ...]
+    voxels: int
+    low: np.generic
+    high: np.generic
+
+    def __bool__(self) -> bool:
+        return bool(self.values)
+
+    @classmethod
+    def of(cls, voxels: np.ndarray) -> Padding:
+        """Return the padding of voxels ``(k, j, i)`` of any type; colours ``(k, j, i, 3)`` have none.
+
+        A value is padding if it lies beyond `LEAST` or `MOST`, many voxels have it, and it stands apart from the rest by a gap that is
+        large against the rest's spread. There may be several at either end. A high one has to reach an edge of the volume, as metal,
+        which may be clipped to one value, does not.
+        """
+        low, high = voxels.min(), voxels.max()
+        everything = cls((), 0, low, high)
+        if voxels.ndim != 3 or (low >= LEAST and high <= MOST):
+            return everything
+        sample = every_nth(voxels, SAMPLE)
+        below, above = (enough(voxels, sample, beyond) for beyond in (lambda part: part < LEAST, lambda part: part > MOST))
+        low_spikes, high_spikes = _spikes(below), _spikes(above)
+        spikes = np.concatenate([low_spikes, high_spikes])
+        rest = enough(voxels, sample, lambda part: ~np.isin(part, spikes)) if spikes.size else spikes
+        if len(np.unique(rest)) < FEWEST_VALUES:
+            return everything
+        dark, bright = (float(each) for each in np.percentile(rest.astype(np.float64), USUAL))
+        black, limit = _padding_below(low_spikes, below, dark, bright)
+        white = _padding_above(high_spikes[np.isin(high_spikes, _edges(voxels))], above, dark, bright)
+        return _between(voxels, black, limit if black else low, white) if black or white else everything
+
+    def counts(self, values: np.ndarray) -> np.ndarray:
+        """Return which of some values of the volume, of any shape, were measured: bool."""
+        return (values >= self.low) & (values <= self.high)
+
+    def cleared(self, values: np.ndarray) -> np.ndarray:
+        """Return values of the volume, of any shape, with padding as dark as the lowest that was measured; as they are if all were."""
+        return np.where(self.counts(values), values, self.low) if self else values
+
+
+def every_nth(voxels: np.ndarray, wanted: int) -> np.ndarray:
+    """Return about so many voxels, or all if there are fewer, flat, evenly spread: a view where the voxels lie in one piece."""
+    flat = voxels.reshape(-1)
+    return flat[:: max(1, flat.size // wanted)]
+
+
+def enough(voxels: np.ndarray, sample: np.ndarray, wanted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the values of a sample of voxels that are wanted, flat; of all voxels if the sample has few of them."""
+    found = sample[wanted(sample)]
+    return found if len(found) >= ENOUGH or len(sample) == voxels.size else np.concatenate([part[wanted(part)] for part in voxels])
+
+
+def _spikes(beyond: np.ndarray) -> np.ndarray:
+    """The values that many have, in rising order."""
+    values, counts = np.unique(beyond, return_counts=True)
+    return values[counts >= max(2, SPIKE * len(beyond))]
+
+
+def _padding_below(spikes: np.ndarray, below: np.ndarray, dark: float, bright: float) -> tuple[list[float], int]:
+    """The padding among low spikes, and the limit below which a voxel is padding, or blurred with it."""
+    limit = min(math.floor(dark - APART_BELOW * (bright - dark)), LEAST)
+    for value in spikes[spikes < limit][::-1]:
+        blurred = np.count_nonzero((below > value) & (below < limit))
+        if blurred <= BLURRED * np.count_nonzero(below <= value):
+            return spikes[spikes <= value].tolist(), limit
+    return [], limit
+
+
+def _padding_above(spikes: np.ndarray, above: np.ndarray, dark: float, bright: float) -> list[float]:
+    """The padding among high spikes; all that is less was measured, metal too."""
+    for value in spikes:
+        highest = float(above[above < value].max(initial=MOST))
+        if value > highest + APART_ABOVE * (highest - dark):
+            return spikes[spikes >= value].tolist()
+    return []
+
+
+def _edges(voxels: np.ndarray) -> np.ndarray:
+    """The voxels on the twelve edges of a volume, flat."""
+    ends = [slice(None, None, max(1, size - 1)) for size in voxels.shape]
+    lines = [tuple(slice(None) if n == axis else end for n, end in enumerate(ends)) for axis in range(3)]
+    return np.concatenate([voxels[line].reshape(-1) for line in lines])
+
+
+def _between(voxels: np.ndarray, black: list[float], least: float, white: list[float]) -> Padding:
+    """The padding by its values at either end; what is at least `least` and less than all of `white` was measured."""
+    measured, lows, highs = 0, [], []
+    for part in voxels:
+        values = part[(part >= least) & (part < white[0])] if white else part[part >= least]
+        if values.size:
+            measured, lows, highs = measured + values.size, [*lows, values.min()], [*highs, values.max()]
+    return Padding((*black, *white), voxels.size - measured, min(lows), max(highs))
