@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_runs import ResampleOption, SeriesOption, VolumeArgument
-from .errors import InputError, printable
+from .cli_runs import CROP, ResampleOption, SeriesOption, VolumeArgument
+from .errors import InputError, memory_for, printable
 from .files import check_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def info(
     check_name(volume)
     listed = _series(volume)
     try:
-        known = _facts(read_volume(volume, series, resample))
+        with memory_for(str(volume), CROP):
+            known = _facts(read_volume(volume, series, resample))
     except InputError:
         if len(listed) > 1:  # it may be that none of them was chosen
             _show({"version": INFO_VERSION, "series": listed}, as_json)

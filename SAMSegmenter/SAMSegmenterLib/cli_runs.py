@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .cli_common import Device, Mode, Warnings, check_files, interruptible
-from .errors import OutputError, is_out_of_memory, printable
+from .errors import OutOfMemory, OutputError, memory_for, printable
 from .files import READABLE
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .volume import Volume
     from .window import Window
 
+CROP = "Close other programs, or crop the image."
 REVIEWED = 0.5  # slices trusted less than this are named on the terminal
 
 # `readable=False`: typer would end with 2 for a file that may not be read, as for a wrong call; `cli.main` ends with 1.
@@ -45,7 +46,8 @@ def image_of(path: Path, series: str | None, resample: bool, warn: Warnings) -> 
     """Read an image, and tell what had to be assumed of it."""
     from .imageio import read_volume
 
-    image = read_volume(path, series, resample)
+    with memory_for(str(path), CROP):
+        image = read_volume(path, series, resample)
     warn(image.source.warnings)
     return image
 
@@ -61,7 +63,8 @@ def prompts_of(path: Path, image: Volume, results: Sequence[Path | None], warn: 
         return read_labelmap(mask)
 
     file = PromptFile(path)
-    marked = file.prompts(FrameStack(image, file.axis), read_mask)
+    with memory_for(str(path), CROP):
+        marked = file.prompts(FrameStack(image, file.axis), read_mask)
     warn(file.warnings)
     return marked
 
@@ -129,7 +132,9 @@ def started(run: Run) -> bool:
 def write(run: Run, path: Path, overlap: bool) -> None:
     start = time.perf_counter()
     with interruptible():  # what is finished shall not be lost just before it is safe
-        save(path, run.labels(overlap), run.session.stack.volume, run.session.prompts)
+        with memory_for("composing the result", CROP):
+            layers = run.labels(overlap)
+        save(path, layers, run.session.stack.volume, run.session.prompts)
     run.seconds["write"] = time.perf_counter() - start
 
 
@@ -137,20 +142,20 @@ def save(path: Path, labels: SegmentLayers, volume: Volume, prompts: PromptSet) 
     """Write what was found for the segments of `prompts`; see `imageio.write_segmentation`.
 
     Raises:
-        OutputError: it could not be written there. It lies in the folder for temporary files then, if that is possible, as .seg.nrrd, which
-            needs least memory: a run may have taken hours.
+        OutputError, OutOfMemory: it could not be written there. It lies in the folder for temporary files then, if that is possible,
+            for want of memory as .seg.nrrd: a run may have taken hours.
     """
     from .imageio import SegmentInfo, write_segmentation
 
     segments = [SegmentInfo(segment.name, segment.color) for segment in prompts.segments]
     try:
         write_segmentation(path, labels, volume, segments)
-    except OutputError as error:
-        rescued = path if not is_out_of_memory(error.__cause__) else path.with_name(f"{path.name.split('.')[0]}.seg.nrrd")
+    except (OutputError, OutOfMemory) as error:
+        name = path.name if isinstance(error, OutputError) else f"{path.name.split('.')[0]}.seg.nrrd"
         try:
-            rescued = Path(tempfile.mkdtemp(prefix="samsegmenter-"), rescued.name)
+            rescued = Path(tempfile.mkdtemp(prefix="samsegmenter-"), name)
             write_segmentation(rescued, labels, volume, segments)
-        except (OutputError, OSError):
+        except (OutputError, OutOfMemory, OSError):
             raise error from None
         raise OutputError(f"{error} The result was saved as {rescued}; move it from there.") from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError
+from ..errors import InputError, is_out_of_memory
 from ..files import READABLE, check_name
 from ..volume import RAS_TO_LPS, Source, Volume, apart, check_geometry
 from .header import Header
@@ -35,6 +35,8 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(_why_unreadable(path, str(error))) from error
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError, OutputError, is_out_of_memory
+from ..errors import InputError, OutputError, is_out_of_memory, memory_for
 from ..files import check_name, check_writable, real, replacing
 from ..layers import ArrayLayers, Layers
 from ..volume import Volume
@@ -106,23 +106,19 @@ def write_segmentation(
 
     Raises:
         InputError: the format is not supported, or labels, segments and volume do not fit each other.
-        OutputError: the file could not be written, or there is too little memory for it.
+        OutputError: the file could not be written.
+        OutOfMemory: there is too little memory for it.
     """
     path = Path(path)
     layers = labels if isinstance(labels, Layers) else ArrayLayers([labels] if isinstance(labels, np.ndarray) else list(labels))
     suffix = _suffix(path)
     _check_layers(layers, volume, segments, suffix)
     check_output(path, volume)
-    try:
-        with replacing(path) as temporary:
-            if suffix.endswith(".nrrd"):
-                _write_nrrd(temporary, layers, volume, _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {})
-            else:
-                _write_itk(temporary, layers.array(), volume)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutputError(f"{path}: there is too little free memory to write it. Close other programs, or write .seg.nrrd.") from error
+    with memory_for(str(path), "Close other programs, or write .seg.nrrd, which needs least."), replacing(path) as temporary:
+        if suffix.endswith(".nrrd"):
+            _write_nrrd(temporary, layers, volume, _segment_fields(layers, segments) if suffix == ".seg.nrrd" else {})
+        else:
+            _write_itk(temporary, layers.array(), volume)
 
 
 def _suffix(path: Path) -> str:
@@ -167,6 +163,8 @@ def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
         sitk.WriteImage(image, str(lower), useCompression=True)
         written = read_image(lower)
     except (RuntimeError, InputError) as error:
+        if is_out_of_memory(error):
+            raise
         raise OSError("only a part was written; the disk may be full") from error
     if not np.array_equal(sitk.GetArrayViewFromImage(written), voxels):
         raise OSError("what was written differs from what should be there")
