@@ -30,6 +30,19 @@ def import_explained(package: str, wanted: str) -> Iterator[None]:
         raise PackageError(_explanation(package, wanted, error)) from error
 
 
+def check_numpy() -> None:
+    """Raise `PackageError` where numpy is too new for torch, which then loads all the same and fails later."""
+    try:
+        torch, numpy = metadata.version("torch"), metadata.version("numpy")
+    except metadata.PackageNotFoundError:
+        return  # whatever imports it says so
+    if tuple(map(int, torch.split(".")[:2])) < (2, 3) and int(numpy.partition(".")[0]) >= 2:
+        raise PackageError(
+            f"PyTorch {torch} does not work with numpy {numpy}. In Slicer, press 'Repair' in the module SAMSegmenter and restart; "
+            'elsewhere: python -m pip install "numpy<2"'
+        )
+
+
 def normal(name: str) -> str:
     """Return a package's name as the index compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from SAMSegmenterLib.errors import PackageError
-from SAMSegmenterLib.packages import import_explained
+from SAMSegmenterLib.packages import check_numpy, import_explained
 
 LIBRARY = Path(__file__).parents[2] / "SAMSegmenter"
 
@@ -57,6 +58,16 @@ def test_a_package_that_is_not_there_is_named(folder):
     missing = r"because of tiny-network, which is not installed .* pip install it$"
     with pytest.raises(PackageError, match=missing), import_explained("tiny_network", "it"):
         import tiny_network  # noqa: F401
+
+
+@pytest.mark.parametrize(("torch", "numpy", "fits"), [("2.2.2", "2.4.6", False), ("2.2.2+cpu", "1.26.4", True), ("2.14.1", "2.4.6", True)])
+def test_a_numpy_that_is_too_new_for_torch_is_named(torch, numpy, fits, monkeypatch):
+    monkeypatch.setattr(metadata, "version", {"torch": torch, "numpy": numpy}.get)
+    if fits:
+        check_numpy()
+    else:
+        with pytest.raises(PackageError, match=r"PyTorch 2\.2\.2 does not work with numpy 2\.4\.6.*numpy<2"):
+            check_numpy()
 
 
 def test_sam2_with_a_broken_omegaconf_names_it(tmp_path):

@@ -130,6 +130,8 @@ def test_sam2_is_found_in_either_package(monkeypatch):
 def test_intel_macs_need_an_old_numpy():
     assert requirements.OLD_NUMPY in requirements.for_computer("darwin", "x86_64")
     assert requirements.OLD_NUMPY not in requirements.for_computer("darwin", "arm64")
+    assert requirements.OLD_NUMPY in requirements.for_computer("linux", "x86_64", "2.2.2+cu121")
+    assert requirements.OLD_NUMPY not in requirements.for_computer("linux", "x86_64", "2.14.1")
     assert requirements.OLD_NUMPY.allows("1.26.4")
     assert not requirements.OLD_NUMPY.allows("2.0")
 

@@ -126,7 +126,7 @@ def _entry(file: BinaryIO, member: zipfile.ZipInfo, limit: int) -> Entry:
     """Where the bytes of `member` lie; they must end at `limit` at the latest."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & ENCRYPTED:
         raise ArchiveError("is compressed or encrypted, which PyTorch's files never are, and was not opened", UNPACK)
-    file.seek(member.header_offset)
+    file.seek(min(max(member.header_offset, 0), limit))
     header = file.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
         raise ArchiveError("is truncated or damaged: an entry is not where the archive's directory says")

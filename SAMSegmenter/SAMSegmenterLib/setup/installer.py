@@ -128,8 +128,8 @@ def _plan(missing: list[Requirement]) -> str:
     if OLD_NUMPY in missing:
         parts.append(
             _(
-                "On Intel Macs the newest PyTorch is 2.2.2, which does not work with the numpy that Slicer brings. {wanted} takes the "
-                "place of numpy {found}. Extensions that need the newer one will not work with it. Slicer has to be restarted afterwards."
+                "PyTorch 2.2, the newest one for Intel Macs, does not work with the numpy that Slicer brings. {wanted} takes the place "
+                "of numpy {found}. Extensions that need the newer one will not work with it. Slicer has to be restarted afterwards."
             ).format(wanted=OLD_NUMPY.specifier, found=requirements.find([OLD_NUMPY])[0].version)
         )
     if torch:

@@ -19,6 +19,15 @@ from importlib.util import find_spec
 from ..errors import InputError
 
 
+def release(version: str) -> tuple[int, ...]:
+    """The numbers of a version that can be compared: of "2.5.1+cu124", ``(2, 5, 1)``."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(part) for part in found.group().split(".")] if found else []
+    while numbers and numbers[-1] == 0:  # 2.5 is 2.5.0
+        numbers.pop()
+    return tuple(numbers)
+
+
 @dataclass(frozen=True)
 class Requirement:
     """A package.
@@ -71,14 +80,24 @@ IMPORTED_BY_SAM2 = (
     Requirement("iopath", "0.1.10", "iopath"),
     Requirement("tqdm", "4.66.1", "tqdm"),
 )
-# The newest torch for Intel Macs, 2.2.2, cannot work with the numpy 2 that Slicer brings.
+# Torch before 2.3 does not work with the numpy 2 that Slicer brings, and Intel Macs can have none newer than 2.2.2.
 OLD_NUMPY = Requirement("numpy", "1.26", "numpy", below="2")
 
 
-def for_computer(system: str, machine: str) -> tuple[Requirement, ...]:
-    """Return what is needed on a computer, as `sys.platform` and `platform.machine` name it."""
+def _version(requirement: Requirement) -> str | None:
+    # Half of an uninstalled package may be left, its record or its files: such a one counts as missing.
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return None
+    return version if find_spec(requirement.module) else None
+
+
+def for_computer(system: str, machine: str, torch: str | None = None) -> tuple[Requirement, ...]:
+    """Return what is needed on a computer, as `sys.platform` and `platform.machine` name it, with this version of torch if it has one."""
+    has_old_torch = release(torch) < (2, 3) if torch else (system, machine) == ("darwin", "x86_64")
     return (
-        *([OLD_NUMPY] if (system, machine) == ("darwin", "x86_64") else []),
+        *([OLD_NUMPY] if has_old_torch else []),
         TORCH,
         TORCHVISION,
         SAM2,
@@ -91,7 +110,7 @@ def for_computer(system: str, machine: str) -> tuple[Requirement, ...]:
     )
 
 
-NEEDED = for_computer(sys.platform, platform.machine())
+NEEDED = for_computer(sys.platform, platform.machine(), _version(TORCH))
 # What only networks of some families need; they are named in `models.catalog`.
 TIMM = Requirement("timm", "1.0", "timm")
 OPTIONAL = {"edgetam": TIMM, "mobile_sam": TIMM}
@@ -117,15 +136,6 @@ def check_family(family: str) -> None:
             f"This network needs one more Python package, {needed.name}. Open the module SAMSegmenter, press 'Install what is missing' "
             "there, and try again."
         )
-
-
-def release(version: str) -> tuple[int, ...]:
-    """The numbers of a version that can be compared: of "2.5.1+cu124", ``(2, 5, 1)``."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    numbers = [int(part) for part in found.group().split(".")] if found else []
-    while numbers and numbers[-1] == 0:  # 2.5 is 2.5.0
-        numbers.pop()
-    return tuple(numbers)
 
 
 def unfit() -> list[Requirement]:
@@ -156,12 +166,3 @@ def _finding(requirement: Requirement) -> Finding:
         other = Finding(requirement.instead, _version(requirement.instead))
         return other if other.is_enough else found
     return found
-
-
-def _version(requirement: Requirement) -> str | None:
-    # Half of an uninstalled package may be left, its record or its files: such a one counts as missing.
-    try:
-        version = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        return None
-    return version if find_spec(requirement.module) else None
