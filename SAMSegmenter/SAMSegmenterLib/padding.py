@@ -11,7 +11,7 @@ import numpy as np
 # Hounsfield units in twelve bits. A value within them is never taken for padding: it may be air, background of an MR, a label, or white.
 LEAST, MOST = -1024, 3071
 SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, so many have one and the same value
-BLURRED = 0.1  # of the padding's voxels; so many may lie in the gap, as resampling leaves them there
+BLURRED = 0.2  # of the padding's voxels; so many may lie in the gap, as resampling leaves them there
 USUAL = 5, 95  # percent of the rest, between which its spread is measured
 APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little but padding is less than air; much is brighter than bone
 FEWEST_VALUES = 16  # of the rest; with fewer, the image is a labelmap or was made by a threshold, and gaps in it mean nothing
@@ -89,9 +89,10 @@ def _spikes(beyond: np.ndarray) -> np.ndarray:
 
 def _padding_below(spikes: np.ndarray, below: np.ndarray, dark: float, bright: float) -> tuple[list[float], int]:
     """The padding among low spikes, and the limit below which a voxel is padding, or blurred with it."""
-    limit = min(math.floor(dark - APART_BELOW * (bright - dark)), LEAST)
+    gap = APART_BELOW * (bright - dark)
+    limit = min(math.floor(dark - gap), LEAST)
     for value in spikes[spikes < limit][::-1]:
-        blurred = np.count_nonzero((below > value) & (below < limit))
+        blurred = np.count_nonzero((below > value) & (below < max(limit, float(value) + gap)))
         if blurred <= BLURRED * np.count_nonzero(below <= value):
             return spikes[spikes <= value].tolist(), limit
     return [], limit
