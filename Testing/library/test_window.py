@@ -25,7 +25,7 @@ from SAMSegmenterLib.window import CT_PRESETS, Window, automatic_window, looks_l
 HUGE = float(np.finfo(np.float32).max)
 ORGANS = ("liver", "kidney_right", "spleen")
 IMPLANT_HU = 20000
-VALUES = [-2000, -8192, -32768, -HUGE, 65535, HUGE]
+VALUES = [-2000, -8192, -32768, -HUGE, 4095, 65535, HUGE]
 
 
 def type_of(*values):
