@@ -11,11 +11,11 @@ import numpy as np
 # Hounsfield units in twelve bits. A value within them is never taken for padding: it may be air, background of an MR, a label, or white.
 LEAST, MOST = -1024, 3071
 SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, so many have one and the same value
-BLURRED = 0.1  # of the padding's voxels; so many may lie in the gap, as resampling leaves them there
+BLURRED = 0.2  # of the padding's voxels; so many may lie in the gap, as resampling leaves them there
 USUAL = 5, 95  # percent of the rest, between which its spread is measured
 APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little but padding is less than air; much is brighter than bone
 FEWEST_VALUES = 16  # of the rest; with fewer, the image is a labelmap or was made by a threshold, and gaps in it mean nothing
-SAMPLE, ENOUGH = 500_000, 1000
+SAMPLE, ENOUGH = 200_000, 1000  # voxels that tell about all; where fewer of them are of interest, all are looked at
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Padding:
         if voxels.ndim != 3 or (low >= LEAST and high <= MOST):
             return everything
         sample = every_nth(voxels, SAMPLE)
-        below, above = (enough(voxels, sample, beyond) for beyond in (lambda part: part < LEAST, lambda part: part > MOST))
+        below = enough(voxels, sample, lambda part: part < LEAST) if low < LEAST else sample[:0]
+        above = enough(voxels, sample, lambda part: part > MOST) if high > MOST else sample[:0]
         low_spikes, high_spikes = _spikes(below), _spikes(above)
         spikes = np.concatenate([low_spikes, high_spikes])
         rest = enough(voxels, sample, lambda part: ~np.isin(part, spikes)) if spikes.size else spikes
@@ -57,7 +58,7 @@ class Padding:
             return everything
         dark, bright = (float(each) for each in np.percentile(rest.astype(np.float64), USUAL))
         black, limit = _padding_below(low_spikes, below, dark, bright)
-        white = _padding_above(high_spikes[np.isin(high_spikes, _edges(voxels))], above, dark, bright)
+        white = _padding_above(high_spikes[np.isin(high_spikes, _edges(voxels))], above, dark, rest.max())
         return _between(voxels, black, limit if black else low, white) if black or white else everything
 
     def counts(self, values: np.ndarray) -> np.ndarray:
@@ -89,19 +90,20 @@ def _spikes(beyond: np.ndarray) -> np.ndarray:
 
 def _padding_below(spikes: np.ndarray, below: np.ndarray, dark: float, bright: float) -> tuple[list[float], int]:
     """The padding among low spikes, and the limit below which a voxel is padding, or blurred with it."""
-    limit = min(math.floor(dark - APART_BELOW * (bright - dark)), LEAST)
+    gap = APART_BELOW * (bright - dark)
+    limit = min(math.floor(dark - gap), LEAST)
     for value in spikes[spikes < limit][::-1]:
-        blurred = np.count_nonzero((below > value) & (below < limit))
+        blurred = np.count_nonzero((below > value) & (below < max(limit, float(value) + gap)))
         if blurred <= BLURRED * np.count_nonzero(below <= value):
             return spikes[spikes <= value].tolist(), limit
     return [], limit
 
 
-def _padding_above(spikes: np.ndarray, above: np.ndarray, dark: float, bright: float) -> list[float]:
+def _padding_above(spikes: np.ndarray, above: np.ndarray, dark: float, highest: np.generic) -> list[float]:
     """The padding among high spikes; all that is less was measured, metal too."""
     for value in spikes:
-        highest = float(above[above < value].max(initial=MOST))
-        if value > highest + APART_ABOVE * (highest - dark):
+        measured = float(above[above < value].max(initial=highest))
+        if value > measured + APART_ABOVE * (measured - dark):
             return spikes[spikes >= value].tolist()
     return []
 

@@ -16,6 +16,7 @@ SMOOTHED = (0.05, 0.24, 0.42, 0.24, 0.05)  # neighbouring bins
 RARE = 1e-3  # added to every bin's part
 USUAL = 2, 98  # percent of the intensities around keyframes
 BEYOND = 0.25  # of the usual range; what lies farther outside of it is not told apart
+UNKNOWN = 0.5  # what stands for padding: were it dark, the edge would hold walks back, and an object spread up to it
 
 
 class Looks:
@@ -44,8 +45,8 @@ class Looks:
         self._ratio = (_smooth(inside) / _smooth(outside)).log()
 
     def scaled(self, image: Tensor) -> Tensor:
-        """Intensities of an image ``(n, n)``, those that are usual around the object being 0..1; what was not measured is dark."""
-        return ((image - self._low) / self._range).nan_to_num(-BEYOND).clamp(-BEYOND, 1 + BEYOND)
+        """Intensities of an image ``(n, n)``, those that are usual around the object being 0..1; where nothing was measured, `UNKNOWN`."""
+        return ((image - self._low) / self._range).nan_to_num(UNKNOWN).clamp(-BEYOND, 1 + BEYOND)
 
     def evidence(self, image: Tensor) -> Tensor:
         """Log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""

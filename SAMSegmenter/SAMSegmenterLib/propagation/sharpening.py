@@ -41,7 +41,7 @@ def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box) -> np.ndarr
         if not ((mask & measured).any() and (background & measured).any()):
             break
         evidence = np.log(_parts(bins[mask & measured]) / _parts(bins[background & measured]))
-        mask = (NETWORK * network + INTENSITY * _smooth(evidence[bins]) > 0) & inside
+        mask = (NETWORK * network + INTENSITY * _smooth(np.where(measured, evidence[bins], 0)) > 0) & inside
         background = ~mask
     whole = np.zeros(logits.shape, bool)
     whole[rows, columns] = mask
