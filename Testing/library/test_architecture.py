@@ -29,7 +29,7 @@ LAYERS = [
     {"runs", "interaction"},
     {"imageio", "overlay"},
     {"evaluation", "training"},
-    {"cli_common"},
+    {"cli_common", "cli_streams"},
     {"cli_runs"},
     {"cli_demo", "cli_evaluate", "cli_info", "cli_models", "cli_propagate", "cli_train"},
     {"cli"},
