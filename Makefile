@@ -1,21 +1,27 @@
 # make demo     segment a built-in phantom, or VOLUME=... PROMPTS=..., on a machine that has nothing but Python 3.10 or newer
 # make test     install what the tests need, check the style, run all tests
+# make test-oldest   the library's tests with the oldest torch that is supported, in a virtual environment of its own (3 GB)
 # make benchmark, make lint, make clean
 
 # The first of these that is new enough; another one with: make PYTHON=...
 PYTHON ?= $(shell for each in python3 python python3.13 python3.12 python3.11 python3.10 python3.14; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$each && break; done)
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+# Another one: make demo VENV=.venv-other TORCH='torch==2.2.2 torchvision==0.17.2 numpy<2'
+TORCH ?= torch torchvision
+OLDEST := torch==2.2.2 torchvision==0.17.2 numpy<2
 OUTPUT ?= demo
 VOLUME ?=
 PROMPTS ?=
 OPTIONS ?=
+EXTRA := test
 
-# sam2 is built from its sources: without CUDA code of its own, and against the torch that is already installed.
-export SAM2_BUILD_CUDA := 0
+# rf-sam-2 is sam2 as a wheel. What either asks for stands in pyproject.toml, but for a newer torch than it needs.
+SAM2 := rf-sam-2>=1.0.3
+SAM2_SOURCE := sam2>=1.1
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test test-oldest lint benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/samsegmenter demo --output "$(OUTPUT)" $(if $(VOLUME),--volume "$(VOLUME)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
@@ -26,11 +32,15 @@ test: $(VENV)/.test lint
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 
+test-oldest:
+	$(MAKE) VENV=.venv-oldest TORCH="$(OLDEST)" EXTRA=oldest .venv-oldest/.test
+	.venv-oldest/bin/python -m pytest Testing/library
+
 benchmark: $(VENV)/.test
 	PYTHONPATH=Testing/library $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache SAMSegmenter/*.egg-info
+	rm -rf $(VENV) .venv-oldest build dist .pytest_cache .hypothesis .ruff_cache SAMSegmenter/*.egg-info
 
 $(VENV)/.python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
@@ -41,11 +51,14 @@ $(VENV)/.python:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.python pyproject.toml
-	$(BIN)/python -m pip install --quiet torch torchvision
-	$(BIN)/python -m pip install --quiet --no-build-isolation sam2
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable .
+	printf '%s\n' $(foreach each,$(TORCH),"$(each)") > $(VENV)/torch.txt
+	$(BIN)/python -m pip install --quiet --requirement $(VENV)/torch.txt
+	$(BIN)/python -m pip install --quiet --no-deps "$(SAM2)" \
+		|| { echo "There is no wheel of $(SAM2) to be had: sam2 is built from its sources instead." >&2; \
+			SAM2_BUILD_CUDA=0 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation "$(SAM2_SOURCE)"; }
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(VENV)/torch.txt --editable .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable .[test]
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(VENV)/torch.txt --editable .[$(EXTRA)]
 	touch $@

@@ -109,6 +109,20 @@ def import_models(
         sys.exit(1)
 
 
+@models.command("convert", epilog="Example: samsegmenter models convert checkpoint.pth checkpoint.safetensors")
+def convert_file(
+    source: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="A file of PyTorch weights.")],
+    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The .safetensors file to write.")],
+) -> None:
+    """Take the weights out of a file that was refused for what it holds beside them; nothing of that is run."""
+    from .models.converting import convert
+
+    found = convert(expanded(source), expanded(target))
+    beside = f", {len(found.beside)} other entries were not" if found.beside else ""
+    print(f"{len(found.weights)} weights were kept{beside}.", file=sys.stderr)
+    print(target)
+
+
 @models.command(epilog="Example: samsegmenter models remove sam2-hiera-large")
 def remove(id: Annotated[str, typer.Argument(metavar="ID", help="A model that is installed.")]) -> None:
     """Delete the file of a model. Models that ship with SAMSegmenter stay."""

@@ -19,6 +19,10 @@ class CheckpointError(InputError):
     """A model file that cannot be used: missing, truncated, of another architecture, or unsafe."""
 
 
+class PackageError(SAMSegmenterError, ImportError):
+    """A Python package that is needed does not load; says which one is to blame, and the remedy."""
+
+
 class OutputError(SAMSegmenterError, OSError):
     """A result that could not be written; nothing that was there before has been changed."""
 

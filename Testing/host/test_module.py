@@ -128,7 +128,7 @@ def test_without_the_packages_everything_loads_and_says_what_is_missing():
         print(panel.models.table.rowCount, host.exceptions, absent & set(sys.modules))
     """
     message, install, download = (out := run_apart(code, WITHOUT_PACKAGES).splitlines())[0].split("|")
-    assert "torch>=2.5.1" in message
+    assert "torch>=2.2.2" in message
     assert (install, download) == ("True", "False")
     networks, rest = out[1].split(maxsplit=1)
     assert int(networks) > 10

@@ -6,13 +6,12 @@ import math
 from pathlib import Path
 
 import torch
-from hydra.utils import instantiate
 from safetensors.torch import load_file, save_file
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import nn
 
 from SAMSegmenterLib.models import catalog, store
-from SAMSegmenterLib.models.families.sam2 import network_config
+from SAMSegmenterLib.models.families import layouts
 
 IDS = {
     "pico": "samsegmenter-pico",
@@ -33,12 +32,11 @@ def random_network(config: str, image_size: int, seed: int = 0, always_visible: 
         always_visible: force the object score positive; otherwise a network that judges the object absent gives
             the constant mask -1024, with which any two implementations agree.
     """
-    settings = network_config(catalog.entry(IDS[config]).config, image_size)
-    settings._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
-    settings.fill_hole_area = 0
+    settings = layouts.layout(catalog.entry(IDS[config]).config, image_size)
+    settings |= {layouts.CLASS: "SAM2VideoPredictor", "fill_hole_area": 0}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = instantiate(settings)
+        network = layouts.built(settings)
         _make_lively(network)
         if always_visible:
             network.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(20.0)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from rich.console import Console
 
@@ -107,7 +108,16 @@ def test_the_list_as_json_holds_all_that_is_known(samsegmenter, models_folder):
     assert listed[1]["citation"]
 
 
-@pytest.mark.parametrize("command", ["list", "get", "import", "remove", "verify"])
+def test_a_file_is_converted(samsegmenter, tmp_path):
+    source, target = tmp_path / "trained.pt", tmp_path / "weights only.safetensors"
+    torch.save({"model": {"a": torch.ones(2)}, "epoch": 3}, source)
+    outcome = samsegmenter("models", "convert", source, target)
+    assert (outcome.code, outcome.out) == (0, f"{target}\n")
+    assert "1 weights were kept, 1 other entries were not" in outcome.err
+    assert refused(samsegmenter("models", "convert", source, target), "is there already")
+
+
+@pytest.mark.parametrize("command", ["list", "get", "import", "convert", "remove", "verify"])
 def test_each_command_has_help_with_an_example(command, samsegmenter, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     outcome = samsegmenter("models", command, "--help")

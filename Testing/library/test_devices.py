@@ -69,7 +69,7 @@ def test_propagation_stays_on_its_device(name, request):
 
 
 def random_edgetam():
-    return edgetam.build("edgetam.yaml", SIZE, layouts.filled(layouts.edgetam_shapes()), "a test")
+    return edgetam.build("edgetam", SIZE, layouts.filled(layouts.edgetam_shapes()), "a test")
 
 
 def random_slice_model(family, config, shapes):

@@ -253,7 +253,7 @@ def test_out_of_gpu_memory_falls_back_step_by_step_and_says_so(whole_slices, mon
     expected = run(whole_slices, [whole_slices.track(seed, 1, 11)])[0]
     network = runner.network(64)
     runner.batched = True
-    monkeypatch.setattr(network, "track", failing(network.track, 1, torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(network, "track", failing(network.track, 1, torch.cuda.OutOfMemoryError("CUDA out of memory")))
     track = run(whole_slices, [whole_slices.track(seed, 1, 11)])[0]
     assert runner.warnings == ["cpu: out of memory; going on with one segment at a time."]
     assert not runner.batched
@@ -266,7 +266,7 @@ def test_passes_that_do_not_fit_together_run_one_at_a_time(whole_slices, monkeyp
     def small_batches_only(features, *others):
         sizes.append(len(features))
         if len(features) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return track(features, *others)
 
     whole_slices.runner.batched = True
@@ -284,7 +284,7 @@ def test_out_of_gpu_memory_ends_on_the_cpu(whole_slices):
     def needs_memory():
         calls.append(runner.device.type)
         if len(calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return "done"
 
     assert runner.surviving(needs_memory) == "done"

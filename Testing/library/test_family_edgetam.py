@@ -99,7 +99,7 @@ def as_in_transformers(state):
 @torch.inference_mode()
 def state():
     weights = filled(edgetam_shapes())
-    trunk = edgetam.build("edgetam.yaml", SIZE, weights, "a test").image_encoder.trunk
+    trunk = edgetam.build("edgetam", SIZE, weights, "a test").image_encoder.trunk
     noise = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     for number, level in enumerate(reversed(trunk(noise))):
         weights[f"image_encoder.neck.convs.{number}.conv.weight"] /= level.std()  # what random blocks find grows beside all memories
@@ -109,7 +109,7 @@ def state():
 
 @pytest.fixture(scope="module")
 def network(state):
-    return edgetam.build("edgetam.yaml", SIZE, edgetam.clean(state), "a test")
+    return edgetam.build("edgetam", SIZE, edgetam.clean(state), "a test")
 
 
 @pytest.fixture(scope="module")
@@ -219,4 +219,4 @@ def test_sizes_that_do_not_divide_into_windows_are_refused(network):
 def test_without_timm_it_says_what_to_install(state, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(CheckpointError, match="pip install timm"):
-        edgetam.build("edgetam.yaml", SIZE, edgetam.clean(state), "there.pt")
+        edgetam.build("edgetam", SIZE, edgetam.clean(state), "there.pt")

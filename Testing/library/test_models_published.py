@@ -4,14 +4,14 @@ import functools
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from sam2.build_sam import build_sam2_video_predictor
 
 from checkpoints import OFFICIAL, PICO, saved, written
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.models import catalog
 from SAMSegmenterLib.models.detect import detect
-from SAMSegmenterLib.models.families.sam2 import build, network_config
+from SAMSegmenterLib.models.families.layouts import built, layout
+from SAMSegmenterLib.models.families.sam2 import build
 from SAMSegmenterLib.models.hashes import file_sha256
 from SAMSegmenterLib.models.loading import load_model
 
@@ -20,7 +20,7 @@ from SAMSegmenterLib.models.loading import load_model
 def tiny_states():
     """Random weights of SAM 2.0 and 2.1 tiny, by catalog id."""
     ids = "sam2-hiera-tiny", "sam2.1-hiera-tiny"
-    return {id: instantiate(network_config(catalog.entry(id).config, 1024)).state_dict() for id in ids}
+    return {id: built(layout(catalog.entry(id).config, 1024)).state_dict() for id in ids}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def shapes_only(monkeypatch):
 
 @pytest.mark.parametrize("entry", OFFICIAL, ids=lambda entry: entry.id)
 def test_official_layouts_are_recognised(entry, shapes_only):
-    network = instantiate(network_config(entry.config, entry.native_size))
+    network = built(layout(entry.config, entry.native_size))
     assert network.image_size == 1024
     found = detect(network.state_dict(), entry.file)  # SAM 2.1 tiny has the layout of MedSAM2
     assert (found.family, found.like, found.native_size) == ("sam2", entry.id, 1024)

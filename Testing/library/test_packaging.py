@@ -21,9 +21,10 @@ ICON_PX = 128
 FACES = "SegmentEditorEffect", "effect", "mrml", "pump", "setup"
 IN_SLICER = "SAMSegmenter", *(f"SAMSegmenterLib.{name}" for name in FACES)
 
-# slicer-extension-catalog-entry-schema-v1.0.1.json of Slicer: required properties, and the others with their types.
+# slicer-extension-catalog-entry-schema-v1.0.2.json of Slicer: required properties, and the others with their types.
 INDEX_REQUIRED = {"$schema": str, "category": str, "scm_url": str}
 INDEX_OPTIONAL = {"scm_revision": str, "scm_type": str, "build_dependencies": list, "build_subdirectory": str, "enabled": bool, "tier": int}
+INDEX_OPTIONAL |= {"dicom_support_rule": str}
 INDEX_TIERS = {1, 3, 5}
 
 
@@ -157,7 +158,7 @@ def test_description_for_the_index_is_valid():
     assert INDEX_REQUIRED.keys() <= entry.keys() <= allowed.keys()
     assert all(isinstance(value, allowed[name]) for name, value in entry.items())
     assert entry["tier"] in INDEX_TIERS
-    assert "v1.0.1" in entry["$schema"]
+    assert "v1.0.2" in entry["$schema"]
 
 
 def test_description_for_the_index_agrees_with_cmake():

@@ -22,7 +22,7 @@ from SAMSegmenterLib.setup.selftest import LEAST_DICE, Outcome, self_test
 REPOSITORY = Path(__file__).parents[2]
 FAMILIES = REPOSITORY / "SAMSegmenter" / "SAMSegmenterLib" / "models" / "families"
 WITH_SLICER = {"numpy>=1.26", "pydicom>=3", "requests>=2.31", "SimpleITK>=2.3"}
-ON_THE_COMMAND_LINE = {"psutil>=5.9", "rich>=13", "typer>=0.12"}
+ON_THE_COMMAND_LINE = {"nibabel>=5.2", "psutil>=5.9", "rich>=13", "typer>=0.12"}
 THIS_PYTHON = f"cp{sys.version_info.major}{sys.version_info.minor}"
 TINY = Requirement("samsegmenter-tiny", "1.0", "samsegmenter_tiny")
 OTHER_SYSTEM = "macosx_11_0_arm64" if sys.platform != "darwin" else "win_amd64"
@@ -50,8 +50,17 @@ def pip(*arguments):
 def test_what_pip_would_install_is_what_slicer_installs():
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     stated = re.findall(r'"([\w.-]+>=[\w.]+)[;"]', text.partition("dependencies = [")[2].partition("\n]")[0])
-    assert {each.specifier for each in requirements.NEEDED} == set(stated) - WITH_SLICER - ON_THE_COMMAND_LINE
+    assert {each.specifier for each in requirements.for_computer("linux", "x86_64")} == {
+        *(set(stated) - WITH_SLICER - ON_THE_COMMAND_LINE),
+        SAM2.specifier,  # which pip must not be given with what it asks for
+    }
     assert f"mobile = {json.dumps([requirements.TIMM.specifier])}" in text
+
+
+def test_sam2_is_asked_for_alike_wherever_it_is_installed():
+    for path in ("Makefile", "docs/tutorial.md", "SAMSegmenter/SAMSegmenterLib/models/sam2_package.py"):
+        assert SAM2.specifier in (REPOSITORY / path).read_text(encoding="utf-8"), path
+    assert f"SAM2_SOURCE := {requirements.SAM2_SOURCE.specifier}" in (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 
 
 def test_families_that_need_more_name_it_before_a_download(monkeypatch):
@@ -108,6 +117,35 @@ def test_releases_compare_as_numbers(numbers, suffix):
     assert requirements.release(version) < requirements.release(larger)
 
 
+def test_sam2_is_found_in_either_package(monkeypatch):
+    versions = {"sam2": "1.1.0"}
+    monkeypatch.setattr(requirements, "_version", lambda requirement: versions.get(requirement.name))
+    assert requirements.missing([SAM2]) == []
+    versions["sam2"] = "0.4"
+    assert requirements.missing([SAM2]) == [SAM2]
+    versions["rf-sam-2"] = "1.0.3"
+    assert requirements.missing([SAM2]) == []
+
+
+def test_intel_macs_need_an_old_numpy():
+    assert requirements.OLD_NUMPY in requirements.for_computer("darwin", "x86_64")
+    assert requirements.OLD_NUMPY not in requirements.for_computer("darwin", "arm64")
+    assert requirements.OLD_NUMPY in requirements.for_computer("linux", "x86_64", "2.2.2+cu121")
+    assert requirements.OLD_NUMPY not in requirements.for_computer("linux", "x86_64", "2.14.1")
+    assert requirements.OLD_NUMPY.allows("1.26.4")
+    assert not requirements.OLD_NUMPY.allows("2.0")
+
+
+def test_packages_that_do_not_load_are_found(tmp_path, monkeypatch):
+    code_of = {"tiny_good": "", "tiny_bad": "import nothing_of_that_name", "tiny_crash": "import os; os._exit(3)", "tiny_last": ""}
+    for name, code in code_of.items():
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    needed = [Requirement(name, "1.0", name) for name in code_of]
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(requirements, "_version", lambda requirement: "1.0")
+    assert requirements.broken(needed) == needed[1:3]
+
+
 # ---------------------------------------------------------------- wheels
 
 
@@ -117,6 +155,15 @@ def test_a_folder_of_wheels_is_compared_with_what_is_needed(tmp_path):
     assert found.found[TINY].version == "1.2"
     assert found.lacking == [SAM2]
     assert found.unfit == []
+
+
+@pytest.mark.parametrize(("name", "version"), [("rf-sam-2", "1.0.3"), ("sam2", "1.1.0")])
+def test_either_wheel_of_sam2_is_installed_without_what_it_asks_for(name, version, tmp_path):
+    wheel(tmp_path, name, version)
+    wheel(tmp_path, "samsegmenter-tiny", "1.2")
+    others, sam2 = wheels.look_into(tmp_path, [TINY, SAM2]).pip_arguments
+    assert others[-1] == TINY.specifier
+    assert sam2[-2:] == ["--no-deps", f"{name}=={version}"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +205,8 @@ def test_pip_installs_from_the_folder_without_a_network(tmp_path):
     folder, target = tmp_path / "some wheels", tmp_path / "installed"
     folder.mkdir()
     wheel(folder, "samsegmenter-tiny", "1.2")
-    done = pip("install", "--target", str(target), *wheels.look_into(folder, [TINY]).pip_arguments)
+    (arguments,) = wheels.look_into(folder, [TINY]).pip_arguments
+    done = pip("install", "--target", str(target), *arguments)
     assert done.returncode == 0, done.stderr
     assert (target / "samsegmenter_tiny.py").is_file()
 
@@ -166,8 +214,7 @@ def test_pip_installs_from_the_folder_without_a_network(tmp_path):
 def test_commands_for_another_computer_name_every_package():
     text = wheels.commands()
     assert all(f'"{each.specifier}"' in text for each in requirements.ALL)
-    assert "--no-build-isolation" in text
-    assert "SAM2_BUILD_CUDA=0" in text
+    assert f'--no-deps "{SAM2.specifier}"' in text
 
 
 # ---------------------------------------------------------------- self-test

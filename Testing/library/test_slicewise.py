@@ -324,7 +324,7 @@ def test_what_cannot_be_used_is_refused(stack):
 
 def test_too_little_memory_for_a_slice_is_said_in_words(stack, monkeypatch):
     def fails(pixels):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     model = Noting()
     monkeypatch.setattr(model, "embed", fails)

@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from PIL import Image
-from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 from ..errors import InputError
 from ..frames import FrameStack
 from ..models.detect import layout
-from ..models.families.sam2 import network_config
+from ..models.families import layouts
 from ..models.loading import Model
+from ..models.sam2_package import SAM2VideoPredictor
 from ..prompts import Keyframe
 from ..propagation.device import pick_device
 from ..propagation.question import question
@@ -88,9 +87,8 @@ def _predictor(model: Model) -> SAM2VideoPredictor:
     if resampler_of(model.network):
         raise InputError(f"{model.title}: the sam2 package's predictor does not run this network; leave the method upstream out.")
     state = model.network.state_dict()
-    settings = network_config(layout(state, str(model.path)), model.native_size)
-    settings._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
-    predictor = instantiate(settings)
+    settings = layouts.layout(layout(state, str(model.path)), model.native_size)
+    predictor = layouts.built(settings | {layouts.CLASS: "SAM2VideoPredictor"})
     predictor.load_state_dict(state)
     return predictor.eval().requires_grad_(False)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import pickle
-import pickletools
-import re
-import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
 from .detect import looks_like
+from .pickled import ForbiddenName, Opaque, PickleError
+from .torch_archive import AGAIN, ArchiveError, opened
+from .torch_file import StoredTensor, read_structure, read_tensors
 
 ZIP = b"PK\x03\x04"
 CONTAINERS = "model", "state_dict", "net", "model_state_dict"
@@ -24,22 +24,9 @@ PREFIXES = "module.", "model."
 NUMBERS = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool}
 NUMBERS |= {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 LARGEST_BYTES = 16 << 30
-AGAIN = "Get the file again and compare its size with the original"
-
-# What files written in training hold besides tensors. None of it is wanted: each becomes an object without content.
-TRAINING_LEFTOVERS = (
-    ("torch.optim.adam", "Adam"),
-    ("torch.optim.adamw", "AdamW"),
-    ("torch.optim.sgd", "SGD"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("argparse", "Namespace"),
-    ("pathlib", "PosixPath"),
-    ("pathlib", "WindowsPath"),
-    ("pathlib._local", "PosixPath"),  # as Python 3.13 calls them
-    ("pathlib._local", "WindowsPath"),
-)
+CONVERT = "samsegmenter models convert FILE OUTPUT.safetensors"
+SAFE_TORCH = "2.10"  # from here on no crafted file is known to make torch's restricted unpickler corrupt memory (CVE-2026-24747)
+NOTED_CONTAINER, NOTED_BESIDE = "samsegmenter.container", "samsegmenter.beside"  # in the metadata of a safetensors file
 
 
 @dataclass(frozen=True)
@@ -57,11 +44,15 @@ class Checkpoint:
     beside: frozenset[str] = frozenset()
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, permissive: bool = False) -> Checkpoint:
     """Read the named weights in `path`.
 
-    The content tells safetensors from files of ``torch.save``, whatever the file is called; the latter are restricted to
-    tensors. Weights may lie directly inside or in one of `CONTAINERS`; a prefix from `PREFIXES` that all names share is dropped.
+    The content tells safetensors from files of ``torch.save``, whatever the file is called; of the latter nothing but tensors is
+    read. Weights may lie directly inside or in one of `CONTAINERS`; a prefix from `PREFIXES` that all names share is dropped.
+
+    Args:
+        permissive: pass over Python objects of every kind that lie beside the weights, not only those of training, and read
+            formats from before PyTorch 1.6 where the installed torch does so safely.
 
     Raises:
         CheckpointError: missing, empty, truncated, not weights at all, larger inside than outside, weights that are no
@@ -69,8 +60,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     path = Path(path)
     head = _head(path)
-    content = _read_safetensors(path) if head[8:9] == b"{" else _read_torch(path, head)
-    checkpoint = _unwrapped(content, path)
+    if head[8:9] == b"{":
+        checkpoint = _read_safetensors(path)
+    elif head.startswith(ZIP):
+        checkpoint = _read_archive(path, permissive)
+    else:
+        checkpoint = _read_older(path, permissive)
     _check_stored(checkpoint.weights, path)
     _check_finite(checkpoint.weights, path)
     return checkpoint
@@ -100,91 +95,59 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+def _read_safetensors(path: Path) -> Checkpoint:
     try:
-        return load_file(path, device="cpu")
+        with safe_open(path, "pt", device="cpu") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            noted = file.metadata() or {}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is truncated, or not a safetensors file ({error}). {AGAIN}.") from error
+    checkpoint = _unwrapped(weights, path)
+    beside = frozenset(noted.get(NOTED_BESIDE, "").split("\n")) - {""}
+    return replace(checkpoint, container=noted.get(NOTED_CONTAINER, ""), beside=beside)
 
 
-def _read_torch(path: Path, head: bytes) -> Any:
-    # Formats older than the zip archive are refused unread: some versions of torch unpickle them without restriction.
-    if not head.startswith(ZIP):
-        raise CheckpointError(
-            f"{path}: is not a file of PyTorch weights (a zip archive, the format since PyTorch 1.6) and was not opened, because "
-            "older formats can run code. Use a .safetensors file, or ask the author to save the weights with a current PyTorch."
-        )
-    _check_archive(path)
+def _read_archive(path: Path, permissive: bool) -> Checkpoint:
     try:
-        # The open file, because torch goes by the suffix of a path.
-        with path.open("rb") as file, torch.serialization.safe_globals([dict, *STAND_INS]):
-            _check_calls(torch.PyTorchFileReader(file).get_record("data.pkl"))
-            file.seek(0)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: {_unsafe(str(error))}") from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-            raise MemoryError(str(error)) from error
-        raise CheckpointError(f"{path}: is truncated, or not a file of PyTorch weights ({_first_line(error)}). {AGAIN}.") from error
-
-
-def _check_archive(path: Path) -> None:
-    """Raises CheckpointError for an archive that unpacks to more than it is; ``torch.save`` never compresses."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: is truncated, or not a file of PyTorch weights ({_first_line(error)}). {AGAIN}.") from error
-    if unpacked > path.stat().st_size:
+        with opened(path) as archive:
+            found = _unwrapped(read_structure(archive, permissive), path)
+            return replace(found, weights=read_tensors(archive, found.weights))
+    except ForbiddenName as error:
         raise CheckpointError(
-            f"{path}: unpacks to {unpacked / 1e9:.1f} GB from {path.stat().st_size / 1e9:.1f} GB, which PyTorch never writes, and was "
-            "not opened. If it is a .zip of a model, unpack it and give the file inside."
+            f"{path}: was refused: besides tensors it holds Python objects ({error.name}), and loading these can run code; nothing was "
+            f"run. Use a .safetensors file, ask the author for a file with the weights only, or take the weights out of it: {CONVERT}"
+        ) from error
+    except ArchiveError as error:
+        raise CheckpointError(f"{path}: {error}. {error.advice}.") from error
+    except PickleError as error:
+        raise CheckpointError(f"{path}: {error}. {AGAIN}.") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def _read_older(path: Path, permissive: bool) -> Checkpoint:
+    """Read a format from before PyTorch 1.6, which torch alone reads; some versions of it do so without any restriction."""
+    what = f"{path}: is not a file of PyTorch weights as saved since PyTorch 1.6"
+    if not permissive:
+        raise CheckpointError(f"{what}, and was not opened, because older ones can run code. Use a .safetensors file, or: {CONVERT}")
+    if torch.__version__ < SAFE_TORCH:
+        raise CheckpointError(
+            f"{what}, and was not opened: older ones need PyTorch {SAFE_TORCH} or newer, here is {torch.__version__}. Convert it on a "
+            "computer that has that, and bring the .safetensors file."
         )
-
-
-def _check_calls(content: bytes) -> None:
-    """Raises UnpicklingError for what restricted unpickling lets pass though it fills any memory: ``bytearray(60_000_000_000)``."""
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name == "GLOBAL" and argument.endswith(" bytearray"):
-            raise pickle.UnpicklingError("GLOBAL builtins.bytearray")
-
-
-class _StandIn:
-    """Takes the place of an object of a training run and forgets all that a file says of it."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-
-class _PlainDict:
-    """Takes the place of a dictionary with defaults, which restricted unpickling does not fill."""
-
-    def __new__(cls, *_: Any) -> dict:
-        return {}
-
-
-STAND_INS = [type(name, (_StandIn,), {"__module__": module}) for module, name in TRAINING_LEFTOVERS]
-STAND_INS.append(type("defaultdict", (_PlainDict,), {"__module__": "collections"}))
-
-
-def _unsafe(message: str) -> str:
-    named = re.search(r"GLOBAL (\S+)", message)
-    what = f" ({named[1]})" if named else ""
-    return (
-        f"was refused: besides tensors it holds Python objects{what}, and loading these can run code; nothing was run. "
-        "Use a .safetensors file, or ask the author for a file with the weights only."
-    )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{what}, nor one of weights only as saved before ({_first_line(error)}). {AGAIN}.") from error
+    return _unwrapped(content, path)
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:160] or type(error).__name__
 
 
-def _unwrapped(content: Any, path: Path) -> Checkpoint:
+def _unwrapped(content: Mapping[str, Any] | Any, path: Path) -> Checkpoint:
+    """Find the weights in what a file holds; they are `StoredTensor` where their numbers are still in the file."""
     container, beside = "", frozenset()
     if isinstance(content, dict):
         container = next((name for name in CONTAINERS if isinstance(content.get(name), dict)), "")
@@ -192,16 +155,32 @@ def _unwrapped(content: Any, path: Path) -> Checkpoint:
             beside = frozenset(str(name) for name in content if name != container)
             content = content[container]
     if not isinstance(content, dict) or not content:
-        kind = "nothing" if isinstance(content, dict) else f"a {type(content).__name__}"
+        kind = "nothing" if isinstance(content, dict) else f"a {_kind(content)}"
         raise CheckpointError(f"{path}: holds {kind} where named weights were expected. It is not a checkpoint.")
-    if all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()):
-        return Checkpoint(_without_prefix(content), container, beside)
-    others = [f"{name!r} ({type(value).__name__})" for name, value in content.items() if not isinstance(value, torch.Tensor)]
-    nested = [str(name) for value in content.values() if isinstance(value, dict) for name in value]
+    if all(isinstance(name, str) and name.isprintable() for name in content):
+        _check_plain(content, path)
+        if all(_is_tensor(value) for value in content.values()):
+            return Checkpoint(_without_prefix(content), container, beside)
+    others = [f"{name!r} ({_kind(value)})" for name, value in content.items() if not _is_tensor(value)]
+    nested = [_shown(name) for value in content.values() if isinstance(value, dict) for name in value]
     raise CheckpointError(
         f"{path}: expected weights directly inside or under {', '.join(map(repr, CONTAINERS))}, found "
-        f"{', '.join(others[:4]) or 'weights without names'}. It looks like {looks_like(nested or [str(name) for name in content])}."
+        f"{', '.join(others[:4]) or 'weights without names'}. It looks like {looks_like(nested or [_shown(name) for name in content])}."
     )
+
+
+def _shown(name: Any) -> str:
+    return name if isinstance(name, str) and name.isprintable() else ascii(name)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, (torch.Tensor, StoredTensor))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Opaque):
+        return value.kind
+    return "Tensor" if _is_tensor(value) else type(value).__name__
 
 
 def _without_prefix(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -211,18 +190,24 @@ def _without_prefix(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
     return weights
 
 
-def _check_stored(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Raises CheckpointError for tensors that are not plain numbers, or would fill more memory than the file has bytes."""
+def _check_plain(weights: Mapping[str, Any], path: Path) -> None:
+    """Raise CheckpointError for tensors that are not plain numbers."""
     odd = [name for name, value in weights.items() if not _is_plain(value)]
     if odd:
         raise CheckpointError(f"{path}: {len(odd)} of {len(weights)} weights are not stored as plain numbers ({', '.join(odd[:3])}).")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.layout == torch.strided and value.device.type == "cpu" and value.dtype in NUMBERS
+    return not (isinstance(value, Opaque) and value.is_tensor)
+
+
+def _check_stored(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise CheckpointError for tensors that would fill more memory than the file has bytes."""
     needed = sum(value.numel() * value.element_size() for value in weights.values())
     if needed > 2 * path.stat().st_size:  # twice, because two names may share their numbers
         raise CheckpointError(f"{path}: its weights would fill {needed / 1e9:.1f} GB, which are not in the file. It is damaged or hostile.")
-
-
-def _is_plain(value: torch.Tensor) -> bool:
-    return value.layout == torch.strided and value.device.type == "cpu" and value.dtype in NUMBERS
 
 
 def _check_finite(weights: dict[str, torch.Tensor], path: Path) -> None:

@@ -32,7 +32,7 @@ class Size:
 
 
 HIERAS = {
-    Size(32, 8, is_2_1=True): "samsegmenter_pico.yaml",
+    Size(32, 8, is_2_1=True): "samsegmenter_pico",
     Size(96, 12, is_2_1=True): "configs/sam2.1/sam2.1_hiera_t.yaml",
     Size(96, 16, is_2_1=True): "configs/sam2.1/sam2.1_hiera_s.yaml",
     Size(112, 24, is_2_1=True): "configs/sam2.1/sam2.1_hiera_b+.yaml",

@@ -9,9 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sam2.modeling.sam2_base import SAM2Base
-
 from ..errors import CheckpointError
+from ..packages import check_numpy
 from . import catalog, hashes, store
 from .catalog import CatalogEntry
 from .checkpoint import read_checkpoint
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .protocols import Proposer, SliceModel
+    from .sam2_package import SAM2Base
 
 USES = {
     "propagation": "carries masks through a volume",
@@ -171,6 +171,7 @@ def build(found: Found) -> nn.Module:
 
 def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[Found, nn.Module]:
     """A network of one of `kinds`, and the file that it is from, which is the model's from now on if it is the first."""
+    check_numpy()
     found = find(id_or_path, family)
     _expect_kind(found, *kinds)
     network = build(found)

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..models.sam2_package import SAM2Base
 from .rewrites import resampler_of
 
 QUERIES_AT_ONCE = 256  # keeps a block of attention weights within a CPU's cache

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from sam2.modeling.sam2_base import SAM2Base
 
 from ..errors import InputError
+from ..models.sam2_package import SAM2Base
 from .rewrites import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -22,10 +22,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
-from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
+from ..models.sam2_package import NO_OBJ_SCORE, SAM2Base, get_1d_sine_pe
 from .attention import MemoryAttention, PlainAttention
 from .memory import Memory, Recall
 from .rewrites import check_supported, fold_neck, in_precision, resampler_of, resized, with_constant_position

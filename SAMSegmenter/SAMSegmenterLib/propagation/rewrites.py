@@ -8,11 +8,10 @@ from __future__ import annotations
 import copy
 
 import torch
-from sam2.modeling.backbones.hieradet import Hiera
-from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..models.sam2_package import Hiera, SAM2Base
 
 
 def check_supported(model: SAM2Base) -> None:

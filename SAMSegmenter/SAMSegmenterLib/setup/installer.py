@@ -1,11 +1,16 @@
-"""Installing in Slicer what is missing: everything is shown and confirmed once, and nothing happens without that."""
+"""Installing in Slicer what is missing or broken: everything is shown and confirmed once, and nothing happens without that.
+
+The torch that is there stays as it is, unless it is itself too old or broken. Nothing needs a compiler.
+"""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -17,7 +22,7 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError, SAMSegmenterError
 from . import requirements, wheels
-from .requirements import SAM2, TORCH, TORCHVISION, Requirement
+from .requirements import IMPORTED_BY_SAM2, OLD_NUMPY, SAM2, SAM2_SOURCE, TORCH, TORCHVISION, Requirement
 
 FROM_PYTORCH = TORCH, TORCHVISION
 NAME = "SAMSegmenter"
@@ -50,19 +55,38 @@ def install_missing() -> bool:
     torch = _pytorch_extension() if set(missing) & set(FROM_PYTORCH) else None
     if not _agreed(_plan(missing)):
         return False
+    _run(lambda: _install(missing, torch), missing)
+    return True
+
+
+def repair() -> bool:
+    """Install again what is broken, and what is missing or of another version than needed; whether anything was done.
+
+    Raises:
+        InstallError: as it says.
+    """
+    broken = requirements.broken()
+    if {SAM2, SAM2_SOURCE} & set(broken):  # what it imports is more often to blame
+        broken = [SAM2, *IMPORTED_BY_SAM2, *(each for each in broken if each not in (SAM2, SAM2_SOURCE, *IMPORTED_BY_SAM2))]
+    if TORCH in broken:
+        broken += [TORCHVISION] if TORCHVISION not in broken else []
+    wanted = list(dict.fromkeys([*broken, *requirements.unfit()]))
+    if not wanted:
+        slicer.util.infoDisplay(_("All packages are installed and can be loaded. There is nothing to repair."), windowTitle=NAME)
+        return False
+    torch = _pytorch_extension() if set(wanted) & set(FROM_PYTORCH) else None
+    if not _agreed(_plan(wanted)):
+        return False
 
     def install() -> None:
-        if torch:  # first: sam2 is built against it
-            torch.installTorch(
-                askConfirmation=False,
-                torchVersionRequirement=f">={TORCH.least}",
-                torchvisionVersionRequirement=f">={TORCHVISION.least}",
-            )
-        _from_index([each for each in missing if each not in (*FROM_PYTORCH, SAM2)])
-        if SAM2 in missing:
-            _sam2([SAM2.specifier])
+        if torch and TORCH in broken:
+            torch.uninstallTorch()
+        again = [each.specifier for each in broken if each not in (*FROM_PYTORCH, SAM2)]
+        if again:
+            slicer.util.pip_install(["--force-reinstall", "--no-deps", *again])
+        _install(wanted, torch, again=True)
 
-    _run(install, missing)
+    _run(install, wanted)
     return True
 
 
@@ -85,12 +109,12 @@ def install_from(folder: Path) -> bool:
     lines = [f"{wheel.name} {wheel.version}" for wheel in found.found.values()]
     if not _agreed(_("From the folder {folder}:").format(folder=folder) + "\n" + _listed(lines)):
         return False
-    _run(lambda: _sam2(found.pip_arguments), missing)
+    _run(lambda: [slicer.util.pip_install([*each, "-c", str(_constraints(missing))]) for each in found.pip_arguments], missing)
     return True
 
 
 def _missing() -> list[Requirement]:
-    return requirements.missing() or requirements.missing(requirements.ALL)
+    return requirements.missing(requirements.NEEDED) or requirements.missing(requirements.ALL)
 
 
 # ---------------------------------------------------------------- asking
@@ -99,8 +123,15 @@ def _missing() -> list[Requirement]:
 def _plan(missing: list[Requirement]) -> str:
     """What is going to be installed, and where it comes from."""
     torch = [each.specifier for each in missing if each in FROM_PYTORCH]
-    others = [each.specifier for each in missing if each not in FROM_PYTORCH]
+    others = [each.specifier for each in missing if each not in (*FROM_PYTORCH, OLD_NUMPY)]
     parts = []
+    if OLD_NUMPY in missing:
+        parts.append(
+            _(
+                "PyTorch 2.2, the newest one for Intel Macs, does not work with the numpy that Slicer brings. {wanted} takes the place "
+                "of numpy {found}. Extensions that need the newer one will not work with it. Slicer has to be restarted afterwards."
+            ).format(wanted=OLD_NUMPY.specifier, found=requirements.find([OLD_NUMPY])[0].version)
+        )
     if torch:
         parts.append(_("With the PyTorch extension, from pytorch.org (up to 3 GB for an NVIDIA GPU):") + "\n" + _listed(torch))
     if others:
@@ -149,22 +180,59 @@ def _pytorch_extension() -> Any:
     return PyTorchUtils.PyTorchUtilsLogic()
 
 
-def _from_index(needed: list[Requirement]) -> None:
-    specifiers = [each.specifier for each in needed]
-    if not specifiers:
-        return
+def _install(needed: list[Requirement], torch: Any, again: bool = False) -> None:
+    """Install packages from the network.
+
+    Args:
+        needed: the packages.
+        torch: the logic of the PyTorch extension, if it is to install some of them.
+        again: install them even if they seem to be there.
+    """
+    if torch:
+        _from_pytorch(needed, torch)
+    others = [each.specifier for each in needed if each not in (*FROM_PYTORCH, SAM2)]
+    if others:
+        _from_index(others, str(_constraints(needed)), again)
+    if SAM2 in needed:
+        _sam2(["--force-reinstall"] if again else [])
+
+
+def _from_pytorch(needed: list[Requirement], torch: Any) -> None:
+    found = requirements.find([TORCH])[0]
+    # A torchvision alone must be one for the torch that is there.
+    version = f">={TORCH.least}" if TORCH in needed else f"=={found.version.partition('+')[0]}"
+    torch.installTorch(askConfirmation=False, torchVersionRequirement=version, torchvisionVersionRequirement=f">={TORCHVISION.least}")
+
+
+def _from_index(specifiers: list[str], constraints: str, again: bool) -> None:
     try:
         from slicer.packaging import pip_ensure
     except ImportError:  # before Slicer 5.12
-        slicer.util.pip_install(specifiers)
+        pip_ensure = None
+    if again or pip_ensure is None:  # pip looks at what the packages need in turn, too, which pip_ensure does not
+        slicer.util.pip_install([*specifiers, "-c", constraints])
     else:
-        pip_ensure(specifiers, prompt_install=False, prompt_restart=False, requester=NAME)
+        pip_ensure(specifiers, constraints=constraints, prompt_install=False, prompt_restart=False, requester=NAME)
 
 
-def _sam2(arguments: list[str]) -> None:
-    """Install packages of which one is sam2, which is built from its sources against the torch that is there."""
-    with _environment("SAM2_BUILD_CUDA", "0"):
-        slicer.util.pip_install(["--no-build-isolation", *arguments])
+def _sam2(how: list[str]) -> None:
+    """Install sam2 without what it asks for, which is here already: from a wheel, or else from its sources."""
+    try:
+        slicer.util.pip_install([*how, "--no-deps", SAM2.specifier])
+    except subprocess.CalledProcessError:
+        logging.warning("SAMSegmenter: there is no wheel of %s to be had; sam2 is built from its sources instead", SAM2.name)
+        with _environment("SAM2_BUILD_CUDA", "0"):  # so that no compiler is needed; against the torch that is there
+            slicer.util.pip_install([*how, "--no-deps", "--no-build-isolation", SAM2_SOURCE.specifier])
+
+
+def _constraints(needed: list[Requirement]) -> Path:
+    """A file of versions that pip must keep to: those of torch that are there and not to be installed, and an old numpy where need be."""
+    kept = [finding for finding in requirements.find(FROM_PYTORCH) if finding.version and finding.requirement not in needed]
+    lines = [f"{each.requirement.name}=={each.version}" for each in kept]
+    lines += [OLD_NUMPY.specifier] if OLD_NUMPY in requirements.NEEDED else []
+    path = Path(tempfile.mkdtemp(prefix="samsegmenter-")) / "constraints.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
 
 
 def _run(install: Callable[[], None], wanted: list[Requirement]) -> None:

@@ -14,7 +14,7 @@ from .widgets import button, fill, row, section, table, text_label
 
 
 class PackagesSection:
-    """What is installed, and two ways to install the rest.
+    """What is installed, two ways to install the rest, and one to install again what is broken.
 
     Args:
         changed: called after something was installed.
@@ -35,7 +35,12 @@ class PackagesSection:
             _("Install from a folder of wheels that was filled on another computer. Needs no network."),
             self._install_from_folder,
         )
-        for widget in (self.summary, self.table, row(self.install_button, self.folder_button)):
+        self.repair_button = button(
+            _("Repair\N{HORIZONTAL ELLIPSIS}"),
+            _("Tries to load every package, shows which are broken or of another version than needed, asks, and installs these again."),
+            lambda: self._install(installer.repair),
+        )
+        for widget in (self.summary, self.table, row(self.install_button, self.folder_button), self.repair_button):
             layout.addWidget(widget)
 
     def update(self) -> None:
@@ -71,6 +76,8 @@ def _summary(complete: bool) -> str:
 def _row(finding: Finding) -> tuple[str, ...]:
     found = finding.version or _("missing")
     least = f"\N{GREATER-THAN OR EQUAL TO} {finding.requirement.least}"
+    if finding.requirement.below:
+        least += f", < {finding.requirement.below}"
     return finding.requirement.name, least, found if finding.is_enough else f"{found} \N{WARNING SIGN}"
 
 
@@ -79,4 +86,4 @@ def _tip(finding: Finding) -> str:
         return _("Installed and recent enough.")
     if finding.requirement not in requirements.NEEDED:
         return _("Needed by EdgeTAM and MobileSAM only.")
-    return _("Not installed.") if finding.version is None else _("Too old.")
+    return _("Not installed.") if finding.version is None else _("Not a version that will do.")

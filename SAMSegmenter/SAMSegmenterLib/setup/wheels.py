@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from .requirements import ALL, NEEDED, TORCH, TORCHVISION, Requirement, release
+from .requirements import ALL, NEEDED, SAM2, Requirement, release
 
 # What platform tags begin with; "any" fits everywhere.
 PLATFORMS = {"win32": ("win_",), "darwin": ("macosx_",)}
@@ -58,7 +58,7 @@ class Folder:
         path: of the folder.
         found: wheels of the packages needed, one for each.
         lacking: what it has no wheel of.
-        unfit: names of files that are for another system or Python, or too old.
+        unfit: names of files that are for another system or Python, or too old or too new.
     """
 
     path: Path
@@ -67,9 +67,15 @@ class Folder:
     unfit: list[str]
 
     @property
-    def pip_arguments(self) -> list[str]:
-        """What to give to `pip install`. What the packages need in turn is taken from the folder, too; pip says what is not there."""
-        return ["--no-index", "--find-links", str(self.path), *(requirement.specifier for requirement in self.found)]
+    def pip_arguments(self) -> list[list[str]]:
+        """What to give to `pip install`, once or twice.
+
+        What the packages need in turn is taken from the folder, too, and pip says what is not there; but for sam2's, which is listed here.
+        """
+        source = ["--no-index", "--find-links", str(self.path)]
+        others = [each.specifier for each in self.found if each is not SAM2]
+        sam2 = [f"{self.found[SAM2].name}=={self.found[SAM2].version}"] if SAM2 in self.found else []
+        return [[*source, *how] for how in (others, ["--no-deps", *sam2]) if how and how != ["--no-deps"]]
 
 
 def look_into(folder: Path, needed: Iterable[Requirement] = NEEDED) -> Folder:
@@ -85,9 +91,10 @@ def look_into(folder: Path, needed: Iterable[Requirement] = NEEDED) -> Folder:
     found, unfit = {}, []
     for requirement in needed:
         for file, wheel in wheels.items():
-            if wheel is None or wheel.name != requirement.name:
+            fitting = next((each for each in (requirement, requirement.instead) if each and wheel and wheel.name == each.name), None)
+            if fitting is None:
                 continue
-            if wheel.fits_here and release(wheel.version) >= release(requirement.least):
+            if wheel.fits_here and fitting.allows(wheel.version):
                 found[requirement] = wheel
             else:
                 unfit.append(file)
@@ -96,12 +103,10 @@ def look_into(folder: Path, needed: Iterable[Requirement] = NEEDED) -> Folder:
 
 def commands(needed: Iterable[Requirement] = ALL) -> str:
     """What to type on a computer with a network, with the same system and Python, to fill a folder called wheels."""
-    quoted = " ".join(f'"{requirement.specifier}"' for requirement in needed)
-    set_variable = "set SAM2_BUILD_CUDA=0" if sys.platform == "win32" else "export SAM2_BUILD_CUDA=0"
+    quoted = " ".join(f'"{each.specifier}"' for each in needed if each is not SAM2)
     return "\n".join(
         [
-            f'python -m pip install "{TORCH.specifier}" "{TORCHVISION.specifier}" setuptools wheel',
-            set_variable,  # sam2 is built from its sources against that torch, without CUDA code of its own
-            f"python -m pip wheel --no-build-isolation --wheel-dir wheels {quoted}",
+            f"python -m pip wheel --wheel-dir wheels {quoted}",
+            f'python -m pip wheel --wheel-dir wheels --no-deps "{SAM2.specifier}"',
         ]
     )

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from hydra.utils import instantiate
-from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from ..models.families.sam2 import build, network_config
+from ..models.families import layouts
+from ..models.families.sam2 import build
+from ..models.sam2_package import SAM2Base
 from .prompting import Prompt
 
-CONFIG = "samsegmenter_pico.yaml"
+CONFIG = "samsegmenter_pico"
 STRIDE = 16  # input pixels for one of the image embedding
 
 
@@ -126,7 +126,7 @@ def make_network(size: int, state: Mapping[str, Tensor] | None = None) -> SAM2Ba
     """
     if state is not None:
         return build(CONFIG, size, state, "the weights to start from").requires_grad_(True).train()
-    network = instantiate(network_config(CONFIG, size))
+    network = layouts.built(layouts.layout(CONFIG, size))
     start(network)
     return network.train()
 

@@ -11,23 +11,22 @@ numbers added to the embedding. A file that has them as well is read with them, 
 from __future__ import annotations
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor
 
+from . import layouts
 from .fitting import State, fitted, without_prefix
 from .normalisers import published
 from .promptable import Asked, Promptable
-from .sam2 import ImageParts, Sam2Slices, network_config
+from .sam2 import ImageParts, Sam2Slices
 
 RENAMED = {"mask_decoder.": "sam_mask_decoder.", "prompt_encoder.": "sam_prompt_encoder."}
 UNUSED = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # they would bring in the fine features
 
 
 def build(config: str, image_size: int, state: State, source: str) -> ImageParts:
-    """The network of the `sam2` package's file `config` with the weights `state`; see `fitting.fitted`."""
-    settings = OmegaConf.merge(network_config(config, image_size), {"use_high_res_features_in_sam": False})
-    network = ImageParts(instantiate(settings))
+    """The network of the layout `config` with the weights `state`; see `fitting.fitted`."""
+    settings = layouts.layout(config, image_size) | {"use_high_res_features_in_sam": False}
+    network = ImageParts(layouts.built(settings))
     state = {"no_mem_embed": torch.zeros_like(network.no_mem_embed), **state}
     return fitted(network, state, source)
 

@@ -7,24 +7,23 @@ published names. `transformers` has the network too, under names of its own; it 
 
 from __future__ import annotations
 
-from hydra.utils import instantiate
-from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from ...errors import CheckpointError
+from ..sam2_package import SAM2Base
+from . import layouts
 from .fitting import NEEDS_TIMM, State, fitted, without_prefix
 from .normalisers import published
 from .perceiver import Perceiver
-from .sam2 import Sam2Slices, network_config
+from .sam2 import Sam2Slices
 
 
 class Trunk(nn.Module):
     """RepViT-M1: input ``(B, 3, n, n)`` to four maps, the finest first, of `channel_list` channels in reverse."""
 
-    channel_list = (384, 192, 96, 48)
-
     def __init__(self) -> None:
         super().__init__()
+        self.channel_list = [384, 192, 96, 48]
         try:
             from timm import create_model
         except ImportError as error:
@@ -36,14 +35,14 @@ class Trunk(nn.Module):
 
 
 def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
-    """The network with the weights `state`, laid out by the file `config` beside this one; see `fitting.fitted`.
+    """The network with the weights `state`, of the layout `config`; see `fitting.fitted`.
 
     Raises:
         CheckpointError: also if the package timm is missing.
     """
-    settings = network_config(config, image_size)
-    encoder = instantiate(settings.pop("image_encoder"), trunk=Trunk())
-    network = instantiate(settings, image_encoder=encoder)
+    settings = layouts.layout(config, image_size)
+    settings["image_encoder"]["trunk"] = Trunk()
+    network = layouts.built(settings)
     network.spatial_perceiver = Perceiver()
     return fitted(network, state, source)
 

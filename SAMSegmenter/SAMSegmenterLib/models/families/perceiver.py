@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from sam2.modeling.position_encoding import PositionEmbeddingSine
 from torch import Tensor, nn
+
+from ..sam2_package import PositionEmbeddingSine
 
 CHANNELS, DEPTH, WIDER = 64, 2, 4
 

@@ -3,49 +3,23 @@
 Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024; Ma et al., "MedSAM2", 2025 (arXiv 2504.03600), which is
 SAM 2.1 tiny at 512 pixels; Yan et al., "Biomedical SAM 2", 2024 (arXiv 2408.03286), which is SAM 2.0 small without ImageNet's
 mean and deviation. The code is Apache-2.0, and so are SAM 2's weights; MedSAM2's are for research and education. The networks
-are laid out by the package's YAML files or by one beside this file. Propagation is compared with the package's
-`SAM2VideoPredictor`, the slice model with its `SAM2ImagePredictor`.
+are laid out by `layouts`. Propagation is compared with the package's `SAM2VideoPredictor`, the slice model with its
+`SAM2ImagePredictor`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import sam2
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
+from ..sam2_package import SAM2Base
+from . import layouts
 from .fitting import State, fitted, without_prefix
 from .normalisers import IMAGENET_MEAN, IMAGENET_STD, published
 from .promptable import Asked, Promptable
 
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 CERTAIN = 32.0  # upstream's bound of the logits of a mask to be corrected
-
-# The package's YAML files describe training; these are what upstream's build_sam2_video_predictor adds for tracking.
-TRACKING = {
-    "binarize_mask_from_pts_for_mem_enc": True,
-    "sam_mask_decoder_extra_args": {
-        "dynamic_multimask_via_stability": True,
-        "dynamic_multimask_stability_delta": 0.05,
-        "dynamic_multimask_stability_thresh": 0.98,
-    },
-}
-
-
-def network_config(config: str, image_size: int) -> DictConfig:
-    """The settings of a `SAM2Base` for tracking on square frames of `image_size` pixels, ready for hydra's `instantiate`.
-
-    `config` is a YAML file beside this one, or else of the `sam2` package (``"configs/sam2.1/sam2.1_hiera_t.yaml"``).
-    """
-    own = Path(__file__).parent / config
-    path = own if own.is_file() else Path(sam2.__file__).parent / config
-    # Loaded as a plain file: hydra's own search path and global state stay as they are.
-    settings = OmegaConf.load(path).model
-    return OmegaConf.merge(TRACKING, settings, {"image_size": image_size})
 
 
 def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
@@ -56,7 +30,7 @@ def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
     """
-    return fitted(instantiate(network_config(config, image_size)), state, source)
+    return fitted(layouts.built(layouts.layout(config, image_size)), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

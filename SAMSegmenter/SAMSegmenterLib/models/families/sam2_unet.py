@@ -13,13 +13,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from hydra.utils import instantiate
-from sam2.modeling.backbones.hieradet import Hiera
 from torch import Tensor, nn
 
+from ..sam2_package import Hiera
+from . import layouts
 from .fitting import State, fitted, without_prefix
 from .normalisers import published
-from .sam2 import network_config
 
 CHANNELS = 64
 BOTTLENECK = 32
@@ -131,8 +130,8 @@ class Sam2UNetProposer:
 
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam2UNet:
-    """The network around the trunk of the `sam2` package's file `config`, Hiera large as published; see `fitting.fitted`."""
-    trunk = instantiate(network_config(config, image_size).image_encoder.trunk)
+    """The network around the trunk of the layout `config`, Hiera large as published; see `fitting.fitted`."""
+    trunk = layouts.built(layouts.layout(config, image_size)["image_encoder"]["trunk"])
     return fitted(Sam2UNet(trunk), state, source)
 
 

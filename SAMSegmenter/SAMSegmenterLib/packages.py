@@ -1,0 +1,93 @@
+"""Python packages that do not load: which one is to blame, who else uses it, and what to do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+
+from .errors import PackageError
+
+OURS = {"samsegmenter", "sam2", "rf-sam-2", "hydra-core", "omegaconf", "iopath"}  # whose needs are ours
+
+
+@contextmanager
+def import_explained(package: str, wanted: str) -> Iterator[None]:
+    """Import `package` within, and what it imports.
+
+    Args:
+        package: the module.
+        wanted: what pip is given to install it.
+
+    Raises:
+        PackageError: it does not load; names the package that is to blame, what else uses that, and the remedy.
+    """
+    try:
+        yield
+    except Exception as error:  # antlr4 raises nothing narrower for files of another version of itself
+        raise PackageError(_explanation(package, wanted, error)) from error
+
+
+def check_numpy() -> None:
+    """Raise `PackageError` where numpy is too new for torch, which then loads all the same and fails later."""
+    try:
+        torch, numpy = metadata.version("torch"), metadata.version("numpy")
+    except metadata.PackageNotFoundError:
+        return  # whatever imports it says so
+    if tuple(map(int, torch.split(".")[:2])) < (2, 3) and int(numpy.partition(".")[0]) >= 2:
+        raise PackageError(
+            f"PyTorch {torch} does not work with numpy {numpy}. In Slicer, press 'Repair' in the module SAMSegmenter and restart; "
+            'elsewhere: python -m pip install "numpy<2"'
+        )
+
+
+def normal(name: str) -> str:
+    """Return a package's name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _explanation(package: str, wanted: str, error: Exception) -> str:
+    culprit = _culprit(error) or package
+    name = normal(next(iter(metadata.packages_distributions().get(culprit, [])), culprit))
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        version = ""
+    needs = _needs(name)
+    stated = sorted({f'"{need}"' for user, need in needs if user in OURS and culprit != package})
+    others = sorted({user for user, _ in needs if user not in OURS})
+    what = f"{name} {version}, which does not fit" if version else f"{name}, which is not installed"
+    pip = f"python -m pip install {' '.join(stated) or wanted}"
+    advice = f"In Slicer, press 'Repair' in the module SAMSegmenter and restart; elsewhere: {pip}"
+    shared = f" It may be of another extension; {', '.join(others[:5])} use it, too." if others else ""
+    return f"The Python package {package} does not load because of {what} ({_said(error)}).{shared} {advice}"
+
+
+def _culprit(error: Exception) -> str | None:
+    """The top-level module that an import has failed at: what it names, or else where it was raised outside of Python itself."""
+    named = error.name if isinstance(error, ImportError) else getattr(getattr(error, "obj", None), "__name__", None)
+    if isinstance(named, str) and named:
+        return named.partition(".")[0]
+    modules, trace = [], error.__traceback__
+    while trace:
+        modules.append(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        trace = trace.tb_next
+    foreign = [each for each in modules if each not in sys.stdlib_module_names and each != __package__]
+    return foreign[-1] if foreign else None
+
+
+def _needs(name: str) -> list[tuple[str, str]]:
+    """Installed packages that need `name`, each with how it says so."""
+    found = []
+    for user in metadata.distributions():
+        for need in user.requires or []:
+            stated, _, condition = need.partition(";")
+            if normal(re.match(r"[\w.-]*", stated)[0]) == name and "extra" not in condition:
+                found.append((normal(user.metadata["Name"] or ""), stated.replace(" ", "")))
+    return found
+
+
+def _said(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200].rstrip(".") or type(error).__name__
