@@ -53,7 +53,7 @@ class PromptFile:
     """A prompt file that has been read, once, so that it may be a pipe.
 
     Args:
-        path: the file; relative mask files in it start at its folder, or at the working folder if it is no ordinary file.
+        path: the file; relative mask files in it start at its folder, or at the working folder if it is a pipe or in /dev.
 
     Attributes:
         axis: the axis it names, for its stack to be made.
@@ -76,7 +76,8 @@ class PromptFile:
         Raises:
             InputError: naming the file and the field at fault.
         """
-        folder = self.path.parent if self.path.is_file() else Path()
+        piped = self.path.absolute().parts[1:2] in (("dev",), ("proc",)) or not self.path.is_file()  # /dev/stdin may lead to a file
+        folder = Path() if piped else self.path.parent
         reader = _Reader(stack, read_labelmap, folder, files=self._files.copy())
         prompts = reader.prompts(self._data, self.path.name)
         self.warnings = reader.warnings

@@ -1,7 +1,16 @@
 """What the commands that only look tell: `samsegmenter info` of an image, `samsegmenter models` of the models."""
 
-from dicom_slices import slice_at
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from cli_steps import INVERSE, SIDE, SLICES
+from dicom_slices import axial, slice_at
+from phantoms import ball
+from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.models import catalog, store
+from SAMSegmenterLib.volume import Source, Volume
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -48,3 +57,53 @@ def test_info_of_slices_that_are_not_even_needs_resampling(samsegmenter, tmp_pat
     assert refused.code == 1
     assert "are 2 mm apart" in refused.err
     assert "8 x 6 x 7" in resampled.out
+
+
+def test_info_tells_where_the_geometry_comes_from_and_what_was_assumed(samsegmenter, scan, monkeypatch):
+    from SAMSegmenterLib import imageio
+
+    image = replace(imageio.read_volume(scan), source=Source("sform (code 1)", ("ball.nrrd: 1 mm is assumed.",)))
+    monkeypatch.setattr(imageio, "read_volume", lambda *arguments: image)
+    outcome = samsegmenter("info", scan)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "geometry   sform (code 1)" in outcome.out.splitlines()
+    assert "warning    ball.nrrd: 1 mm is assumed." in outcome.out.splitlines()
+    known = json.loads(samsegmenter("info", scan, "--json").out)
+    assert (known["geometry"], known["warnings"]) == ("sform (code 1)", ["ball.nrrd: 1 mm is assumed."])
+
+
+def test_info_as_json_keeps_every_digit(samsegmenter, tmp_path):
+    matrix = INVERSE + np.array([[0, 1e-7 / 3, 0, 1 / 3], [0] * 4, [0] * 4, [0] * 4])
+    volume = Volume(ball(SLICES, SIDE, 9)[0].voxels, matrix)
+    write_volume(tmp_path / "a.nrrd", volume)
+    outcome = samsegmenter("info", tmp_path / "a.nrrd", "--json")
+    known = json.loads(outcome.out)
+    assert known["ijk_to_ras"] == matrix.tolist()
+    assert known["spacing_mm"] == volume.spacing_mm.tolist()
+    assert (known["lowest"], known["highest"]) == (float(volume.voxels.min()), float(volume.voxels.max()))
+    assert (known["name"], known["voxels"], known["type"], known["orientation"]) == ("a.nrrd", [SIDE, SIDE, SLICES], "float32", "LPS")
+    assert known["window"]["level"] == (known["window"]["low"] + known["window"]["high"]) / 2
+    assert known["series"] == []
+
+
+def test_info_lists_the_series_of_a_folder_also_as_json(samsegmenter, tmp_path):
+    for series in (1, 2):
+        for number, image in enumerate(axial(3, series=f"1.2.3.{series}", description=f"kind {series}")):
+            image.save_as(tmp_path / f"{series}-{number}", enforce_file_format=True)
+    listed = [{"uid": f"1.2.3.{n}", "description": f"kind {n}", "modality": "CT", "slices": 3} for n in (1, 2)]
+    undecided = samsegmenter("info", tmp_path, "--json")
+    assert (undecided.code, json.loads(undecided.out)["series"]) == (1, listed)
+    assert "there are 2 series" in undecided.err
+    chosen = samsegmenter("info", tmp_path, "--json", "--series", "kind 2")
+    assert (chosen.code, json.loads(chosen.out)["series"]) == (0, listed)
+    assert "series     1.2.3.1  kind 1  CT  3 slices" in samsegmenter("info", tmp_path).out.splitlines()
+
+
+def test_info_says_so_where_memory_runs_out(samsegmenter, scan, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("Failed to allocate memory for image.")
+
+    monkeypatch.setattr("SAMSegmenterLib.imageio.read_by_header", fail)
+    outcome = samsegmenter("info", scan)
+    assert outcome.code == 1
+    assert outcome.err == f"samsegmenter: error: {scan}: there is too little free memory. Close other programs, or crop the image.\n"

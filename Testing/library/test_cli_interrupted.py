@@ -21,14 +21,14 @@ pytest_plugins = ["cli_fixtures"]
 def pressing(monkeypatch):
     """Press Ctrl-C once so many masks have come out of the session."""
 
-    def after(count, times=1):
+    def after(count, times=1, sent=signal.SIGINT):
         original = Session.propagate
 
         def interrupted(self, *arguments, **named):
             for number, found in enumerate(original(self, *arguments, **named)):
                 if number >= count:
                     for _ in range(times):
-                        signal.raise_signal(signal.SIGINT)
+                        signal.raise_signal(sent)
                 yield found
 
         monkeypatch.setattr(Session, "propagate", interrupted)
@@ -53,6 +53,56 @@ def test_a_second_ctrl_c_ends_at_once(propagate, pressing, tmp_path, out):
     pressing(4, times=2)
     assert propagate().code == 130
     assert not leftovers(tmp_path, "prompts.json")
+
+
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@pytest.fixture
+def attended(monkeypatch):
+    """The signals are not ignored, as they would be if these tests were started by `nohup`."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in ENDINGS}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("attended")
+@pytest.mark.parametrize("sent", ENDINGS)
+def test_the_end_of_a_batch_job_or_terminal_is_as_ctrl_c(propagate, pressing, out, sent):
+    pressing(4, sent=sent)
+    outcome = propagate()
+    assert outcome.code == 130
+    assert "interrupted" in outcome.err
+    assert labels_in(out)[MIDDLE].any()
+
+
+@pytest.mark.usefixtures("attended")
+@pytest.mark.parametrize("sent", ENDINGS)
+def test_a_second_one_ends_at_once(propagate, pressing, tmp_path, sent):
+    pressing(4, times=2, sent=sent)
+    assert propagate().code == 130
+    assert not leftovers(tmp_path, "prompts.json")
+
+
+@pytest.mark.usefixtures("attended")
+@pytest.mark.parametrize("sent", ENDINGS)
+def test_while_loading_too(propagate, monkeypatch, tmp_path, sent):
+    monkeypatch.setattr("SAMSegmenterLib.models.loading.load_model", lambda name: signal.raise_signal(sent))
+    outcome = propagate()
+    assert (outcome.code, outcome.err.count("what was not finished was not written")) == (130, 1)
+    assert not leftovers(tmp_path, "prompts.json")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows closes no terminal by a signal")
+def test_a_run_under_nohup_outlives_its_terminal(propagate, pressing, out):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        pressing(4, sent=signal.SIGHUP)
+        assert propagate("--range", "8:12").code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert labels_in(out)[MIDDLE].any()
 
 
 def test_ctrl_c_before_anything_is_finished_leaves_no_output(propagate, monkeypatch, tmp_path):
@@ -98,8 +148,9 @@ def test_ctrl_c_while_writing_loses_nothing_that_is_finished(propagate, monkeypa
     assert labels_in(out)[MIDDLE].any()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals and SIGINT from outside on Windows")
-def test_a_terminal_shows_progress_and_a_real_ctrl_c_stops_it(tmp_path, marked):
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals and signals from outside on Windows")
+@pytest.mark.parametrize("sent", [signal.SIGINT, *ENDINGS])
+def test_a_terminal_shows_progress_and_a_real_signal_stops_it(tmp_path, marked, sent):
     import pty
 
     write_volume(tmp_path / "long.nrrd", ball(400, 96, 45)[0])
@@ -108,10 +159,12 @@ def test_a_terminal_shows_progress_and_a_real_ctrl_c_stops_it(tmp_path, marked):
     command = [*program, "propagate", "long.nrrd", "--prompts", prompts, "--output", "out.nii.gz", "--mode", "strict"]
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "TERM": "xterm", "COLUMNS": "120"}
+    attend = "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); import os; os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", attend, *command]  # the signal of a closed terminal is not ignored
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
     os.close(theirs)
     shown = read_until(ours, "slices/s")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     shown += read_until(ours, None)
     os.close(ours)
     assert process.wait(timeout=60) == 130

@@ -3,14 +3,18 @@
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
-from cli_steps import MIDDLE, SIDE, assert_refused, assert_wrong_call, labels_in, leftovers, segment
+from cli_steps import LIBRARY, MIDDLE, SIDE, assert_refused, assert_wrong_call, labels_in, leftovers, segment
+from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.runs import Run
 
 pytest_plugins = ["cli_fixtures"]
@@ -111,3 +115,74 @@ def test_bad_input_leaves_the_older_output_as_it_was(propagate, marked, tmp_path
     out.write_bytes(b"older")
     assert_refused(propagate(prompts=marked(segment(index=99))))
     assert out.read_bytes() == b"older"
+
+
+NO_MEMORY = {
+    "numpy": MemoryError("Unable to allocate 8.00 EiB for an array"),
+    "ITK": RuntimeError("Failed to allocate memory for image."),
+    "PyTorch": RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B."),
+    "CUDA": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+}
+
+
+@pytest.mark.parametrize("error", NO_MEMORY.values(), ids=NO_MEMORY)
+@pytest.mark.parametrize(
+    "where",
+    [
+        "SAMSegmenterLib.imageio.read_by_header",
+        "SAMSegmenterLib.imageio.read_labelmap",
+        "SAMSegmenterLib.models.loading.load_model",
+        "SAMSegmenterLib.runs.windowed",
+        "SAMSegmenterLib.session.Session.layers",
+    ],
+)
+def test_memory_that_runs_out_is_called_so_and_nothing_is_left(propagate, marked, tmp_path, monkeypatch, where, error):
+    def fail(*arguments, **named):
+        raise error
+
+    mask = {"shape": [SIDE, SIDE], "runs": [SIDE, 9, SIDE * (SIDE - 1) - 9]}
+    prompts = marked(segment(mask={"file": "m.nrrd"} if where.endswith("labelmap") else mask))
+    monkeypatch.setattr(where, fail)
+    assert_refused(propagate("--range", "9:11", prompts=prompts), "too little free memory", "Close other programs")
+    assert not leftovers(tmp_path, "prompts.json")
+
+
+def test_a_result_that_memory_does_not_hold_as_nifti_is_kept_as_seg_nrrd(propagate, tmp_path, out, monkeypatch):
+    def fail(*arguments, **named):
+        raise NO_MEMORY["numpy"]
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    monkeypatch.setattr("SAMSegmenterLib.layers.Layers.array", fail)
+    assert_refused(propagate("--range", "9:11"), "out.nii.gz: there is too little free memory", "The result was saved as")
+    assert not out.exists()
+    (rescued,) = elsewhere.glob("samsegmenter-*/out.seg.nrrd")
+    assert labels_in(rescued)[MIDDLE, 24, 24] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process as Linux does")
+def test_a_volume_that_memory_really_does_not_hold_is_refused_in_words(scan, marked, tmp_path):
+    """The header says 4 GB, and the file is as long, mostly a hole."""
+    header = "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 1024 1024 2048\nencoding: raw\nendian: little\n"
+    header += "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n\n"
+    with (tmp_path / "large.nrrd").open("wb") as file:
+        file.write(header.encode())
+        file.truncate(len(header) + 2 * 1024 * 1024 * 2048)
+    program = "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)); from SAMSegmenterLib.cli import main; main()"
+    command = [sys.executable, "-c", program, "info", str(tmp_path / "large.nrrd")]
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "large.nrrd: there is too little free memory. Close other programs, or crop the image." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_network_that_is_damaged_is_an_error(propagate, monkeypatch, out):
+    monkeypatch.setattr("SAMSegmenterLib.session.Session.propagate", lambda *a, **b: raise_(CheckpointError("pico: its answer is NaN.")))
+    assert_refused(propagate(), "pico: its answer is NaN.")
+    assert not out.exists()
+
+
+def raise_(error):
+    raise error

@@ -1,9 +1,15 @@
 """Prompt files: the ways to mark the same thing, and what is refused of them."""
 
+import json
+import os
+import shlex
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from cli_steps import BOX, INVERSE, MIDDLE, SIDE, SLICES, assert_refused, labels_in, segment
+from cli_steps import BOX, INVERSE, LIBRARY, MIDDLE, SIDE, SLICES, assert_refused, labels_in, segment
 from phantoms import ball
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.volume import Volume
@@ -77,3 +83,40 @@ def test_malformed_prompt_files_are_refused(propagate, tmp_path, out, content, w
 def test_a_missing_prompt_file_is_refused(propagate, tmp_path, out):
     assert_refused(propagate(prompts=tmp_path / "none.json"), "none.json")
     assert not out.exists()
+
+
+def test_one_corner_outside_is_told_and_refuses_nothing(propagate, marked, out, tmp_path):
+    segments = [segment(f"ball {n}", box=BOX) for n in range(3)] + [segment("cut", box=[-0.9, 15, 33, 33])]
+    outcome = propagate("--range", "9:11", "--stats", tmp_path / "s.json", prompts=marked(*segments))
+    assert outcome.code == 0
+    (told,) = outcome.err.splitlines()
+    assert told.startswith("samsegmenter: warning: prompts.json: segments[3].keyframes[0].box: the box from (-0.9, 15) to (33, 33) leaves")
+    (kept,) = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["warnings"]
+    assert told == f"samsegmenter: warning: {kept}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uses bash")
+@pytest.mark.parametrize("given", ["--prompts /dev/stdin <prompts.json", "--prompts <(cat prompts.json)"])
+def test_prompts_may_come_through_a_pipe(scan, marked, tmp_path, given):
+    """Their masks lie in the working folder then."""
+    truth = ball(SLICES, SIDE, 9)[1]
+    write_volume(tmp_path / "m.nrrd", Volume(truth.astype(np.uint8), INVERSE))
+    marked(segment(mask={"file": "m.nrrd"}))
+    program = f"{shlex.quote(sys.executable)} -c 'from SAMSegmenterLib.cli import main; main()'"
+    line = f"{program} propagate {shlex.quote(str(scan))} {given} --output out.nrrd --range 9:11"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(LIBRARY)}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done
+    np.testing.assert_array_equal(labels_in(tmp_path / "out.nrrd")[MIDDLE], truth[MIDDLE])
+
+
+def test_a_mask_file_of_many_keyframes_is_read_once(propagate, marked, out, tmp_path, monkeypatch):
+    from SAMSegmenterLib import imageio
+
+    write_volume(tmp_path / "m.nrrd", Volume(ball(SLICES, SIDE, 9)[1].astype(np.uint8), INVERSE))
+    read, original = [], imageio.read_labelmap
+    monkeypatch.setattr(imageio, "read_labelmap", lambda path: read.append(path) or original(path))
+    keyframes = [{"slice": index, "mask": {"file": "m.nrrd"}} for index in range(4, 17)]
+    assert propagate(prompts=marked({"name": "a", "keyframes": keyframes}, {"name": "b", "keyframes": keyframes[:2]})).code == 0
+    assert read == [tmp_path / "m.nrrd"]

@@ -1,12 +1,17 @@
 """The statistics that `--stats` writes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cli_steps import MIDDLE, SLICES, labels_in
+from cli_steps import INVERSE, MIDDLE, SIDE, SLICES, labels_in, segment
+from phantoms import ball
+from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.volume import Source, Volume
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -53,3 +58,49 @@ def test_slices_are_counted_once(propagate, tmp_path):
     path = tmp_path / "s.json"
     assert propagate("--range", "8:13", "--mode", "strict", "--stats", path).code == 0  # strict never stops early
     assert json.loads(path.read_text(encoding="utf-8"))["slices"] in (5, 6)  # without or with the prompted one
+
+
+def test_volumes_keep_their_digits(propagate, tmp_path):
+    """Of voxels of 3 micrometres; rounded to a millionth of a litre, they would be nothing."""
+    matrix = np.diag([0.003, 0.003, 0.003, 1])
+    write_volume(tmp_path / "cell.nrrd", Volume(ball(SLICES, SIDE, 9)[0].voxels, matrix))
+    assert propagate("--range", "9:11", "--stats", tmp_path / "s.json", volume=tmp_path / "cell.nrrd").code == 0
+    (found,) = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["segments"]
+    assert found["volume_ml"] == pytest.approx(found["voxels"] * 0.003**3 / 1000, rel=1e-5)
+    assert found["volume_ml"] > 0
+
+
+@pytest.mark.parametrize("options", [(), ("--overlap",)])
+def test_voxels_are_those_of_the_file(propagate, marked, tmp_path, options):
+    out = tmp_path / "out.seg.nrrd"
+    prompts = marked(segment("one"), segment("other"))
+    assert propagate("--range", "9:11", "--stats", tmp_path / "s.json", *options, prompts=prompts, output=out).code == 0
+    counts = [each["voxels"] for each in json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["segments"]]
+    assert counts == [int((labels_in(out) == label).sum()) for label in (1, 2)]
+
+
+def test_what_reading_warns_of_is_told_once_and_kept(propagate, marked, scan, tmp_path, monkeypatch):
+    from SAMSegmenterLib import imageio
+
+    original = imageio.read_volume
+    source = Source("spacing of nobody", ("ball.nrrd: 1 mm is assumed.", "ball.nrrd: \033[31mred."))
+    monkeypatch.setattr(imageio, "read_volume", lambda *arguments: replace(original(*arguments), source=source))
+    monkeypatch.setattr(imageio, "read_labelmap", lambda path: replace(original(path), source=source))
+    write_volume(tmp_path / "m.nrrd", Volume(ball(SLICES, SIDE, 9)[1].astype(np.uint8), INVERSE))
+    prompts = marked(segment(mask={"file": "m.nrrd"}), segment("other", 9, mask={"file": "m.nrrd"}))
+    outcome = propagate("--range", "9:11", "--stats", tmp_path / "s.json", prompts=prompts)
+    assert outcome.code == 0
+    told = "ball.nrrd: 1 mm is assumed.", "ball.nrrd: ?[31mred."
+    assert outcome.err.splitlines() == [f"samsegmenter: warning: {each}" for each in told]
+    stats = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    assert (stats["geometry"], stats["warnings"]) == (source.geometry, list(source.warnings))
+
+
+def test_statistics_and_the_picture_compose_nothing_again(samsegmenter, tmp_path, monkeypatch):
+    composed, original = [], Session.layers
+    monkeypatch.setattr(Session, "layers", lambda self, overlap=False: composed.append(overlap) or original(self, overlap))
+    monkeypatch.setattr(Session, "labelmap", None)
+    monkeypatch.setattr(Session, "trust", None)
+    assert samsegmenter("demo", "--output", tmp_path / "demo").code == 0
+    assert composed == [False]
+    assert json.loads((tmp_path / "demo" / "stats.json").read_text(encoding="utf-8"))["segments"][0]["trust"]

@@ -2,15 +2,17 @@
 
 import errno
 import gzip
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from images import LIVER_AND_CYST, SEGMENTATION_FORMATS, painted
-from SAMSegmenterLib.errors import InputError, OutputError
-from SAMSegmenterLib.imageio import check_output, write_segmentation, write_volume
+from SAMSegmenterLib.errors import InputError, OutOfMemory, OutputError
+from SAMSegmenterLib.imageio import check_output, read_labelmap, write_segmentation, write_volume
 
 pytest_plugins = ["imageio_fixtures"]
 
@@ -130,3 +132,67 @@ def test_a_disk_that_is_too_full_is_noticed_before_the_work_starts(tmp_path, kne
     check_output(tmp_path / "a.nii")
     with pytest.raises(OutputError, match="the disk is full"):
         check_output(tmp_path / "a.nii", knee)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("name", SEGMENTATION_FORMATS)
+def test_a_result_is_written_through_a_link(tmp_path, knee, name, there):
+    store, work = tmp_path / "store", tmp_path / "work"
+    store.mkdir()
+    work.mkdir()
+    if there:
+        (store / "5f3a").write_bytes(b"an older result")
+        (store / "5f3a").chmod(0o640)
+    (work / name).symlink_to(Path("..", "store", "5f3a"))
+    check_output(work / name, knee)
+    write_segmentation(work / name, painted(), knee, LIVER_AND_CYST)
+    assert (work / name).is_symlink()
+    assert not (store / "5f3a").is_symlink()
+    assert [file.name for folder in (store, work) for file in folder.iterdir()] == ["5f3a", name]
+    assert np.array_equal(read_labelmap(work / name).voxels, painted())
+    if there:
+        assert (store / "5f3a").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_link_that_leads_nowhere_is_refused_before_the_work_starts(tmp_path, knee):
+    (tmp_path / "lost.nrrd").symlink_to(tmp_path / "missing" / "a.nrrd")
+    (tmp_path / "one.nrrd").symlink_to(tmp_path / "two.nrrd")
+    (tmp_path / "two.nrrd").symlink_to(tmp_path / "one.nrrd")
+    lost = r"lost\.nrrd: this link leads to a missing folder\. .*missing: there is no such folder"
+    for name, message in (("lost.nrrd", lost), ("one.nrrd", "in a circle")):
+        for call in (lambda path: check_output(path), lambda path: write_segmentation(path, painted(), knee, LIVER_AND_CYST)):
+            with pytest.raises(OutputError, match=message):
+                call(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_the_permissions_of_an_older_result_are_kept(tmp_path, knee):
+    (tmp_path / "a.nrrd").write_bytes(b"an older result")
+    (tmp_path / "a.nrrd").chmod(0o660)
+    write_segmentation(tmp_path / "a.nrrd", painted(), knee, LIVER_AND_CYST)
+    assert (tmp_path / "a.nrrd").stat().st_mode & 0o777 == 0o660
+
+
+NO_MEMORY = MemoryError("Unable to allocate"), RuntimeError("Failed to allocate memory for image."), RuntimeError("std::bad_alloc")
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=str)
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("a.seg.nrrd", "SAMSegmenterLib.imageio.sparse_gzip.SparseGzip.write"),
+        ("a.mha", "SimpleITK.WriteImage"),
+        ("a.mha", "SimpleITK.GetImageFromArray"),
+        ("a.nii.gz", "SAMSegmenterLib.imageio.writing.write_nifti"),
+        ("a.nii", "SAMSegmenterLib.layers.ArrayLayers.array"),
+    ],
+)
+def test_memory_that_runs_out_while_writing_is_called_so(tmp_path, knee, monkeypatch, name, target, error):
+    (tmp_path / name).write_bytes(b"an older result")
+    monkeypatch.setattr(target, raising(error))
+    with pytest.raises(OutOfMemory, match=r"too little free memory\. Close other programs, or write \.seg\.nrrd, which needs least\."):
+        write_segmentation(tmp_path / name, painted(), knee, LIVER_AND_CYST)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {name: b"an older result"}

@@ -143,6 +143,8 @@ def test_prompts_that_fit_are_accepted(stack, keyframe):
         (Keyframe(4, (Point(5, 5, positive=False),)), "only negative points"),
         (Keyframe(4, mask=painted(20, 16)), r"\(20, 16\) rows and columns, the slice has \(16, 20\)"),
         (Keyframe(4, mask=painted(filled=False)), "mask is empty"),
+        (Keyframe(4, (Point(5, 5),) * 100_000), "100000 points and scribbles; a network takes 500 at most. Paint a mask instead"),
+        (Keyframe(4, scribbles=(Scribble(((5, 5),)),) * 501), "501 points and scribbles"),
     ],
 )
 def test_prompts_that_do_not_fit_are_refused_by_segment_and_slice(stack, keyframe, message):
@@ -168,6 +170,11 @@ def test_intensities_are_looked_at_where_the_prompts_say_the_segment_is(keyframe
     rows, columns = np.unravel_index(near - voxels[4, 0, 0], (16, 20))
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (*x, *y)
     assert len(near) == (x[1] - x[0] + 1) * (y[1] - y[0] + 1)
+
+
+def test_a_stroke_may_have_many_positions(stack):
+    path = tuple((5 + n / 1e5, 6.0) for n in range(100_000))
+    check_keyframe(Keyframe(4, scribbles=(Scribble(path),)), stack)
 
 
 def test_without_prompts_there_are_no_intensities_near(stack):

@@ -2,12 +2,16 @@
 
 import copy
 import json
+import os
 import re
+import time
+import weakref
+from threading import Thread
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geometry import AXES, affines
@@ -16,7 +20,7 @@ from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import SegmentInfo, read_labelmap, write_segmentation
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
 from SAMSegmenterLib.prompts_io import PromptFile, prompts_from_dict, prompts_to_dict, read_prompts
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.volume import Source, Volume
 from SAMSegmenterLib.window import Window
 
 SHAPE = (9, 12, 15)  # k, j, i
@@ -240,6 +244,95 @@ def test_one_keyframe_may_have_points_a_box_and_a_mask_from_memory(stack, writte
     assert keyframe == Keyframe(5, (Point(6, 4), Point(1, 1, False)), Box(3, 2, 9, 7), mask=MaskPrompt(labels[5]))
 
 
+def test_a_mask_file_is_read_once_and_kept_only_while_it_is_named(stack, written):
+    labels, asked, alive = np.zeros(SHAPE, np.uint8), [], []
+    labels[:, 2:6, 4:9] = 5
+
+    def read(file):
+        asked.append(file.name)
+        volume = Volume(labels.copy(), name=file.name)
+        alive.append(weakref.ref(volume))
+        if file.name == "b.nrrd":
+            assert alive[0]() is None, "a.nrrd is named no more"
+        return volume
+
+    def painted(name, *files):
+        keyframes = [{"slice": index, "mask": {"file": file, "value": 5}} for index, file in enumerate(files)]
+        return {"name": name, "keyframes": keyframes}
+
+    segments = [painted("liver", *["a.nrrd"] * 7), painted("spleen", "a.nrrd"), painted("heart", "b.nrrd", "b.nrrd")]
+    prompts = read_prompts(written({"version": 1, "segments": segments}), stack, read)
+    assert asked == ["a.nrrd", "b.nrrd"]
+    assert sum(keyframe.mask.mask.sum() for segment in prompts.segments for keyframe in segment.keyframes) == 10 * 20
+
+
+def test_what_mask_files_warn_of_is_passed_on(stack, written):
+    marks = {"slice": 5, "mask": {"file": "m.nrrd"}}
+    file = PromptFile(written({"version": 1, "segments": [{"name": "liver", "keyframes": [marks]}]}))
+    file.prompts(stack, lambda path: Volume(np.ones(SHAPE, np.uint8), source=Source(warnings=("m.nrrd: its spacing was assumed.",))))
+    assert file.warnings == ["m.nrrd: its spacing was assumed."]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe with a name, which Windows does not have")
+def test_a_pipe_is_read_once_and_its_masks_lie_in_the_working_folder(tmp_path, document, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    os.mkfifo(tmp_path / "pipe")
+    document["segments"][0]["keyframes"][1]["mask"] = {"file": "m.nrrd", "value": 1}
+    writer = Thread(target=(tmp_path / "pipe").write_text, args=(json.dumps(document | {"axis": "j"}),))
+    writer.start()
+    asked, file = [], PromptFile(tmp_path / "pipe")
+    writer.join()
+    assert file.axis == "j"
+    with pytest.raises(InputError, match="there is no such"):
+        file.prompts(stack_at(axis="j"), lambda path: asked.append(path.resolve()) or read_labelmap(path))
+    assert asked == [tmp_path / "here" / "m.nrrd"]
+
+
+# ---------------------------------------------------------------- boxes that leave the slice
+
+
+def with_box(*corners, **fields):
+    return {"version": 1, "segments": [{"name": "liver", "keyframes": [{"slice": 4, "box": list(corners)} | fields]}]}
+
+
+@pytest.mark.parametrize(
+    ("given", "cut"),
+    [
+        ((-1, 2, 9, 9), (-0.5, 2, 9, 9)),
+        ((2, 2, 15, 9), (2, 2, 14.5, 9)),
+        ((-1e8, -1e8, 1e8, 1e8), (-0.5, -0.5, 14.5, 11.5)),
+        ((9, 12.25, 2, 3), (2, 3, 9, 11.5)),
+    ],
+)
+def test_a_box_that_leaves_the_slice_is_cut_at_its_border_and_told(stack, written, given, cut):
+    file = PromptFile(written(with_box(*given)))
+    assert file.prompts(stack, read_labelmap).segments[0].keyframes[0].box == Box(*cut)
+    (warning,) = file.warnings
+    assert warning.startswith("prompts.json: segments[0].keyframes[0].box: the box from (")
+    assert warning.endswith("leaves the slice, which has x 0 to 14 and y 0 to 11; it was cut at the border.")
+
+
+def test_a_box_on_the_slice_is_not_told_of(stack, written):
+    for corners in ((-0.5, -0.5, 14.5, 11.5), (0, 0, 14.5000001, 3)):
+        file = PromptFile(written(with_box(*corners)))
+        assert file.prompts(stack, read_labelmap).segments[0].keyframes[0].box.x1 == 14.5
+        assert not file.warnings
+
+
+@pytest.mark.parametrize("corners", [(15, 2, 20, 9), (-9, 2, -1, 9), (2, 12, 9, 30)])
+def test_a_box_beside_the_slice_is_refused(stack, corners):
+    with pytest.raises(InputError, match=r"keyframes\[0\]\.box: expected a box on the slice, which has x 0 to 14"):
+        prompts_from_dict(with_box(*corners), stack)
+
+
+def test_other_prompts_beside_the_slice_are_refused_by_segment_and_slice(stack):
+    for marks in ({"points": [[15, 5, 1]]}, {"line": [3, 3, 3, 12]}, {"scribbles": [{"path": [[3, 3], [-1, 3]]}]}):
+        document = {"version": 1, "segments": [{"name": "liver", "keyframes": [{"slice": 4} | marks]}]}
+        with pytest.raises(InputError, match=r"segment 'liver', slice 4: the prompt at \(.*\) lies outside the slice"):
+            prompts_from_dict(document, stack)
+
+
 # ---------------------------------------------------------------- what can be wrong
 
 ABSENT = object()
@@ -338,12 +431,81 @@ def test_two_segments_of_one_name_are_refused(stack, document):
         ('{"version": %s}' % ("1" * 5000), "is not usable JSON|version: expected 1"),
         (ONE_POINT % "1e999", r"points\[0\]: expected 3 finite numbers"),
         (ONE_POINT % "NaN", r"points\[0\]: expected 3 finite numbers"),
+        (ONE_POINT % "-Infinity", r"points\[0\]: expected 3 finite numbers"),
+        (ONE_POINT % ("9" * 4000), r"points\[0\]: expected 3 finite numbers below 1e\+09 in a list, got \[9{79}\.\.\."),
+        (ONE_POINT % ("9" * 9000), r"is not usable JSON: it has a number of thousands of digits|expected 3 finite numbers"),
+        (ONE_POINT % ("[" * 900 + "]" * 900), r"points\[0\]: expected 3 finite numbers|nested too deeply"),
+        ("[" * 200_000, "nested too deeply"),
+        ('{"version": 1, "segments": [], "version": 1}', "prompts.json: the field 'version' is given twice; leave one of them out"),
+        ('{"version": 1, "segments": [{"name": "a", "name": "b"}]}', r"segments\[0\]: the field 'name' is given twice"),
+        (ONE_POINT.replace('"slice": 4', '"slice": 4, "slice": 4') % 5, r"keyframes\[0\]: the field 'slice' is given twice"),
+        (ONE_POINT.replace('"slice": 4', '"slice": 1e9') % 5, r"keyframes\[0\]\.slice: expected a whole number, got 1000000000\.0"),
+        (ONE_POINT.replace('"slice": 4', '"slice": %s') % ("9" * 4000, 5), r"keyframes\[0\]\.slice: expected a whole number, got 9{80}"),
+        ('{"%s": 1, "version": 1}' % ("v" * 10**6), r"unknown field 'v{79}\.\.\.; known are"),
     ],
 )
 def test_a_file_that_is_no_prompt_file_is_named(stack, written, content, message):
     with pytest.raises(InputError, match=message) as error:
         read_prompts(written(content), stack, read_labelmap)
     assert "prompts.json" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}".encode("utf-16"), r"is not a text file in UTF-8\. .*This one seems to be in UTF-16; save it as UTF-8"),
+        (bytes(range(256)), "is not a text file in UTF-8"),
+        (b"\0" * 100, "not valid JSON"),
+        (b" \n ", "the file is empty"),
+        ("\ufeff".encode(), "the file is empty"),
+    ],
+)
+def test_what_is_no_text_is_called_so(tmp_path, content, message):
+    (tmp_path / "prompts.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"prompts\.json: .*{message}|prompts\.json: {message}"):
+        PromptFile(tmp_path / "prompts.json")
+
+
+def test_a_file_without_an_end_is_not_read_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("SAMSegmenterLib.prompts_io.MOST_BYTES", 2**20)
+    (tmp_path / "prompts.json").write_bytes(b" " * (2**20 + 1))
+    with pytest.raises(InputError, match="longer than 1 MiB"):
+        PromptFile(tmp_path / "prompts.json")
+
+
+WRONG = [None, True, 0, -1, 1.5, "", "text", [], [[]], {}, {"a": 1}, [None], 10**300, float("inf")]
+
+
+@given(place=st.sampled_from(["top", "segment", "keyframe", "mask", "scribble"]), data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_whatever_stands_in_a_field_is_used_or_refused_in_words(place, data):
+    stroke, mask = {"path": [[4, 4]], "label": 1}, {"shape": [12, 15], "runs": [20, 5, 155]}
+    keyframe = {"slice": 4, "points": [[5, 5, 1]], "box": [2, 2, 9, 9], "line": [3, 3, 8, 8], "scribbles": [stroke]}
+    segment = {"name": "liver", "color": [1, 0, 0], "keyframes": [keyframe, {"slice": 6, "mask": mask}]}
+    document = {"version": 1, "axis": "k", "space": "ijk", "segments": [segment]}
+    entry = {"top": document, "segment": segment, "keyframe": keyframe, "mask": mask, "scribble": stroke}[place]
+    entry[data.draw(st.sampled_from(sorted(entry)))] = data.draw(st.sampled_from(WRONG))
+    said = "prompts: used"
+    try:
+        prompts_from_dict(document, stack_at())
+    except InputError as error:
+        said = str(error)
+    assert said.startswith("prompts: ")
+    assert len(said) < 400
+
+
+def test_as_many_segments_as_a_labelmap_holds(stack):
+    document = {"version": 1, "segments": [{"name": str(n), "keyframes": []} for n in range(65536)]}
+    with pytest.raises(InputError, match="segments: expected at most 65535, which a labelmap holds, got 65536"):
+        prompts_from_dict(document, stack)
+
+
+def test_thousands_of_segments_are_read_soon(stack):
+    start, many = time.process_time(), 3000
+    segments = [{"name": str(n), "keyframes": [{"slice": k, "box": [2, 2, 9, 9]} for k in range(9)]} for n in range(many)]
+    prompts = prompts_from_dict({"version": 1, "segments": segments}, stack)
+    assert sum(len(prompts.segment(str(n)).keyframe(4).positions()) for n in range(many)) == 2 * many
+    assert time.process_time() - start < 10
 
 
 def test_a_prompt_file_that_cannot_be_read_is_named(stack, tmp_path):

@@ -21,8 +21,9 @@ class SparseGzip:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._size, self._crc = file, 0, 0
-        self._deflate, self._flushed = _deflate(), True
-        self._zeros = _flushed(bytes(CHUNK))
+        self._deflate, self._flushed = _deflate(LEVEL), True
+        zeros = _deflate(zlib.Z_BEST_COMPRESSION)
+        self._zeros = zeros.compress(bytes(CHUNK)) + zeros.flush(zlib.Z_FULL_FLUSH)
         # CRC-32 is linear: what a chunk of zeros makes of it follows from what it makes of each of its bits
         self._crc_of_zeros = zlib.crc32(bytes(CHUNK))
         self._crc_of_bits = [zlib.crc32(bytes(CHUNK), 1 << bit) ^ self._crc_of_zeros for bit in range(32)]
@@ -56,10 +57,5 @@ class SparseGzip:
         self._crc = crc
 
 
-def _deflate() -> zlib._Compress:
-    return zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-
-
-def _flushed(data: bytes) -> bytes:
-    deflate = _deflate()
-    return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
+def _deflate(level: int) -> zlib._Compress:
+    return zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)

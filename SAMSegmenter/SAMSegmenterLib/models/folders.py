@@ -18,12 +18,11 @@ def folders() -> tuple[Path, ...]:
     """The folders that are searched for model files, in this order; any of them may be missing or read-only.
 
     They are named in the variable SAMSEGMENTER_MODELS, separated as in PATH: a user's own first, then for instance a
-    department's share or a DVD. Without the variable it is one folder in the user's data; none if there is no home folder.
+    department's share or a DVD. Without the variable it is one folder in the user's data.
     """
     named = [part.strip() for part in os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep)]
     chosen = tuple(expanded(part) for part in named if part)
-    own = Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models"
-    return chosen or ((own,) if own.is_absolute() else ())  # "~" stays as it is where nobody knows what it stands for
+    return chosen or (Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models",)
 
 
 def expanded(path: str | Path) -> Path:
@@ -39,15 +38,17 @@ def receiving_folder() -> Path:
     """
     refusals = []
     for folder in folders():
+        if folder.parts[:1] == ("~",):  # nobody knows what it stands for, and it would be made in the working folder
+            refusals.append(f"{folder} (there is no home folder)")
+            continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell, on Windows and on shares
                 return folder
         except OSError as error:
             refusals.append(f"{folder} ({error.strerror})")
-    why = ", ".join(refusals) or "there is no home folder"
     raise OutputError(
-        f"No folder of models can be written to: {why}. Name one in the variable {FOLDER_VARIABLE}, or make room there."
+        f"No folder of models can be written to: {', '.join(refusals)}. Name one in the variable {FOLDER_VARIABLE}, or make room there."
     )
 
 
