@@ -83,7 +83,7 @@ def test_weights_that_are_no_plain_numbers_are_refused(odd, tmp_path):
 def test_numbers_that_no_network_is_built_from_are_refused(kind, bits, tmp_path):
     header = json.dumps({"a": {"dtype": kind, "shape": [8], "data_offsets": [0, bits]}}).encode()
     path = written(tmp_path / "odd.safetensors", len(header).to_bytes(8, "little") + header + bytes(bits))
-    with pytest.raises(CheckpointError, match=r"odd\.safetensors: 1 of 1 weights are not stored as plain numbers \(a\)"):
+    with pytest.raises(CheckpointError, match=r"odd\.safetensors: .* are not stored as plain numbers"):
         read_checkpoint(path)
 
 

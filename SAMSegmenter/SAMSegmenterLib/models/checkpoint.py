@@ -102,6 +102,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
             noted = file.metadata() or {}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is truncated, or not a safetensors file ({error}). {AGAIN}.") from error
+    except AttributeError as error:  # what safetensors makes of numbers that are newer than this torch
+        raise CheckpointError(f"{path}: its weights are not stored as plain numbers ({error}).") from error
     checkpoint = _unwrapped(weights, path)
     beside = frozenset(noted.get(NOTED_BESIDE, "").split("\n")) - {""}
     return replace(checkpoint, container=noted.get(NOTED_CONTAINER, ""), beside=beside)
