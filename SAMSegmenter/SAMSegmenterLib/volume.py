@@ -11,7 +11,7 @@ import numpy as np
 from .errors import InputError
 from .padding import Padding
 
-MIN_SPACING_MM, MAX_SPACING_MM = 1e-7, 1000.0
+MIN_SPACING_MM, MAX_SPACING_MM = 1e-10, 1000.0
 SAME_PLACE = 0.1  # of a voxel: grids whose corners lie no farther apart are the same
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -129,7 +129,7 @@ def test_voxels_that_are_no_image_are_refused_by_name(voxels, message):
         (np.diag([1, 1, np.nan, 1]), "4x4 and finite"),
         (np.diag([1, 1, 0, 1]), "spacing is 1 x 1 x 0 mm"),
         (np.diag([1, 5000, 1, 1]), "at most 1000 mm"),
-        (np.diag([1, 5e-8, 1, 1]), "spacing is 1 x 5e-08 x 1 mm; expected at least 1e-07"),
+        (np.diag([1, 5e-11, 1, 1]), "spacing is 1 x 5e-11 x 1 mm; expected at least 1e-10"),
         (np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "not independent"),
     ],
 )
