@@ -124,10 +124,10 @@ def _get(entry: CatalogEntry, url: str, target: Path, progress: Progress, cancel
 def _wrong(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
     """Why what has arrived is not the file of `entry`, in words; empty if it is."""
     wanted = hashes.expected(entry)
-    if wanted is None:
+    if wanted is None and entry.bytes is None:
         misfit = _misfit(entry, part, target, sha256)
         return f"is not the file of {entry.title} and was deleted ({misfit})." if misfit else ""
-    if wanted == sha256:
+    if wanted in (sha256, None):
         return ""
     return (
         f"is not the file known as {entry.id} (SHA-256 {sha256}, expected {wanted}) and was deleted. "
@@ -136,7 +136,7 @@ def _wrong(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
 
 
 def _misfit(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
-    """Why what has arrived, of which no hash is known, has not the weights of the network of `entry`; empty if it has."""
+    """Why what has arrived, of which neither hash nor size is known, has not the weights of the network of `entry`; empty if it has."""
     from . import loading  # needs torch, which a host may install after it has shown what can be downloaded
     from .checkpoint import read_checkpoint
 
