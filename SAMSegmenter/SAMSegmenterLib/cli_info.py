@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +65,7 @@ def _facts(image: Volume) -> dict[str, Any]:
         "looks_like_ct": looks_like_ct(image),
         "lowest": image.voxels.min().item(),
         "highest": image.voxels.max().item(),
+        "padding": {"values": list(image.padding.values), "voxels": image.padding.voxels},
         "window": _window(image),
         "warnings": list(image.source.warnings),
     }
@@ -102,6 +104,10 @@ def _show_image(known: dict[str, Any]) -> None:
     _line("geometry", known["geometry"] or "not stated")
     _line("modality", kind)
     _line("values", f"{known['lowest']:g} to {known['highest']:g}")
+    padding = known["padding"]
+    if padding["values"]:
+        part = padding["voxels"] / math.prod(known["voxels"])
+        _line("padding", f"{', '.join(f'{value:g}' for value in padding['values'])} ({part:.1%} of the voxels), which does not count")
     range_ = "low" in window and f"{window['low']:g} to {window['high']:g} (level {window['level']:g}, width {window['width']:g}; "
     _line("window", f"{range_}{window['why']})" if range_ else window["why"])
     for sentence in known["warnings"]:

@@ -10,6 +10,7 @@ from dicom_slices import axial, slice_at
 from phantoms import ball
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.models import catalog, store
+from SAMSegmenterLib.phantom import make_phantom
 from SAMSegmenterLib.volume import Source, Volume
 
 pytest_plugins = ["cli_fixtures"]
@@ -41,6 +42,16 @@ def test_info_tells_what_an_image_is(samsegmenter, scan):
     assert outcome.code == 0
     for words in ("ball.nrrd", "48 x 48 x 20", "0.8 x 0.8 x 2.5 mm", "L, P, S", "level", "width"):
         assert words in outcome.out
+
+
+def test_info_tells_which_voxels_only_pad(samsegmenter, tmp_path):
+    image = make_phantom(shape_ijk=(40, 40, 20))[0]
+    voxels = image.voxels.copy()
+    voxels[:, :, :4] = -2000
+    write_volume(tmp_path / "ct.nrrd", replace(image, voxels=voxels))
+    assert "-2000 (10.0% of the voxels), which does not count" in samsegmenter("info", tmp_path / "ct.nrrd").out
+    told = json.loads(samsegmenter("info", "--json", tmp_path / "ct.nrrd").out)
+    assert told["padding"] == {"values": [-2000], "voxels": 40 * 20 * 4}
 
 
 def test_info_of_a_dicom_folder(samsegmenter, data):
