@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from effect_steps import fingerprint, lps, two_balls
-from SAMSegmenterLib.mrml import array_of
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -255,6 +254,8 @@ def count_nodes():
 
 def filled(segmentation, name):
     """Where a segment has voxels, in a form that can be compared."""
+    from SAMSegmenterLib.mrml import array_of  # its texts need the host
+
     image = slicer.vtkOrientedImageData()
     segmentation.GetBinaryLabelmapRepresentation(name, image)
     if image.GetNumberOfPoints() == 0 or not image.GetPointData().GetScalars():
