@@ -1,6 +1,6 @@
 # make demo     segment a built-in phantom, or VOLUME=... PROMPTS=..., on a machine that has nothing but Python 3.10 or newer
 # make test     install what the tests need, check the style, run all tests
-# make test-oldest   the library's tests with the oldest torch that is supported, in a virtual environment of its own (3 GB)
+# make test-oldest   the library's tests with the oldest torch that is supported, in a virtual environment of its own (7 GB)
 # make benchmark, make lint, make clean
 
 # The first of these that is new enough; another one with: make PYTHON=...
