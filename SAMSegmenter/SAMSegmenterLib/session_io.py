@@ -92,12 +92,12 @@ def restore_session(path: Path, volume: Volume, model: Model, device: str = "aut
     data, arrays = _read(path)
     try:
         document = Fields(data, "")
-        is_same = _is_of(document, volume)
+        is_same, made_with = _is_of(document, volume), document.value("model")
     except InputError as error:
         raise _damaged(path, error) from error
     if not is_same:
         raise InputError(f"{path}: this session belongs to another volume than {volume.name}.")
-    if document.value("model") != model.sha256:
+    if made_with != model.sha256:
         raise InputError(f"{path}: this session was made with another model than {model.title}.")
     try:
         return _restored(document, arrays, volume, model, device)

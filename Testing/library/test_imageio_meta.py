@@ -116,7 +116,7 @@ def test_slope_and_offset_give_the_values(tmp_path, dtype, name):
         ({"ElementSpacing": "2 3"}, "2 numbers where 3"),
         ({"ElementSpacing": "2 3 4 5"}, "4 numbers where 3"),
         ({"ElementSpacing": "2 3 5000"}, "spacing is 2 x 3 x 5000 mm"),
-        ({"ElementSpacing": "2 3 1e-9"}, "spacing is 2 x 3 x 1e-09 mm"),
+        ({"ElementSpacing": "2 3 1e-11"}, "spacing is 2 x 3 x 1e-11 mm"),
         ({"Offset": "inf 0 0"}, "finite"),
         ({"Position": "1 2 3"}, "'Position' contradicts Offset"),
         ({"TransformMatrix": "1 0 0 1 0 0 0 0 1"}, "not independent"),

@@ -301,10 +301,9 @@ def test_labels_of_each_slice_stop_where_they_are_cancelled(stack, volume_and_tr
         if done == 3:
             stop.append(True)
 
-    labels = label_each_slice(volume_and_truth[0], prompts, Noting(), (4, 9), stack.window, progress, lambda: bool(stop))
+    labels = label_each_slice(volume_and_truth[0], prompts, Noting(), (4, 9), stack.window, progress, lambda: bool(stop)).array()
     assert told[-1] == (3, 6)
     assert np.flatnonzero(labels.any((1, 2))).tolist() == [4, 5, 6]
-    assert labels.dtype == np.uint16
     assert labels[4, 0, 0] == 2, "the later segment lies over the earlier one"
 
 

@@ -53,7 +53,7 @@ def test_label_maps_that_number_their_voxels_are_refused():
 
 NOISE = np.random.default_rng(0)
 IMAGES = {
-    "CT": (NOISE.normal(-500, 400, (6, 20, 20)).astype(np.int16), "negative values"),
+    "CT": (NOISE.normal(-500, 400, (6, 20, 20)).astype(np.int16), "expected labels from 0 on"),
     "MR": (NOISE.gamma(2, 80, (6, 20, 20)).astype(np.uint16), "change from a voxel to the next"),
     "8 bits": (NOISE.integers(0, 256, (6, 20, 20)).astype(np.uint8), "change from a voxel to the next"),
     "16 bits": (np.arange(2400, dtype=np.uint16).repeat(4).reshape(6, 40, 40), "2400 different values"),

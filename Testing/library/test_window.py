@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from SAMSegmenterLib.frames import FrameStack, TimeStack
@@ -209,6 +209,7 @@ def slabs(voxels, value, above, below):
 
 @given(st.integers(0, 20), st.booleans(), st.sampled_from(VALUES), st.integers(1, 200))
 def test_padding_changes_neither_the_window_nor_what_is_taken_for_ct(seed, ct, value, slices):
+    assume(ct or value != 4095)  # which an MR may well reach
     noise = np.random.default_rng(seed)
     voxels = make_phantom(seed, (24, 24, 12))[0].voxels if ct else mr_like(noise, (6, 30, 30), noise.uniform(50, 3000))
     clean, dirty = Volume(voxels), Volume(slabs(voxels, value, slices, slices // 2))

@@ -95,7 +95,8 @@ def _is_bare(start: bytes) -> bool:
         return False
     group, element, length = struct.unpack("<HHI", start[:8])
     explicit = start[4:6].isalpha() and start[4:6].isupper()
-    return group in (2, 8) and element <= 0x70 and (explicit or (length <= 1024 and length % 2 == 0))
+    implicit = length == 4 if element == 0 else length <= 1024 and length % 2 == 0  # a group's length first, if it is there
+    return group in (2, 8) and element <= 0x70 and (explicit or implicit)
 
 
 def read_header(path: Path) -> Picture | None:

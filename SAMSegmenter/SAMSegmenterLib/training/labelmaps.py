@@ -53,8 +53,6 @@ def _read(path: Path) -> Volume:
         filled = (labels[:, 1:] != 0) | (labels[:, :-1] != 0)
         pairs += np.count_nonzero(filled)
         alike += np.count_nonzero(filled & (labels[:, 1:] == labels[:, :-1]))
-    if min(values) < 0:
-        raise _image(path, f"it has negative values, down to {min(values)}")
     if len(values) > MOST_IN_ONE:
         raise _image(path, f"it has {len(values)} different values")
     if len(values) > FEW and alike < LEAST_ALIKE * pairs:
