@@ -34,11 +34,9 @@ class SAMSegmenter(ScriptedLoadableModule):
 
 
 def register():
-    """Add the effect to the Segment Editor, and the phantom to the Sample Data module."""
-    from SAMSegmenterLib.setup import samples
-
+    """Add the effect to the Segment Editor, and the phantom to the Sample Data module. Slicer waits for this whenever it starts."""
     register_effect()
-    samples.register(str(HERE / "Resources" / "Icons" / "SAMSegmenter.png"))
+    register_sample()
 
 
 def register_effect():
@@ -53,6 +51,33 @@ def register_effect():
     effect = effects.qSlicerSegmentEditorScriptedEffect(None)
     effect.setPythonSource((HERE / "SAMSegmenterLib" / "SegmentEditorEffect.py").as_posix())
     effect.self().register()
+
+
+def register_sample():
+    """Offer the phantom in the Sample Data module, if there is one.
+
+    Its button there calls `load_phantom`. `SampleDataLogic.downloadSample` cannot load it: that knows `uris`, and nobody's own downloader.
+    """
+    if not hasattr(slicer.modules, "sampledata"):
+        return
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="SAMSegmenter",
+        sampleName="SAMSegmenterPhantom",
+        uris="",  # it is made, not downloaded
+        fileNames="SAMSegmenterPhantom.nrrd",
+        nodeNames="SAMSegmenterPhantom",
+        thumbnailFileName=str(HERE / "Resources" / "Icons" / "SAMSegmenter.png"),
+        customDownloader=load_phantom,
+    )
+
+
+def load_phantom(source=None):
+    """Add the built-in phantom to the scene; see `samples.load_phantom`."""
+    from SAMSegmenterLib.setup import samples
+
+    return samples.load_phantom(source)
 
 
 class SAMSegmenterWidget(ScriptedLoadableModuleWidget):

@@ -257,7 +257,7 @@ class Composition:
         elif not track.finished:
             reason = "not finished"
         elif beyond in (-1, len(self.stack)):
-            reason = "end of the volume"
+            reason = "end of the sequence" if self.stack.is_time else "end of the volume"
         else:
             reason = MET if segment.keyframe(beyond) else "end of the range"
         reached = start + direction * min(track.valid, wanted)

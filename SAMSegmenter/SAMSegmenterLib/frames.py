@@ -28,6 +28,7 @@ class FrameStack:
     """
 
     is_time = False
+    unit = "slice"  # what users call one of its frames
 
     def __init__(self, volume: Volume, axis: str = "k", window: Window | None = None) -> None:
         if axis not in AXES:
@@ -148,6 +149,7 @@ class TimeStack(FrameStack):
     """
 
     is_time = True
+    unit = "time point"
 
     def __init__(self, volume: Volume, window: Window | None = None) -> None:
         super().__init__(volume, "k", window)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,17 +10,24 @@ from PIL import Image, ImageDraw
 from .errors import InputError
 from .frames import FrameStack
 from .marks import Mark
-from .prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
+from .prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, contradiction
 
 OFF_SLICE = 0.75  # slices that a shape may lean out of its slice; more, and it was drawn in another plane
 DEEP_ENOUGH = 0.1  # of a lasso's smaller side: how far beside it a corner must lie to be called outside
 
 
-def prompt_set(marks: Iterable[Mark], stack: FrameStack) -> PromptSet:
-    """The prompts that `marks` are on the slices of `stack`; segments are called by their IDs, in order of their first mark.
+class AcrossSlices(InputError):
+    """A shape that was drawn in another plane than that of the slices it shall be used on."""
+
+
+def prompt_set(marks: Iterable[Mark], stack: FrameStack, title: Callable[[str], str] = str) -> PromptSet:
+    """Return the prompts that `marks` are on the slices of `stack`, segment by segment in order of their first marks.
+
+    Segments are known by their IDs; messages say the `title` of an ID.
 
     Raises:
-        InputError: a mark lies outside the volume, or was drawn across the slices.
+        AcrossSlices: a shape was drawn across the slices.
+        InputError: a mark lies outside the volume.
     """
     keyframes: dict[str, dict[int, Keyframe]] = {}
     for mark in marks:
@@ -28,7 +35,32 @@ def prompt_set(marks: Iterable[Mark], stack: FrameStack) -> PromptSet:
         for found in _keyframes(mark, stack):
             known = of_segment.get(found.slice)
             of_segment[found.slice] = _joined(known, found) if known else found
-    return PromptSet(tuple(Segment(name, tuple(each.values())) for name, each in keyframes.items()), stack.axis)
+    return PromptSet(tuple(Segment(id, tuple(each.values()), title=title(id)) for id, each in keyframes.items()), stack.axis)
+
+
+def contradicted_by(mark: Mark, earlier: Iterable[Mark], stack: FrameStack) -> tuple[list[Mark], int]:
+    """Return those of `earlier` marks of the same segment that a later one contradicts, and the first slice where it does.
+
+    None, and slice -1, if it contradicts none. Only the last box of a slice counts, as in `prompt_set`.
+
+    Raises:
+        InputError: the mark cannot be used on `stack`.
+    """
+    earlier, wrong, first = list(earlier), [], -1
+    for found in _keyframes(mark, stack):
+        others = [(each, there) for each in earlier for there in _keyframes(each, stack) if there.slice == found.slice]
+        whole = found
+        for _each, there in reversed(others):
+            whole = _joined(there, whole)
+        if not contradiction(whole):
+            continue
+        boxed = [each for each, there in others if there.box]
+        counts = [(each, there) for each, there in others if not there.box or each is boxed[-1]]
+        against = [each for each, there in counts if contradiction(_joined(there, found)) and each not in wrong]
+        if against and first < 0:
+            first = found.slice
+        wrong += against
+    return wrong, first
 
 
 def slices_of(mark: Mark, stack: FrameStack) -> list[int]:
@@ -59,7 +91,7 @@ def _located(mark: Mark, stack: FrameStack) -> tuple[np.ndarray, np.ndarray]:
         return np.rint(places).astype(int), xy
     index = int(np.rint(places.mean()))
     if mark.kind != "point" and np.abs(places - index).max() > OFF_SLICE:
-        raise InputError(
+        raise AcrossSlices(
             f"this {mark.kind} was drawn across the slices in use (along axis {stack.axis}). "
             "Draw it in the view in which the first prompt was placed, or remove the prompts to begin in another one."
         )

@@ -22,6 +22,7 @@ VERSION = 1
 KINDS = ("point", "box", "scribble", "lasso", "line", "mask", "prior")
 MASKS = ("mask", "prior")
 MOST_PIXELS, MOST_ITEMS, FARTHEST_MM = 2**26, 10**6, 1e9  # of a mask; of a sequence; from the origin
+Plane = str | list[list[float]] | None  # see `Mark.plane`
 POSITIONS = {"point": 1, "box": 4, "line": 2, "mask": 3, "prior": 3}  # exactly; the others have one or more
 
 
@@ -37,6 +38,9 @@ class Mark:
             row, and of the next one in its column.
         positive: whether it lies inside the segment.
         item: which one of a sequence was shown when it was placed; None outside of sequences.
+        plane: of the slices that it belongs to: the axis ``"i"``, ``"j"`` or ``"k"`` along which they follow each other, or the 4x4 matrix
+            to RAS of an oblique grid's voxel axes, or ``"time:k:23"`` for slice 23 of that axis followed through time. None until it is
+            placed.
         mask: bool ``(rows, columns)``, of a mask or a prior only. A prior is no mark by the user: it is what had been found on a slice
             where other marks now correct it.
     """
@@ -47,6 +51,7 @@ class Mark:
     positive: bool = True
     mask: np.ndarray | None = None
     item: int | None = None
+    plane: Plane = None
 
     def __post_init__(self) -> None:
         positions = np.array(self.positions, float).reshape(-1, 3)
@@ -77,23 +82,17 @@ class Mark:
 
 @dataclass
 class Marks:
-    """All marks of a segmentation, with an undo of their own.
-
-    Attributes:
-        plane: the axis ``"i"``, ``"j"`` or ``"k"`` that the marks are used along, or the 4x4 matrix to RAS of an oblique grid's
-            voxel axes, or ``"time:k:23"`` for slice 23 of that axis followed through time; None until the first mark is placed.
-    """
+    """All marks of a segmentation, with an undo of their own. Those of one segment lie in one plane."""
 
     all: tuple[Mark, ...] = ()
-    plane: str | list[list[float]] | None = None
-    _done: list[tuple] = field(default_factory=list)
-    _undone: list[tuple] = field(default_factory=list)
+    _done: list[tuple[Mark, ...]] = field(default_factory=list)
+    _undone: list[tuple[Mark, ...]] = field(default_factory=list)
 
-    def replace_all(self, marks: Iterable[Mark], plane: Any = ...) -> None:
+    def replace_all(self, marks: Iterable[Mark]) -> None:
         """Have these marks instead; one step of undo."""
-        self._done.append((self.all, self.plane))
+        self._done.append(self.all)
         self._undone.clear()
-        self._set(tuple(marks), self.plane if plane is ... else plane)
+        self.all = tuple(marks)
 
     def add(self, mark: Mark) -> None:
         self.replace_all((*self.all, mark))
@@ -106,6 +105,10 @@ class Marks:
 
     def of(self, segment: str) -> tuple[Mark, ...]:
         return tuple(mark for mark in self.all if mark.segment == segment)
+
+    def plane_of(self, segment: str) -> Plane:
+        """Return the plane of a segment's marks, see `Mark.plane`; None if it has none."""
+        return next((mark.plane for mark in self.of(segment)), None)
 
     def undo(self) -> bool:
         """Take back the last change; False if there is none."""
@@ -123,20 +126,18 @@ class Marks:
     def can_redo(self) -> bool:
         return bool(self._undone)
 
-    def _swap(self, source: list[tuple], target: list[tuple]) -> bool:
+    def _swap(self, source: list[tuple[Mark, ...]], target: list[tuple[Mark, ...]]) -> bool:
         if not source:
             return False
-        target.append((self.all, self.plane))
-        self._set(*source.pop())
+        target.append(self.all)
+        self.all = source.pop()
         return True
-
-    def _set(self, marks: tuple[Mark, ...], plane: Any) -> None:
-        self.all, self.plane = marks, plane if marks else None  # the next first mark may lie in another plane
 
 
 def marks_to_json(marks: Marks) -> dict[str, Any]:
     """Marks as plain values; `marks_from_json` reads them back, exactly."""
-    return {"version": VERSION, "plane": marks.plane, "marks": [_mark_to_json(mark) for mark in marks.all]}
+    first = next((mark.plane for mark in marks.all), None)  # for those who know only one plane for all
+    return {"version": VERSION, "plane": first, "marks": [_mark_to_json(mark) for mark in marks.all]}
 
 
 def marks_from_json(data: Any) -> Marks:
@@ -158,16 +159,16 @@ def _readable(data: Any) -> tuple[Marks, str]:
     plane, entries = data.get("plane"), data.get("marks")
     if not isinstance(entries, list):
         return Marks(), "the saved prompts are damaged (there is no list of them)."
-    found, faults = [], []
+    found, faults, common = [], [], plane if _is_plane(plane) else None
     for number, entry in enumerate(entries):
         try:
-            found.append(_mark_from_json(Fields(entry, f"prompt {number + 1}")))
+            found.append(_mark_from_json(Fields(entry, f"prompt {number + 1}"), common))
         except InputError as error:
             faults.append(str(error).rstrip("."))
     wrong = [f"{len(faults)} of {len(entries)} saved prompts are damaged and left out ({faults[0]})."] if faults else []
     if not _is_plane(plane):
         wrong.append(f"the saved prompts lie in an unknown plane ({str(plane)[:60]}).")
-    return Marks(tuple(found), plane if _is_plane(plane) else None), " ".join(wrong)
+    return Marks(tuple(found)), " ".join(wrong)
 
 
 def _is_plane(plane: Any) -> bool:
@@ -182,6 +183,8 @@ def _is_plane(plane: Any) -> bool:
 
 def _mark_to_json(mark: Mark) -> dict[str, Any]:
     entry = {"segment": mark.segment, "kind": mark.kind, "positive": mark.positive, "positions": mark.positions.tolist()}
+    if mark.plane is not None:
+        entry["plane"] = mark.plane
     if mark.item is not None:
         entry["item"] = mark.item
     if mark.mask is not None:
@@ -190,8 +193,8 @@ def _mark_to_json(mark: Mark) -> dict[str, Any]:
     return entry
 
 
-def _mark_from_json(entry: Fields) -> Mark:
-    """A mark that was saved.
+def _mark_from_json(entry: Fields, plane: Plane) -> Mark:
+    """A mark that was saved; in `plane`, if it does not name another one.
 
     Raises:
         InputError: a field is missing, of another kind, or not to be used.
@@ -201,7 +204,10 @@ def _mark_from_json(entry: Fields) -> Mark:
         raise InputError(f"positions of the shape {positions.shape}, expected (n, 3)")
     item = entry.whole("item", 0, MOST_ITEMS) if "item" in entry and entry.value("item") is not None else None
     mask = _mask_from_json(entry.inner("mask")) if "mask" in entry else None
-    mark = Mark(segment, entry.choice("kind", KINDS), positions, bool(entry.value("positive")), mask, item)
+    plane = entry.value("plane") if "plane" in entry else plane
+    if not _is_plane(plane):
+        raise InputError(f"an unknown plane ({str(plane)[:60]})")
+    mark = Mark(segment, entry.choice("kind", KINDS), positions, bool(entry.value("positive")), mask, item, plane)
     sides = positions[1:] - positions[:1]
     if mark.kind in ("box", "line") and not np.linalg.norm(sides[len(sides) // 2]) > 0:
         raise InputError(f"a {mark.kind} without extent")

@@ -97,6 +97,48 @@ def mask_of(labelmap: slicer.vtkOrientedImageData | None, like: slicer.vtkOrient
     return mask_like(array_of(labelmap) > 0, ijk_to_ras_of(labelmap), like)
 
 
+def indices_between(inner: np.ndarray, outer: np.ndarray) -> np.ndarray | None:
+    """Return where the first voxel of one grid lies in another one of the same steps, as whole ``(i, j, k)``; None if they do not match."""
+    between = np.linalg.inv(outer) @ inner
+    offset = np.rint(between[:3, 3])
+    expected = np.eye(4)
+    expected[:3, 3] = offset
+    return offset.astype(int) if np.allclose(between, expected, atol=1e-4) else None
+
+
+def labelmap_in_box(labelmap: slicer.vtkOrientedImageData | None, label: int, like: slicer.vtkOrientedImageData, box: tuple) -> np.ndarray:
+    """Return where a labelmap, which may be empty or missing, has a label, within a box ``(k, j, i)`` of the voxels of `like`: bool.
+
+    Only the box is looked at, where the labelmap lies on the same grid.
+    """
+    shape = tuple(each.stop - each.start for each in box)
+    if labelmap is None or labelmap.GetNumberOfPoints() == 0 or not labelmap.GetPointData().GetScalars():
+        return np.zeros(shape, bool)
+    offset = indices_between(ijk_to_ras_of(labelmap), ijk_to_ras_of(like))
+    if offset is None:
+        return mask_like(array_of(labelmap) == label, ijk_to_ras_of(labelmap), like)[box]
+    voxels, inside = array_of(labelmap), np.zeros(shape, bool)
+    first = [each.start - each_offset for each, each_offset in zip(box, offset[::-1], strict=True)]
+    there = tuple(slice(max(low, 0), max(min(low + n, size), 0)) for low, n, size in zip(first, shape, voxels.shape, strict=True))
+    here = tuple(slice(each.start - low, each.stop - low) for each, low in zip(there, first, strict=True))
+    if all(each.start < each.stop for each in there):
+        inside[here] = voxels[there] == label
+    return inside
+
+
+def box_image(voxels: np.ndarray, box: tuple, like: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+    """Return bool voxels of a box ``(k, j, i)`` of the grid of `like` as an image that is no larger than that."""
+    first = like.GetExtent()[::2]
+    image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
+    ends = [(first[n] + box[2 - n].start, first[n] + box[2 - n].stop - 1) for n in range(3)]
+    image.SetExtent(*(int(end) for pair in ends for end in pair))
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    like.GetImageToWorldMatrix(matrix)
+    image.SetImageToWorldMatrix(matrix)
+    array_of(image)[:] = voxels
+    return image
+
+
 def oblique_grid(image: slicer.vtkOrientedImageData, view_to_local: np.ndarray) -> np.ndarray:
     """The 4x4 matrix to local RAS of a grid whose slices lie in a view's plane, beginning at the edge of `image`.
 

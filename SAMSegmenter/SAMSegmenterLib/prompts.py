@@ -6,7 +6,7 @@ All positions are slice pixels ``(x, y)`` as `frames.FrameStack` defines them: v
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from operator import index
@@ -127,17 +127,22 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class Segment:
-    """A named structure and its keyframes, at most one per slice, in slice order."""
+    """A named structure and its keyframes, at most one per slice, in slice order.
+
+    A host whose names say nothing to its users, such as Slicer's segment IDs, gives a `title` besides: messages say that.
+    """
 
     name: str
     keyframes: tuple[Keyframe, ...] = ()
     color: tuple[float, float, float] | None = None
+    title: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name)
         object.__setattr__(self, "keyframes", tuple(sorted(self.keyframes, key=lambda keyframe: keyframe.slice)))
         twice = next((one for one, other in pairwise(self.slices) if one == other), None)
         if twice is not None:
-            raise InputError(f"segment {self.name!r}: slice {twice} has two keyframes; put all its prompts into one.")
+            raise InputError(f"segment {self.title!r}: slice {twice} has two keyframes; put all its prompts into one.")
 
     @cached_property
     def slices(self) -> tuple[int, ...]:
@@ -174,7 +179,7 @@ class PromptSet:
 
     def segment(self, name: str) -> Segment:
         if name not in self._by_name:
-            raise InputError(f"there is no segment {name!r}; there are: {', '.join(self._by_name) or 'none'}.")
+            raise InputError(f"there is no segment {name!r}; there are: {', '.join(s.title for s in self.segments) or 'none'}.")
         return self._by_name[name]
 
     def with_segment(self, segment: Segment) -> PromptSet:
@@ -198,12 +203,12 @@ class PromptSet:
             raise InputError("there are no segments; add one and mark it on a slice.")
         for segment in self.segments:
             if not segment.keyframes:
-                raise InputError(f"segment {segment.name!r} has no prompts; mark it on a slice.")
+                raise InputError(f"segment {segment.title!r} has no prompts; mark it on a slice.")
             for keyframe in segment.keyframes:
                 try:
                     check_keyframe(keyframe, stack)
                 except InputError as error:
-                    raise InputError(f"segment {segment.name!r}, slice {keyframe.slice}: {error}") from None
+                    raise InputError(f"segment {segment.title!r}, {stack.unit} {keyframe.slice}: {error}") from None
 
 
 def check_keyframe(keyframe: Keyframe, stack: FrameStack) -> None:
@@ -233,18 +238,29 @@ def _check_inside(keyframe: Keyframe, stack: FrameStack) -> None:
         raise InputError(f"the prompt at ({x:g}, {y:g}) lies outside the slice, which has x 0 to {columns - 1} and y 0 to {rows - 1}.")
 
 
-def _check_agreement(keyframe: Keyframe) -> None:
+def contradiction(keyframe: Keyframe) -> str:
+    """Return in words how the prompts of a keyframe contradict each other; empty if they do not."""
+    if keyframe.mask is not None:
+        return ""
     signs: dict[tuple[int, int], bool] = {}
     strokes = [(p.x, p.y, p.positive) for p in keyframe.points]
     strokes += [(x, y, s.positive) for s in keyframe.scribbles for x, y in s.path]
     for x, y, positive in strokes:
         pixel = (round(x), round(y))
         if signs.setdefault(pixel, positive) != positive:
-            raise InputError(f"the prompts contradict each other: pixel {pixel} is marked as inside and as outside.")
+            return f"pixel {pixel} is marked as inside and as outside."
         if positive and keyframe.box and not keyframe.box.contains(x, y):
-            raise InputError(f"the prompts contradict each other: the positive point ({x:g}, {y:g}) lies outside the box.")
+            return f"the positive point ({x:g}, {y:g}) lies outside the box."
+    return ""
+
+
+def _check_agreement(keyframe: Keyframe) -> None:
+    wrong = contradiction(keyframe)
+    if wrong:
+        raise InputError(f"the prompts contradict each other: {wrong}")
     corrects = keyframe.prior is not None and keyframe.prior.mask.any()
-    if not (keyframe.box or keyframe.line or corrects or any(signs.values())):
+    inside = [each for each in (*keyframe.points, *keyframe.scribbles) if each.positive]
+    if not (keyframe.box or keyframe.line or corrects or inside):
         raise InputError("there are only negative points; mark at least one place inside the segment.")
 
 

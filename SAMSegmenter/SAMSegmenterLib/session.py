@@ -127,7 +127,7 @@ class Session:
         """
         marked = self._prompts.segment(segment)
         if marked.keyframe(index) is None:
-            raise InputError(f"segment {segment!r} has no prompts on slice {index}.")
+            raise InputError(f"segment {marked.title!r} has no prompts on {self.stack.unit} {index}.")
         return self._seed(marked, index)
 
     def prepare(self, segment: str, index: int) -> Iterator[int]:
@@ -253,10 +253,10 @@ class Session:
     def _check_range(self, segments: list[Segment], first: int, last: int) -> None:
         for segment in segments:
             if not any(first <= keyframe.slice <= last for keyframe in segment.keyframes):
-                marked = ", ".join(str(keyframe.slice) for keyframe in segment.keyframes)
+                marked, unit = ", ".join(str(keyframe.slice) for keyframe in segment.keyframes), self.stack.unit
                 raise InputError(
-                    f"range: segment {segment.name!r} is marked on slice {marked}, which lies outside {first} to {last}. "
-                    "Choose a range with a marked slice, or mark the segment within this one."
+                    f"range: segment {segment.title!r} is marked on {unit} {marked}, which lies outside {first} to {last}. "
+                    f"Choose a range with a marked {unit}, or mark the segment within this one."
                 )
 
     # ------------------------------------------------------------------ results

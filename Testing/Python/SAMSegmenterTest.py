@@ -32,10 +32,11 @@ class SAMSegmenterTest(unittest.TestCase):
         effect.setParameter("Tool", "box")
         truth = make_phantom()[1] == LIVER
         self.draw_box(truth, volume)
-        controller = effect.self().controller
+        controller = effect.self().wiring.controller
         controller.propagate()
         self.wait_while(lambda: controller.busy)
         controller.apply()
+        controller.applier.finish()  # it writes between two turns of the event loop
         found = self.segment(editor, volume)
         assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > LEAST_DICE  # Dice
         editor.undo()

@@ -12,6 +12,7 @@ import slicer
 from effect_steps import NAME, Work, fingerprint, lps, two_balls
 from quick_network import QuickNetwork, QuickSession
 from slicerhost.hands import SliceView
+from slicerhost.pythonqt import NO_SIGNAL
 
 
 def load_effect(host: Any) -> None:
@@ -62,12 +63,16 @@ def at_work(effect_host, scene):
         editor = effect_host.make_editor(volume, segments, _editor_node(effect_host))
         editor.setActiveEffectByName(NAME)
         work = Work(effect_host, editor, volume, truth, SliceView("Red"))
+        work.settle()
         work.view.fit()
         work.go_to(work.middle()[2])
+        for name in segments:
+            work.id(name)
         return work
 
     yield sit_down
     assert not effect_host.exceptions
+    assert not [each for each in effect_host.complaints if each.startswith(NO_SIGNAL)]
     for volume, before in volumes:
         assert not slicer.mrmlScene.IsNodePresent(volume) or fingerprint(volume) == before
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ import vtk
 
 import slicerhost
 from SAMSegmenterLib.phantom import make_phantom
-from slicerhost.hands import SliceView, press_shortcut
+from slicerhost.hands import SliceView, mouse_click, press_shortcut
 
 NAME, PATIENCE_S = "SAMSegmenter", 30
 BALL, DISC, BACKGROUND = 150, 300, 0
@@ -70,6 +70,7 @@ class Work:
         volume: the source volume's node.
         truth: labels ``(k, j, i)`` of the volume; 1 is what "liver" shall become, 2 what "spleen" shall.
         view: the slice view that the user works in.
+        ids: of the segments, by name, as far as they were asked for.
     """
 
     host: slicerhost.host.Host
@@ -77,10 +78,11 @@ class Work:
     volume: Any
     truth: np.ndarray
     view: SliceView
+    ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def effect(self) -> Any:
-        return self.editor.effectByName(NAME).self()
+        return self.editor.effectByName(NAME).self().wiring
 
     @property
     def controller(self) -> Any:
@@ -104,22 +106,43 @@ class Work:
         return bool(self.panel.message.styleSheet)
 
     @property
+    def details(self) -> str:
+        return self.effect.messages.shown.details
+
+    @property
     def marks(self) -> tuple:
         return self.controller.marks.all
+
+    @property
+    def plane(self) -> Any:
+        """Of the selected segment's marks."""
+        return self.controller.marks.plane_of(self.controller.segment)
 
     def parameter(self, name: str) -> str:
         return self.editor.mrmlSegmentEditorNode().GetAttribute(f"{NAME}.{name}")
 
+    def id(self, name: str) -> str:
+        """Return the ID of a segment; of one that is gone, the ID that it had."""
+        found = self.segmentation.GetSegmentation().GetSegmentIdBySegmentName(name) if self.segmentation else ""
+        if found:
+            self.ids[name] = found
+        return found or self.ids.get(name, name)
+
+    def name_of(self, segment: str) -> str:
+        return next((name for name, known in self.ids.items() if known == segment), segment)
+
     # Controls
 
     def press(self, name: str) -> None:
-        """A button of the panel, which has to be enabled."""
+        """Press a button of the panel with the mouse; it has to be enabled."""
         button = self.panel.actions[name]
         assert button.enabled, f"{name} is disabled; the panel says: {self.message}"
-        button.click()
+        mouse_click(button)
+        self.wait_for(lambda: not self.controller.applier.is_writing)
 
     def take(self, tool: str) -> None:
-        self.panel.tools[tool].click()
+        button = self.panel.tools[tool]
+        mouse_click(button) if self.editor.activeEffect() else button.click()
 
     def choose(self, combo: Any, value: str) -> None:
         index = combo.findData(value)
@@ -127,16 +150,23 @@ class Work:
         combo.setCurrentIndex(index)
 
     def key(self, key: str) -> bool:
-        return press_shortcut(key, self.effect.scriptedEffect.optionsFrame())
+        pressed = press_shortcut(key, self.effect.scriptedEffect.optionsFrame())
+        self.wait_for(lambda: not self.controller.applier.is_writing)
+        return pressed
 
     def select(self, segment: str) -> None:
-        self.editor.setCurrentSegmentID(segment)
+        self.editor.setCurrentSegmentID(self.id(segment))
 
     def switch_away(self) -> None:
         self.editor.setActiveEffectByName("")
 
     def switch_back(self) -> None:
         self.editor.setActiveEffectByName(NAME)
+        self.settle()
+
+    def settle(self) -> None:
+        """Until the effect has come fully into view."""
+        self.wait_for(lambda: self.effect._is_listed or not self.editor.activeEffect())
 
     # Places
 
@@ -216,27 +246,29 @@ class Work:
     def segment(self, name: str = "liver") -> np.ndarray:
         """A segment on the volume's voxels, bool ``(k, j, i)``."""
         shape = slicer.util.arrayFromVolume(self.volume).shape[:3]
-        if not self.segmentation.GetSegmentation().GetSegment(name):
+        if not self.segmentation.GetSegmentation().GetSegment(self.id(name)):
             return np.zeros(shape, bool)
-        return slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, name, self.volume) > 0
+        return slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, self.id(name), self.volume) > 0
 
     def paint(self, mask: np.ndarray, name: str = "liver") -> None:
         """Have a segment be this, as if painted by hand."""
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), self.segmentation, name, self.volume)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), self.segmentation, self.id(name), self.volume)
 
     def preview(self, name: str = "liver") -> np.ndarray:
         """What is shown but not applied yet, bool ``(k, j, i)`` on the stack's voxels."""
-        preview = self.controller.workbench.preview
+        preview, segment = self.controller.workbench.preview, self.id(name)
         shape = slicer_shape(self.volume)
-        return preview.mask(name).copy() if preview and name in preview.segments else np.zeros(shape, bool)
+        return preview.mask(segment).copy() if preview and segment in preview.segments else np.zeros(shape, bool)
 
     def preview_nodes(self) -> list[Any]:
         nodes = [slicer.mrmlScene.GetNthNode(n) for n in range(slicer.mrmlScene.GetNumberOfNodes())]
         return [each for each in nodes if "preview" in (each.GetName() or "")]
 
     def segments(self) -> dict[str, bytes]:
-        """Every segment's voxels, to be compared."""
-        return {name: np.packbits(self.segment(name)).tobytes() for name in self.segmentation.GetSegmentation().GetSegmentIDs()}
+        """Return every segment's voxels by its name, to be compared."""
+        segments = self.segmentation.GetSegmentation()
+        names = [segments.GetNthSegment(n).GetName() for n in range(segments.GetNumberOfSegments())]
+        return {name: np.packbits(self.segment(name)).tobytes() for name in names}
 
     def keyframes(self) -> list[int]:
         return [index for index, _what in self.controller.prompting.keyframes()]

@@ -87,7 +87,7 @@ class QuickSession:
         for name in segments or [each.name for each in self.prompts.segments]:
             marked = [each.slice for each in self.prompts.segment(name).keyframes]
             if not any(first <= index <= last for index in marked):
-                raise InputError(f"segment {name} is not marked between {first} and {last}.")
+                raise InputError(f"segment {self.prompts.segment(name).title} is not marked between {first} and {last}.")
             for index in sorted(range(first, last + 1), key=lambda n: min(abs(n - each) for each in marked)):
                 if cancel():
                     return

@@ -46,7 +46,7 @@ def test_what_can_be_read_stays_beside_what_cannot(work, saved, changes):
     (box,) = saved["marks"]
     text = json.dumps({**saved, "marks": [damaged(box, **changes), box, 7]})
     work.segmentation.SetAttribute(NAME, text)
-    work.effect.updateGUIFromMRML()
+    work.effect.update()
     assert "2 of 3 saved prompts are damaged" in work.message
     assert [mark.kind for mark in work.marks] == ["box"]
     assert_works_again(work)
@@ -56,7 +56,7 @@ def test_what_can_be_read_stays_beside_what_cannot(work, saved, changes):
 @pytest.mark.parametrize("plane", ["x", 7, [[0] * 4] * 4, [["a"] * 4] * 4, "time:k:99999999999", {}])
 def test_marks_in_an_unknown_plane_are_used_in_the_views(work, saved, plane):
     work.segmentation.SetAttribute(NAME, json.dumps({**saved, "plane": plane}))
-    work.effect.updateGUIFromMRML()
+    work.effect.update()
     assert "unknown plane" in work.message
     assert [mark.kind for mark in work.marks] == ["box"]
     assert_works_again(work)
@@ -65,7 +65,7 @@ def test_marks_in_an_unknown_plane_are_used_in_the_views(work, saved, plane):
 @pytest.mark.parametrize("plane", [(np.eye(4) * [1e-7, 1e-7, 1e-7, 1]).tolist(), "time:k:99999", "time:k:0"])
 def test_planes_that_do_not_fit_the_volume_are_told(work, saved, plane):
     work.segmentation.SetAttribute(NAME, json.dumps({**saved, "plane": plane}))
-    work.effect.updateGUIFromMRML()
+    work.effect.update()
     work.press("propagate")
     work.wait()
     work.press("clear")
@@ -75,7 +75,7 @@ def test_planes_that_do_not_fit_the_volume_are_told(work, saved, plane):
 @pytest.mark.parametrize("text", [json.dumps({"version": 99, "marks": [1]}), "[" * 10_000, "nonsense"])
 def test_prompts_of_a_newer_version_are_kept_when_others_take_their_place(work, text):
     work.segmentation.SetAttribute(NAME, text)
-    work.effect.updateGUIFromMRML()
+    work.effect.update()
     assert "saved prompts" in work.message
     assert work.segmentation.GetAttribute(UNREAD) is None
     assert_works_again(work)
@@ -86,7 +86,7 @@ def test_prompts_of_a_newer_version_are_kept_when_others_take_their_place(work, 
 @pytest.mark.parametrize("text", ['[["a", {}]]', "[[1, 2]]", '"ab"', "[" * 10_000, '{"\\ud800": {}}', '{"vtkMRMLScene": 1}'])
 def test_damaged_prompts_of_older_scenes_do_not_hinder(work, text):
     work.effect.scriptedEffect.setParameter("Prompts", text)
-    work.effect.updateGUIFromMRML()
+    work.effect.update()
     assert_works_again(work)
 
 
@@ -116,6 +116,6 @@ SETTINGS = {
 def test_settings_that_are_not_known_count_as_those_one_begins_with(work):
     for name, value in SETTINGS.items():
         work.effect.scriptedEffect.setParameter(name, value)
-    work.effect.updateGUIFromMRML()
+    work.effect.update()
     work.effect.scriptedEffect.setParameter("Positive", 1)
     assert_works_again(work)

@@ -6,6 +6,7 @@ import slicer
 
 from effect_steps import NAME, another_volume, assert_works_again, start_anew, two_balls
 from slicerhost.hands import SliceView
+from slicerhost.host import new_segment_id
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -93,10 +94,10 @@ def test_the_segmentation_is_switched(running, quick_network):
 
 def test_the_segment_is_deleted(running, quick_network):
     before = running.segments()["spleen"]
-    running.segmentation.GetSegmentation().RemoveSegment("liver")
+    running.segmentation.GetSegmentation().RemoveSegment(running.id("liver"))
     finish(running, quick_network)
     assert running.segments() == {"spleen": before}
-    running.segmentation.GetSegmentation().AddEmptySegment("liver", "liver")
+    running.segmentation.GetSegmentation().AddEmptySegment(new_segment_id(), "liver")
     running.select("liver")
     assert_works_again(running)
 
@@ -104,7 +105,7 @@ def test_the_segment_is_deleted(running, quick_network):
 def test_marks_of_a_deleted_segment_are_in_nobodys_way(work):
     work.draw_box()
     work.wait()
-    work.segmentation.GetSegmentation().RemoveSegment("liver")
+    work.segmentation.GetSegmentation().RemoveSegment(work.id("liver"))
     work.select("spleen")
     work.panel.all_segments.setChecked(True)
     work.segment_by_box(label=2)
@@ -115,7 +116,7 @@ def test_marks_of_a_deleted_segment_are_in_nobodys_way(work):
 def test_they_can_be_cleared_to_begin_in_another_plane(work):
     work.draw_box()
     work.wait()
-    work.segmentation.GetSegmentation().RemoveSegment("liver")
+    work.segmentation.GetSegmentation().RemoveSegment(work.id("liver"))
     work.select("spleen")
     coronal, middle = SliceView("Green"), work.ras(*work.middle(2))
     coronal.fit()
@@ -124,20 +125,20 @@ def test_they_can_be_cleared_to_begin_in_another_plane(work):
     work.take("box")
     coronal.drag(coronal.xy(middle) - 20, coronal.xy(middle) + 20)
     assert not work.warned, work.message
-    assert work.controller.marks.plane == "j"
+    assert work.plane == "j"
 
 
 def test_a_segment_that_is_found_is_deleted_before_apply(work):
     work.segment_by_box()
     work.select("spleen")
     work.segment_by_box(label=2)
-    work.segmentation.GetSegmentation().RemoveSegment("liver")
+    work.segmentation.GetSegmentation().RemoveSegment(work.id("liver"))
     work.press("apply")
     np.testing.assert_array_equal(work.segment("spleen"), work.truth == 2)
 
 
 def test_a_segment_is_renamed(running, quick_network):
-    running.segmentation.GetSegmentation().GetSegment("liver").SetName("Leber")
+    running.segmentation.GetSegmentation().GetSegment(running.id("liver")).SetName("Leber")
     finish(running, quick_network)
     running.press("apply")
     np.testing.assert_array_equal(running.segment("liver"), running.truth == 1)
@@ -169,6 +170,16 @@ def test_prompts_of_a_closed_scene_do_not_come_back_in_the_next(work):
     assert not work.keyframes()
     assert not work.panel.actions["undo"].enabled
     assert not work.controller.has_preview
+
+
+def test_the_scene_is_closed_while_another_effect_is_active(work):
+    work.segment_by_box()
+    work.switch_away()
+    slicer.mrmlScene.Clear(0)
+    start_anew(work)
+    assert not work.marks
+    assert not work.controller.has_preview
+    assert_works_again(work)
 
 
 def test_the_effect_is_left_and_taken_up_again(running, quick_network):
@@ -244,4 +255,4 @@ def test_two_editors_of_one_node_share_the_prompts(work):
     work.switch_away()
     other = work.host.make_editor(node=work.editor.mrmlSegmentEditorNode())
     other.setActiveEffectByName(NAME)
-    assert [mark.kind for mark in other.effectByName(NAME).self().controller.marks.all] == ["box"]
+    assert [mark.kind for mark in other.effectByName(NAME).self().wiring.controller.marks.all] == ["box"]

@@ -36,8 +36,10 @@ def drag(work, screen, start, *way):
 
 def drawn(work):
     """Extent of all that is drawn in the axial view, and the widest line, in its pixels."""
+    from SAMSegmenterLib.effect.drawing import INSIDE
+
     picture = work.effect.pointer._pictures[work.view.widget]
-    bounds = picture._data[True].GetBounds()
+    bounds = picture._data[INSIDE].GetBounds()
     return bounds[1] - bounds[0], max(actor.GetProperty().GetLineWidth() for actor in picture.actors)
 
 

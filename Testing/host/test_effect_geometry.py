@@ -113,20 +113,27 @@ def test_in_an_oblique_view_the_object_is_found(quick_network, at_work, images, 
     assert dice(in_the_volume(work), work.truth == 1) > 0.9
 
 
-def test_the_plane_of_the_first_view_stays(quick_network, at_work, images):
+def test_the_plane_of_a_segments_prompts_stays_until_they_are_put_away(quick_network, at_work, images):
     work = at_work(*images)
     box_around(work, look_at_the_object(work, "Sagittal"))
-    assert work.controller.marks.plane == "i"
+    assert work.plane == "i"
     centre = look_at_the_object(work, "Axial")
     work.take("box")
     middle = work.view.xy(centre)
     work.view.drag(middle - 20, middle + 20)
     assert work.warned
-    assert "across the slices" in work.message
+    assert "other slices" in work.message
+    assert (len(work.marks), work.plane) == (1, "i")
     work.take("point")
     work.view.click(middle + 3)
     work.wait()
-    assert len(work.marks) == 2
+    assert (len(work.marks), work.plane) == (2, "i")
+    work.take("box")
+    work.view.drag(middle - 20, middle + 20)
+    work.press("answer")
+    work.wait()
+    assert ([mark.kind for mark in work.marks], work.plane) == (["box"], "k")
+    assert not work.warned, work.message
 
 
 # ---------------------------------------------------------------- transforms

@@ -40,7 +40,7 @@ def node(work):
 
 
 def set_visible(work, segment, visible):
-    work.segmentation.GetDisplayNode().SetSegmentVisibility(segment, visible)
+    work.segmentation.GetDisplayNode().SetSegmentVisibility(work.id(segment), visible)
 
 
 def rejected(count):
@@ -100,7 +100,7 @@ def test_what_an_earlier_apply_took_from_a_neighbour_is_not_given_back_unasked(f
 
 def test_inside_a_segment_nothing_is_written_beyond_it(found, liver, neighbour):
     node(found).SetMaskMode(AREA.EditAllowedInsideSingleSegment)
-    node(found).SetMaskSegmentID("spleen")
+    node(found).SetMaskSegmentID(found.id("spleen"))
     node(found).SetOverwriteMode(NOTHING)
     found.press("apply")
     np.testing.assert_array_equal(found.segment(), liver & neighbour)
@@ -205,4 +205,4 @@ def test_masking_settings_stay_as_they_were(found):
     found.press("apply")
     assert node(found).GetMaskMode() == AREA.EditAllowedOutsideAllSegments
     assert node(found).GetOverwriteMode() == VISIBLE
-    assert found.editor.currentSegmentID() == "liver"
+    assert found.editor.currentSegmentID() == found.id("liver")

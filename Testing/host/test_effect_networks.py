@@ -87,7 +87,7 @@ def test_during_a_download_one_works_on(work, host_of_models):
     np.testing.assert_array_equal(work.segment(), work.truth == 1)
     work.press("stop_keep")
     assert work.host.wait_until(lambda: not work.effect.fetcher.busy, 20)
-    assert work.panel.actions["stop_keep"].isHidden()
+    assert not work.panel.actions["stop_keep"].enabled
 
 
 def test_a_network_whose_package_is_missing_is_neither_downloaded_nor_chosen(work, host_of_models, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_network_whose_package_is_missing_is_neither_downloaded_nor_chosen(wor
 
 def test_in_place_of_a_network_that_is_not_known_here_any_can_be_chosen(work):
     work.effect.scriptedEffect.setParameter("Model", "of-another-computer")
-    work.effect.updateGUIFromMRML()
+    work.effect.update()
     assert not work.panel.model.currentText
     work.choose(work.panel.model, PICO)
     assert work.parameter("Model") == PICO
@@ -159,7 +159,7 @@ def test_a_slice_on_which_nothing_is_proposed_is_told(work, a_proposer):
 
 def test_a_proposal_for_a_segment_that_was_removed_meanwhile_is_dropped(work, a_proposer):
     work.press("propose")
-    work.segmentation.GetSegmentation().RemoveSegment("liver")
+    work.segmentation.GetSegmentation().RemoveSegment(work.id("liver"))
     work.wait()
     assert not work.marks
 

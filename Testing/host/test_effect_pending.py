@@ -19,6 +19,7 @@ def applied(work):
 
 def is_shown(work, segment):
     """Whether the views show a preview of a segment."""
+    segment = work.id(segment)
     shown = work.controller.workbench.preview
     display = shown._node.GetDisplayNode()
     in_views = bool(display.GetVisibility() and display.GetSegmentVisibility(segment))
@@ -120,12 +121,12 @@ def test_what_is_pending_of_two_is_applied_together(work):
 def test_a_hidden_segment_that_is_not_selected_is_left_as_it_is(work):
     work.segment_by_box()
     find_the_spleen(work)
-    work.segmentation.GetDisplayNode().SetSegmentVisibility("liver", False)
+    work.segmentation.GetDisplayNode().SetSegmentVisibility(work.id("liver"), False)
     work.press("apply")
     assert not work.segment("liver").any()
     assert "liver is hidden" in work.message
     np.testing.assert_array_equal(work.segment("spleen"), work.truth == 2)
-    work.segmentation.GetDisplayNode().SetSegmentVisibility("liver", True)
+    work.segmentation.GetDisplayNode().SetSegmentVisibility(work.id("liver"), True)
     work.press("apply")
     np.testing.assert_array_equal(work.segment("liver"), work.truth == 1)
 
@@ -133,7 +134,7 @@ def test_a_hidden_segment_that_is_not_selected_is_left_as_it_is(work):
 def test_a_hidden_segment_that_is_not_concerned_is_not_asked_about(work):
     work.segment_by_box()
     work.select("spleen")
-    work.segmentation.GetDisplayNode().SetSegmentVisibility("spleen", False)
+    work.segmentation.GetDisplayNode().SetSegmentVisibility(work.id("spleen"), False)
     work.press("apply")
     assert not work.host.user.texts("question")
     np.testing.assert_array_equal(work.segment("liver"), work.truth == 1)
@@ -205,8 +206,8 @@ def test_a_run_is_dropped_whose_segment_is_gone(work, quick_network):
     work.draw_box()
     work.wait()
     work.propagate_and_pause(quick_network, 4)
-    work.segmentation.GetSegmentation().RemoveSegment("liver")
-    work.wait_for(lambda: "liver" not in work.controller.workbench.preview.segments)
+    work.segmentation.GetSegmentation().RemoveSegment(work.id("liver"))
+    work.wait_for(lambda: work.id("liver") not in work.controller.workbench.preview.segments)
     work.panel.actions["stop_drop"].click()
     quick_network.go_on()
     work.wait()
@@ -275,7 +276,7 @@ def test_what_is_pending_stays_where_other_settings_are_refused(work):
     work.segment_by_box()
     work.choose(work.panel.axis, "j")
     work.press("propagate")
-    assert "across the slices" in work.message
+    assert "other slices" in work.message
     work.choose(work.panel.axis, "auto")
     work.press("apply")
     np.testing.assert_array_equal(work.segment(), work.truth == 1)

@@ -1,4 +1,9 @@
-"""Hundreds of actions in an order that nobody planned: nothing is raised, and no segment changes but by Apply, undo, redo or a brush."""
+"""Hundreds of actions in an order that nobody planned: nothing is raised, and no segment changes but by Apply, undo, redo or a brush.
+
+SAMSEGMENTER_SOAK=80 in the environment makes them two thousand.
+"""
+
+import os
 
 import numpy as np
 import slicer
@@ -7,15 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from effect_steps import fingerprint, lps, two_balls
+from slicerhost.host import new_segment_id
 
 pytest_plugins = ["effect_fixtures"]
 
+EXAMPLES = int(os.environ.get("SAMSEGMENTER_SOAK", "12"))
 SHAPE = (12, 32, 32)
 MORE_NODES = 6  # that a scene may hold beside those it began with: previews of two segments, with their displays
 
 PLACES = st.tuples(st.integers(-4, 36), st.integers(-4, 36), st.integers(-1, 12))
 MODIFIERS = st.sampled_from([(), (), ("Control",), ("Shift",)])
-KEYS = st.sampled_from(["P", "B", "S", "L", "D", "T", "U", "Shift+U", "R", "K", "G", "X", "A", "N", "Shift+N", "Del"])
+KEYS = st.sampled_from(["P", "B", "S", "L", "D", "M", "T", "U", "Shift+U", "R", "K", "G", "X", "A", "N", "Shift+N", "Del"])
+BUTTONS = st.sampled_from(
+    ["polarity", "use_slice", "undo", "redo", "clear", "propagate", "stop_keep", "stop_drop", "remove", "answer", "answer", "details"]
+)
 CHOICES = {
     "direction": ("both", "forward", "backward"),
     "range": ("volume", "slices", "keyframes", "roi"),
@@ -45,14 +55,15 @@ class User(RuleBasedStateMachine):
 
     def voxels(self):
         """Of every segment, as far as it is filled."""
-        return {name: filled(self.work.segmentation, name) for name in self.work.segmentation.GetSegmentation().GetSegmentIDs()}
+        ids = self.work.segmentation.GetSegmentation().GetSegmentIDs()
+        return {self.work.name_of(segment): filled(self.work.segmentation, segment) for segment in ids}
 
     def is_active(self):
         return self.work.editor.activeEffect() is not None
 
     # The mouse
 
-    @rule(tool=st.sampled_from(["point", "box", "scribble", "lasso", "line"]))
+    @rule(tool=st.sampled_from(["point", "box", "scribble", "lasso", "line", "move"]))
     def take(self, tool):
         self.work.take(tool)
 
@@ -105,7 +116,7 @@ class User(RuleBasedStateMachine):
             assert self.work.key(key) == self.is_active()
 
     @precondition(lambda self: self.is_active())
-    @rule(name=st.sampled_from(["polarity", "use_slice", "undo", "redo", "clear", "propagate", "stop_keep", "stop_drop"]))
+    @rule(name=BUTTONS)
     def press_button(self, name):
         self.work.panel.actions[name].click()
 
@@ -197,9 +208,10 @@ class User(RuleBasedStateMachine):
     def add_or_remove_a_segment(self):
         segments = self.work.segmentation.GetSegmentation()
         if "spleen" in self.known:
-            segments.RemoveSegment("spleen")
+            segments.RemoveSegment(self.work.id("spleen"))
         else:
-            segments.AddEmptySegment("spleen", "spleen")
+            segments.AddEmptySegment(new_segment_id(), "spleen")
+            self.work.id("spleen")
         self.known = self.voxels()
 
     @rule()
@@ -222,6 +234,11 @@ class User(RuleBasedStateMachine):
     @invariant()
     def nothing_was_raised(self):
         assert not self.host.exceptions
+
+    @invariant()
+    def nobody_reads_an_id(self):
+        told = self.work.effect.messages.shown
+        assert "S_" not in f"{self.work.message} {told.details}"
 
     @invariant()
     def segments_are_as_they_were(self):
@@ -279,7 +296,7 @@ def soak(sit_down, network, examples, actions):
 
 
 def test_hundreds_of_actions_with_the_quick_network(quick_network, at_work):
-    soak(at_work, quick_network, examples=12, actions=25)
+    soak(at_work, quick_network, examples=EXAMPLES, actions=25)
 
 
 def test_some_actions_with_the_shipped_network(at_work):

@@ -59,8 +59,8 @@ def test_a_slice_is_followed_through_time_and_every_time_keeps_its_mask(work, fi
     assert work.keyframes() == [0]
     work.propagate()
     preview = work.controller.workbench.preview
-    assert preview.slices("liver") == list(range(TIMES))
-    assert min(dice(preview.slice("liver", time), truth[time, SLICE]) for time in range(TIMES)) > 0.9
+    assert preview.slices(work.id("liver")) == list(range(TIMES))
+    assert min(dice(preview.slice(work.id("liver"), time), truth[time, SLICE]) for time in range(TIMES)) > 0.9
     work.press("apply")
     work.host.process_events()
     assert f"{TIMES} time points" in work.message
@@ -127,7 +127,7 @@ def test_marks_and_preview_follow_the_time_that_is_shown(work, film):
     assert len(work.controller.prompting.visible_marks()) == 1
     show(work, browser, 4)
     assert work.controller.prompting.visible_marks() == []
-    shown = work.controller.workbench.preview._images["liver"]
+    shown = work.controller.workbench.preview._images[work.id("liver")]
     from SAMSegmenterLib.mrml import array_of
 
     assert dice(array_of(shown)[0] > 0, truth[4, SLICE]) > 0.9

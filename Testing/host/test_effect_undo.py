@@ -37,14 +37,14 @@ def test_prompts_of_two_planes_are_taken_back_and_made_again(work, coronal):
         assert work.key(key)
         work.wait()
         assert not work.warned, work.message
-        assert work.controller.marks.plane == plane
+        assert work.plane == plane
         assert work.keyframes() == keyframes
         assert [index for index in range(50) if is_shown(work, index)] == keyframes
 
 
 def is_shown(work, index):
     preview = work.controller.workbench.preview
-    mask = preview.slice("liver", index) if preview else None
+    mask = preview.slice(work.id("liver"), index) if preview else None
     return mask is not None and mask.any()
 
 
@@ -54,7 +54,7 @@ def test_after_the_first_prompt_was_taken_back_another_plane_can_be_chosen(work,
     work.press("undo")
     draw_coronal_box(work, coronal)
     assert not work.warned, work.message
-    assert work.controller.marks.plane == "j"
+    assert work.plane == "j"
 
 
 def test_prompts_that_a_script_sets_may_lie_in_another_plane(work):
@@ -62,7 +62,7 @@ def test_prompts_that_a_script_sets_may_lie_in_another_plane(work):
     work.wait()
     i, j, k = work.middle()
     corners = [work.ras(i, j + b, k + c) for b, c in ((-5, -3), (5, -3), (5, 3), (-5, 3))]
-    work.segmentation.SetAttribute("SAMSegmenter.Prompts", dumps(Marks((Mark("liver", "box", corners),), "i")))
+    work.segmentation.SetAttribute("SAMSegmenter.Prompts", dumps(Marks((Mark(work.id("liver"), "box", corners, plane="i"),))))
     assert work.keyframes() == []
     work.propagate()
     assert not work.warned, work.message
@@ -74,7 +74,7 @@ def test_del_leaves_the_prompts_of_another_segment_alone(work):
     work.wait()
     work.select("spleen")
     assert work.key("Del")
-    assert [mark.segment for mark in work.marks] == ["liver"]
+    assert [work.name_of(mark.segment) for mark in work.marks] == ["liver"]
 
 
 def test_del_after_clear_is_no_step_of_undo(work):

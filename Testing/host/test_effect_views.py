@@ -30,7 +30,7 @@ def test_a_key_means_the_view_under_the_mouse(work, coronal):
     work.key("K")
     work.wait()
     assert not work.warned, work.message
-    assert work.controller.marks.plane == "j"
+    assert work.plane == "j"
     (mark,) = work.marks
     assert mark.mask.sum() == (work.truth == 1)[:, j].sum()
 
@@ -39,14 +39,14 @@ def test_before_the_mouse_was_anywhere_the_first_view_that_is_shown_is_meant(wor
     work.view.node.SetMappedInLayout(False)
     work.press("use_slice")
     work.wait()
-    assert work.controller.marks.plane == "j"
+    assert work.plane == "j"
 
 
 def test_a_view_that_is_not_shown_any_more_is_not_meant(work, coronal):
     work.view.move((200, 200))
     work.view.node.SetMappedInLayout(False)
     work.press("use_slice")
-    assert work.controller.marks.plane == "j"
+    assert work.plane == "j"
 
 
 def test_a_slice_is_used_where_a_view_shows_it_not_where_another_view_cuts_it(work, coronal):
@@ -117,6 +117,6 @@ def test_the_effect_is_left_though_a_view_was_deleted(work):
     work.effect.pointer.redraw()
     work.switch_away()
     assert not work.key("B")
-    assert not work.effect._closing
+    assert not work.effect._shortcuts
     work.switch_back()
     assert work.key("B")

@@ -95,7 +95,7 @@ def correct_on_another_slice(work, liver, first, least_dice):
     work.propagate()
     np.testing.assert_array_equal(work.preview()[:first], before[:first])
     assert work.controller.progress.done < total
-    assert work.message.count("Ends at slice") == 2  # the two ends of the liver, none where passes met
+    assert work.details.count("liver ends at slice") == 2  # the two ends of the liver, none where passes met
     assert dice(work.preview(), liver) > least_dice
 
 
@@ -105,7 +105,7 @@ def reopen(work):
     if work.editor.segmentationNode() is None:
         work.editor.setSegmentationNode(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0])
     work.volume = work.editor.sourceVolumeNode()
-    work.editor.setCurrentSegmentID("liver")
+    work.select("liver")
     work.switch_away()
     work.switch_back()
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import slicer
 
+from slicerhost.hands import mouse_click
+
 AT = (-20.0, 10.0, 4.0)
 
 
@@ -16,7 +18,11 @@ def block(block_effect, an_editor, a_slice_view):
 
 
 def voxels(editor, segment="liver"):
-    return slicer.util.arrayFromSegmentBinaryLabelmap(editor.segmentationNode(), segment, editor.sourceVolumeNode())
+    return slicer.util.arrayFromSegmentBinaryLabelmap(editor.segmentationNode(), segment_id(editor, segment), editor.sourceVolumeNode())
+
+
+def segment_id(editor, name):
+    return editor.segmentationNode().GetSegmentation().GetSegmentIdBySegmentName(name)
 
 
 
@@ -39,7 +45,7 @@ def test_a_click_adds_voxels_that_can_be_undone_and_redone(block, an_editor, a_s
 def test_a_segment_that_must_not_be_overwritten_keeps_its_voxels(block, an_editor, a_slice_view):
     a_slice_view.click(AT)
     before = voxels(an_editor)
-    an_editor.setCurrentSegmentID("spleen")
+    an_editor.setCurrentSegmentID(segment_id(an_editor, "spleen"))
     an_editor.mrmlSegmentEditorNode().SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideAllSegments)
     block.setParameter("Size", 4)
     a_slice_view.click(AT)
@@ -120,6 +126,33 @@ def test_closing_the_scene_leaves_the_effect(block, an_editor, scene, a_slice_vi
     assert not slicer_host.exceptions
 
 
+def test_segments_have_ids_that_say_nothing_of_their_names(an_editor):
+    ids = an_editor.segmentationNode().GetSegmentation().GetSegmentIDs()
+    assert len(set(ids)) == 2
+    assert all(each.startswith("S_") and "liver" not in each and "spleen" not in each for each in ids)
+
+
+def test_after_a_scene_is_loaded_nothing_is_edited(block, an_editor, slicer_host, tmp_path):
+    slicer_host.save_scene(tmp_path / "scene.mrb")
+    slicer_host.load_scene(tmp_path / "scene.mrb")
+    assert an_editor.activeEffect() is None
+    assert an_editor.segmentationNode() is None
+
+
+def test_a_button_that_is_disabled_under_the_mouse_hands_its_focus_on_and_the_column_scrolls(an_editor):
+    import qt
+
+    buttons = [qt.QPushButton(str(number)) for number in range(60)]
+    for button in buttons:
+        an_editor.layout().addWidget(button)
+    column = an_editor.window()
+    mouse_click(buttons[20])
+    buttons[20].connect("clicked()", lambda: [each.setEnabled(False) for each in buttons[:59]])
+    before = column.verticalScrollBar().value
+    mouse_click(buttons[20])
+    assert column.verticalScrollBar().value > before
+
+
 def test_deleting_the_volume_or_the_segmentation_is_survived(block, an_editor, a_volume, scene, slicer_host):
     scene.RemoveNode(a_volume)
     assert an_editor.sourceVolumeNode() is None
@@ -129,7 +162,7 @@ def test_deleting_the_volume_or_the_segmentation_is_survived(block, an_editor, a
 
 
 def test_a_hidden_segment_is_edited_only_when_the_user_says_so(block, an_editor, slicer_host):
-    an_editor.segmentationNode().GetDisplayNode().SetSegmentVisibility("liver", False)
+    an_editor.segmentationNode().GetDisplayNode().SetSegmentVisibility(segment_id(an_editor, "liver"), False)
     slicer_host.user.will_answer("question", False)
     assert block.confirmCurrentSegmentVisible() == block.NotConfirmed
     assert block.confirmCurrentSegmentVisible() == block.ConfirmedWithDialog
@@ -144,6 +177,7 @@ def test_a_scene_comes_back_from_a_file_with_segments_and_parameters(block, an_e
     slicer_host.clear()
     slicer_host.load_scene(tmp_path / "scene.mrb")
     nodes = slicer.util.getNodesByClass("vtkMRMLSegmentEditorNode")  # among them the one that outlives scenes, if a test has made it
-    editor = slicer_host.make_editor(node=next(node for node in nodes if node.GetSegmentationNode()))
+    editor = slicer_host.make_editor(node=next(node for node in nodes if node.GetAttribute("Block.Prompts")))
+    editor.setSegmentationNode(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0])
     np.testing.assert_array_equal(voxels(editor), before)
     assert editor.effectByName("Block").parameter("Prompts") == '{"kind": "box"}'

@@ -111,8 +111,9 @@ def test_parameters_are_text_and_doubles_keep_six_digits(block):
         block.setParameter(name, value)
     node = block.parameterSetNode()
     names = ("text", "whole", "on", "real", "large", "small")
-    assert [node.GetAttribute(f"Block.{name}") for name in names] == ["a", "3", "1", "0.333333", "1.23457e+06", "1e-07"]
+    assert [node.GetAttribute(f"Block.{name}") for name in names] == ["a", "3", "True", "0.333333", "1.23457e+06", "1e-07"]
     assert block.doubleParameter("real") == 0.333333
+    assert block.integerParameter("on") == 0
     with pytest.raises(TypeError):
         block.setParameter("real", np.float32(1))
 

@@ -16,8 +16,8 @@ def a_segment(an_editor, a_volume):
     """A green block in the middle of the torso."""
     voxels = np.zeros((24, 48, 48), np.uint8)
     voxels[8:16, 16:32, 16:32] = 1
-    slicer.util.updateSegmentBinaryLabelmapFromArray(voxels, an_editor.segmentationNode(), "liver", a_volume)
-    an_editor.segmentationNode().GetSegmentation().GetSegment("liver").SetColor(0, 1, 0)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(voxels, an_editor.segmentationNode(), an_editor.currentSegmentID(), a_volume)
+    an_editor.segmentationNode().GetSegmentation().GetSegment(an_editor.currentSegmentID()).SetColor(0, 1, 0)
     return an_editor.segmentationNode()
 
 

@@ -2,9 +2,9 @@
 
 import gc
 import weakref
-from contextlib import suppress
 from threading import Thread
 
+import numpy as np
 import pytest
 
 
@@ -63,11 +63,25 @@ def test_signals_are_connected_by_signature_and_get_as_many_arguments_as_they_ta
     assert heard == ["none", False, False]
 
 
-def test_an_unknown_signal_cannot_be_connected(qt, button):
-    with pytest.raises(ValueError, match=r"clicked\(bool\)"):
-        button.connect("klicked()", print)
-    with pytest.raises(ValueError, match="idClicked"):
-        qt.QButtonGroup().connect("buttonClicked(int)", print)
+def test_an_unknown_signal_is_not_connected_which_only_the_log_tells(qt, button, slicer_host):
+    assert button.connect("klicked()", print) is False
+    assert qt.QButtonGroup().connect("buttonClicked(int)", print) is False
+    assert button.disconnect("klicked()", print) is False
+    first, second, _third = slicer_host.complaints
+    assert "clicked(bool)" in first
+    assert "idClicked" in second
+    assert not slicer_host.exceptions
+
+
+@pytest.mark.parametrize("number", [np.float64(0.5), np.int64(1)])
+def test_numbers_of_numpy_fit_no_method_and_no_property(qt, number):
+    box = qt.QDoubleSpinBox()
+    with pytest.raises(ValueError, match="setValue"):
+        box.setValue(number)
+    with pytest.raises(AttributeError, match="does not accept"):
+        box.value = number
+    box.setValue(float(number))
+    assert box.value == number
 
 
 def test_a_connection_can_be_taken_back_once(button):
@@ -114,16 +128,12 @@ def test_methods_take_no_keywords_and_there_are_no_signals_of_ones_own(qt, butto
         qt.Signal  # noqa: B018
 
 
-def test_another_thread_must_not_touch_qt(slicer_host, button):
-    def work():
-        with suppress(RuntimeError):
-            slicer_host.user.status.append(button.text)
-
-    thread = Thread(target=work)
+def test_another_thread_reads_from_qt_unpunished_but_the_test_hears_of_it(slicer_host, button):
+    thread = Thread(target=lambda: slicer_host.user.status.append(button.text))
     thread.start()
     thread.join()
+    assert slicer_host.user.status == ["Apply"]
     assert "another thread" in str(slicer_host.exceptions[0])
-    assert not slicer_host.user.status
 
 
 def test_garbage_is_not_collected_by_another_thread(slicer_host):

@@ -18,7 +18,7 @@ def block(block_effect, an_editor):
 
 def first_voxel(editor):
     """(i, j, k) of the segment's lowest corner."""
-    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(editor.segmentationNode(), "liver", editor.sourceVolumeNode())
+    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(editor.segmentationNode(), editor.currentSegmentID(), editor.sourceVolumeNode())
     return np.argwhere(voxels).min(axis=0)[::-1].tolist()
 
 

@@ -23,7 +23,7 @@ from SAMSegmenterLib.worker import shared_worker
 pytest_plugins = ["module_fixtures"]
 
 SELF_TESTS = Path(__file__).parents[1] / "Python"
-PANEL_S = 0.1  # as long as opening the module may take
+PANEL_S = 1  # more would mean that something large is loaded or computed when the module opens
 NARROW_PX = 350
 
 # What Slicer does not bring; an import of any of these fails in the process that this is put in front of.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from geometry import AXES, volumes
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack, TimeStack
-from SAMSegmenterLib.marking import mask_mark, prompt_set, slices_of
+from SAMSegmenterLib.marking import contradicted_by, mask_mark, prompt_set, slices_of
 from SAMSegmenterLib.marks import Mark, Marks, dumps, loads
 from SAMSegmenterLib.prompts import Line, Point, check_keyframe
 from SAMSegmenterLib.volume import Volume
@@ -158,7 +158,7 @@ def test_a_mark_lies_at_the_time_it_was_placed_at(stack, film):
     keyframe = only_keyframe(film, point)
     assert (keyframe.points[0].x, keyframe.points[0].y) == pytest.approx((7, 9))
     np.testing.assert_allclose(film.to_ras(6, (7, 9)), stack.to_ras(5, (7, 9)))
-    assert loads(dumps(Marks((point,), "time:k:5"))).all[0].item == 6
+    assert loads(dumps(Marks((point,)))).all[0].item == 6
 
 
 def test_a_mask_through_time_keeps_its_time(film):
@@ -194,38 +194,55 @@ def test_a_mark_moved_as_a_whole_keeps_its_shape(stack):
 # ---------------------------------------------------------------- undo, JSON
 
 
-def test_undo_and_redo_restore_every_change_with_its_plane():
+def test_undo_and_redo_restore_every_change():
     marks, first, second = Marks(), Mark("a", "point", [0, 0, 0]), Mark("b", "point", [1, 1, 1])
-    marks.replace_all([first], "k")
+    marks.replace_all([first])
     marks.add(second)
     marks.exchange(first, second)
     marks.remove(second)
-    assert (marks.all, marks.plane) == ((), None)
+    assert marks.all == ()
     for expected in [(second, second), (first, second), (first,), ()]:
         assert marks.undo()
         assert marks.all == expected
     assert not marks.undo()
-    assert marks.plane is None
     assert marks.redo()
-    assert (marks.all, marks.plane) == ((first,), "k")
+    assert marks.all == (first,)
     marks.add(second)
     assert not marks.can_redo
 
 
-def test_when_the_first_mark_is_taken_back_the_next_one_may_lie_in_another_plane():
-    marks = Marks(plane="k")  # known from the view, before the mark is added
-    marks.add(Mark("a", "point", [0, 0, 0]))
+def test_every_segment_has_the_plane_of_its_own_marks():
+    oblique = np.eye(4).tolist()
+    axial, other = Mark("a", "point", [0, 0, 0], plane="k"), Mark("b", "point", [0, 0, 0], plane=oblique)
+    marks = loads(dumps(Marks((axial, other))))
+    assert (marks.plane_of("a"), marks.plane_of("b"), marks.plane_of("c")) == ("k", oblique, None)
+    marks.remove(marks.all[0])
+    assert marks.plane_of("a") is None
     marks.undo()
-    assert (marks.all, marks.plane) == ((), None)
-    marks.redo()
-    assert marks.plane == "k"
+    assert marks.plane_of("a") == "k"
+
+
+def test_marks_that_were_saved_with_one_plane_for_all_lie_in_it():
+    entry = {"segment": "a", "kind": "point", "positive": True, "positions": [[0, 0, 0]]}
+    marks = loads(json.dumps({"version": 1, "plane": "j", "marks": [entry]}))
+    assert marks.plane_of("a") == "j"
+
+
+def test_an_older_mark_that_a_new_one_contradicts_is_named(stack):
+    box, inside, beside = mark(stack, "box", SQUARE), mark(stack, "point", (17, 19)), mark(stack, "point", (35, 35))
+    assert contradicted_by(inside, [box], stack) == ([], -1)
+    wrong, index = contradicted_by(beside, [inside, box], stack)
+    assert (wrong, index) == ([box], slices_of(beside, stack)[0])
+    against = mark(stack, "point", (17, 19), positive=False)
+    assert contradicted_by(against, [box, inside, beside], stack)[0] == [inside]
+    larger = mark(stack, "box", [(0, 0), (39, 0), (39, 39), (0, 39)])
+    assert contradicted_by(beside, [box, larger], stack) == ([], -1)
 
 
 def test_marks_survive_json_exactly(stack):
     painted = np.random.default_rng(1).random(stack.shape) > 0.5
-    before = Marks((mark(stack, "box", SQUARE), mark(stack, "point", (1 / 3, 7), positive=False), mask_mark("t", stack, 3, painted)), "k")
+    before = Marks((mark(stack, "box", SQUARE), mark(stack, "point", (1 / 3, 7), positive=False), mask_mark("t", stack, 3, painted)))
     after = loads(dumps(before))
-    assert after.plane == "k"
     for old, new in zip(before.all, after.all, strict=True):
         assert (old.segment, old.kind, old.positive) == (new.segment, new.kind, new.positive)
         np.testing.assert_array_equal(old.positions, new.positions)
@@ -233,7 +250,7 @@ def test_marks_survive_json_exactly(stack):
 
 
 def test_no_marks_are_no_text():
-    assert dumps(Marks(plane="k")) == ""
+    assert dumps(Marks()) == ""
     assert loads("") == Marks()
 
 
@@ -257,7 +274,7 @@ def test_damaged_json_is_refused_with_a_clear_error(text):
 
 
 def test_a_mask_that_unpacks_to_more_than_it_says_is_refused(stack):
-    text = json.loads(dumps(Marks((mask_mark("a", stack, 0, np.ones(stack.shape)),), "k")))
+    text = json.loads(dumps(Marks((mask_mark("a", stack, 0, np.ones(stack.shape)),))))
     text["marks"][0]["mask"]["shape"] = [2, 2]
     with pytest.raises(InputError, match="another size"):
         loads(json.dumps(text))

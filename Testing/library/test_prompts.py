@@ -186,3 +186,14 @@ def test_something_must_be_marked(stack):
         PromptSet().check(stack)
     with pytest.raises(InputError, match="'liver' has no prompts"):
         PromptSet((Segment("liver"),)).check(stack)
+
+
+def test_messages_say_what_users_call_a_segment(stack):
+    unmarked = PromptSet((Segment("S_k3x", title="Liver"),))
+    outside = PromptSet((Segment("S_k3x", (Keyframe(1, (Point(-9, 0),)),), title="Liver"),))
+    for prompts in (unmarked, outside):
+        with pytest.raises(InputError, match="segment 'Liver'") as refused:
+            prompts.check(stack)
+        assert "S_k3x" not in str(refused.value)
+    assert Segment("S_k3x", title="Liver") == Segment("S_k3x", title="Leber")
+    assert Segment("liver").title == "liver"

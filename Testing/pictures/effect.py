@@ -4,7 +4,7 @@
 
 with SAMSegmenter and Testing/host in PYTHONPATH; those in Resources/Screenshots are of ct_torso.nii.gz. Every picture is what the
 running code draws: the effect in the test host, Slicer's own views beside it. The labels only tell where a user would place the
-prompts, and how good the result is.
+prompts, and how good the result is. `panel_350_during.png` and the like show the panel alone, before, during and after a run.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import numpy as np
 import slicerhost
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
 from slicerhost.hands import SliceView
+from slicerhost.pictures import panel_picture
 
 VIEWS, SIZE = ("Red", "Yellow", "Green"), (460, 460)
 COLORS = {"liver": (0.87, 0.45, 0.36), "kidney_right": (0.68, 0.66, 0.92), "spleen": (0.6, 0.45, 0.75)}
 PATIENCE_SECONDS = 120
+PANEL_WIDTHS = 350, 500
 MODULE = Path(__file__).parents[2] / "SAMSegmenter" / "SAMSegmenter.py"
 
 
@@ -36,13 +38,17 @@ class Workflow:
         self.node = host.make_volume(np.asarray(self.volume.voxels), self.volume.ijk_to_ras, volume_path.name.split(".")[0])
         self.editor = host.make_editor(self.node, (segment, "spleen"))
         for name, color in COLORS.items():
-            shown = self.editor.segmentationNode().GetSegmentation().GetSegment(name)
+            segments = self.editor.segmentationNode().GetSegmentation()
+            shown = segments.GetSegment(segments.GetSegmentIdBySegmentName(name))
             if shown:
                 shown.SetColor(color)
+        self.id = self.editor.currentSegmentID()
         self.node.GetDisplayNode().SetAutoWindowLevel(False)
         self.node.GetDisplayNode().SetWindowLevel(400, 40)
         self.editor.setActiveEffectByName("SAMSegmenter")
-        self.effect = self.editor.activeEffect().self()
+        self.effect = self.editor.activeEffect().self().wiring
+        while not self.effect._is_listed:
+            self.host.process_events()
         self.views = {name: SliceView(name) for name in VIEWS}
         for view in self.views.values():
             view.fit()
@@ -70,7 +76,7 @@ class Workflow:
         """Click where the preview is most wrong on a slice, until little is."""
         self.effect._act("tool", "point")
         for _click in range(3):
-            found = self.effect.controller.workbench.preview.slice(self.segment, index)
+            found = self.effect.controller.workbench.preview.slice(self.id, index)
             wrong = (found if found is not None else np.zeros_like(self.truth[index])) ^ self.truth[index]
             x, y = _deepest(wrong)
             inside = bool(self.truth[index, y, x])
@@ -82,7 +88,7 @@ class Workflow:
         self.wait()
 
     def dice(self) -> float:
-        found = self.effect.controller.workbench.preview.mask(self.segment)
+        found = self.effect.controller.workbench.preview.mask(self.id)
         return 2 * float((found & self.truth).sum()) / float(found.sum() + self.truth.sum())
 
     def wait(self) -> None:
@@ -93,6 +99,23 @@ class Workflow:
             self.host.process_events()
             time.sleep(0.01)
         self.host.process_events()
+
+    def panels(self, folder: Path, when: str) -> None:
+        """The panel alone, as wide as columns are."""
+        for width in PANEL_WIDTHS:
+            panel_picture(self.editor, width=width).save(folder / f"panel_{width}_{when}.png", optimize=True)
+
+    def propagate(self, folder: Path) -> None:
+        """With pictures of the panel on the way."""
+        self.panels(folder, "before")
+        self.effect._act("propagate")
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not (self.effect.controller.progress and self.effect.controller.progress.done > 5) and time.monotonic() < end:
+            self.host.process_events()
+            time.sleep(0.01)
+        self.panels(folder, "during")
+        self.wait()
+        self.panels(folder, "after")
 
     def picture(self, path: Path) -> None:
         import slicer
@@ -122,11 +145,12 @@ def main(volume: str, labels: str, names: str, output: str, segment: str = "kidn
     host.finish_startup()
     host.picture(module.widgetRepresentation(), ()).save(folder / "module.png", optimize=True)
     user = Workflow(host, Path(volume), Path(labels), known, segment)
+    user.panels(folder, "empty")
     first, second = user.slice_at(0.8), user.slice_at(0.45)
     user.show(first)
     user.box(first)
     user.picture(folder / "effect_prompt.png")
-    user.act("propagate")
+    user.propagate(folder)
     print(f"after one box: Dice {user.dice():.2f}")
     user.picture(folder / "effect_propagated.png")
     user.show(second)

@@ -18,7 +18,7 @@ from ..interaction import Progress
 from ..marks import Marks
 from ..mrml import transform_to_world, transformed, world_to_local
 from .applying import Applier
-from .editing import Editing, Tell
+from .editing import Editing
 from .prompting import Prompting
 from .settings import Settings
 from .workbench import Workbench
@@ -29,14 +29,13 @@ class Controller:
 
     Args:
         effect: the scripted effect, through which everything of the editor is reached.
-        tell: shows a message to the user.
     """
 
-    def __init__(self, effect: Any, tell: Tell) -> None:
-        self.editing = Editing(effect, tell)
+    def __init__(self, effect: Any) -> None:
+        self.editing = Editing(effect)
         self.workbench = Workbench(self.editing)
         self.prompting = Prompting(self.editing, self.workbench)
-        self._applier = Applier(self.editing, self.workbench)
+        self.applier = Applier(self.editing, self.workbench)
         self._jumped: int | None = None
 
     # ------------------------------------------------------------------ the state, for whoever shows it
@@ -62,17 +61,27 @@ class Controller:
 
     @property
     def busy(self) -> str:
-        """What is running: "propagate", "preview" or ""; results that are not shown yet count."""
-        return self.workbench.busy
+        """What is running: "propagate", "preview", "apply" or ""; results that are not shown yet count."""
+        return self.workbench.busy or ("apply" if self.applier.is_writing else "")
 
     @property
     def progress(self) -> Progress | None:
         return self.workbench.progress
 
     @property
+    def unit(self) -> str:
+        """What users call a frame: a slice, or a time point."""
+        return self.workbench.unit
+
+    @property
     def has_preview(self) -> bool:
-        """Whether there is something to apply."""
+        """Whether something is shown that is not applied."""
         return bool(self.workbench.pending)
+
+    @property
+    def can_apply(self) -> bool:
+        """Whether there is something to apply now."""
+        return bool(self.applier.pending())
 
     def selection(self) -> tuple:
         """What is being edited; changes whenever the user has chosen something else in the editor."""
@@ -112,7 +121,7 @@ class Controller:
         """
         slices = [index for index, _trust in self.review()]
         if not slices:
-            raise InputError(_("There are no slices to check yet. Propagate first."))
+            raise InputError(_("There is nothing to check yet. Propagate first."))
         at = slices.index(self._jumped) + step if self._jumped in slices else 0 if step > 0 else -1
         self.jump(slices[at % len(slices)])
 
@@ -129,11 +138,18 @@ class Controller:
         prompts = self.workbench.prompts
         every = [each.name for each in prompts.segments if self.editing.has_segment(each.name)]
         segments = every if chosen.all_segments else [wanted]
+        if not self.prompting.check(segments):
+            self.jump(self.prompting.conflict.index)
+            return
         marked = [keyframe.slice for each in prompts.segments if each.name in segments for keyframe in each.keyframes]
         if not marked:
             raise InputError(_("Mark the segment on a slice first: with a point inside it or a box around it."))
-        self.workbench.propagate(segments, slice_range(chosen, marked, len(stack), self._roi_slices))
-        self.editing.tell(_("Propagating..."), False)
+        elsewhere = {mark.segment for mark in self.marks.all if self.editing.has_segment(mark.segment)} - set(every)
+        notes = []
+        if chosen.all_segments and elsewhere:
+            names = ", ".join(sorted(map(self.editing.title, elsewhere)))
+            notes.append(_("Left out, as their prompts lie in other slices: {names}.").format(names=names))
+        self.workbench.propagate(segments, slice_range(chosen, marked, len(stack), self._roi_slices), notes)
 
     def stop(self, keep: bool) -> None:
         """Stop a run; what it has found stays if `keep`, else everything is as before."""
@@ -145,32 +161,43 @@ class Controller:
         Raises:
             InputError: there is no preview, or it was found in something else than what is there now.
         """
-        self._applier.apply()
+        self.applier.apply()
 
     def clear(self) -> None:
         """Remove all marks of the selected segment, and its preview."""
         segment = self.segment
         self.prompting.clear()
         self.workbench.forget(segment)
-        self._applier.forget(segment)
+        self.applier.forget(segment)
 
     # ------------------------------------------------------------------ coming and going
 
     def enter(self) -> None:
-        """Take up the marks that are there, as when the effect is activated or a scene was loaded, and have the network ready."""
-        self.workbench.warm_up()
+        """Take up the marks that are there, as when the effect is activated or a scene was loaded."""
         self.show(True)
-        if self.marks.all and self.workbench.is_stale() and not self.editing.empty_state():
+        if self.marks.of(self.segment) and self.workbench.is_stale() and not self.editing.empty_state():
             self.workbench.open()
+            if not self.prompting.check([self.segment]):
+                self.jump(self.prompting.conflict.index)
+
+    def poll(self) -> bool:
+        """Show what was found since this was last asked, write the next segment, notice an undo; False if nothing has changed."""
+        return self.workbench.poll() | self.applier.step() | self.applier.follow()
 
     def leave(self) -> None:
         """Stop everything and take the preview out of the scene; marks stay."""
+        self.applier.leave()
+        self.editing.messages.clear()
+        self.prompting.conflict = None
         self.workbench.close()
 
     def check(self) -> None:
-        """Drop what was found in a source or for segments that are not there any more."""
+        """Drop what was found in a source or for segments that are not there any more; show the selected segment's slices."""
+        self.applier.finish()
+        self.prompting.conflict = None
         if not self.workbench.close_if_stale():
             self.workbench.drop_removed_segments()
+            self.workbench.follow_segment()
 
     def show(self, visible: bool) -> None:
         if self.workbench.preview:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..marks import Marks, dumps, salvaged
+from ..marks import Mark, Marks, dumps, salvaged
 from . import settings
+from .messages import Messages
 from .times import copies_of
 
 PROMPTS = "SAMSegmenter.Prompts"  # the attribute of a segmentation node that holds its marks, as JSON
 UNREAD = "SAMSegmenter.Prompts.Unread"  # another one, of what was there and could not be read, once other marks have taken its place
-Tell = Callable[[str, bool], None]  # shows a message to the user; whether it is about something that went wrong
 
 
 class Editing:
@@ -24,11 +23,14 @@ class Editing:
 
     Args:
         effect: the scripted effect.
-        tell: shows a message to the user.
+
+    Attributes:
+        messages: what the user is told.
     """
 
-    def __init__(self, effect: Any, tell: Tell) -> None:
-        self.effect, self.tell = effect, tell
+    def __init__(self, effect: Any) -> None:
+        self.effect, self.messages = effect, Messages(self.place)
+        self.tell = self.messages.tell
         self._marks, self._marked, self._saved = Marks(), None, ""
         self._unread = ""
 
@@ -52,6 +54,16 @@ class Editing:
         node = self.effect.parameterSetNode()
         segment = (node.GetSelectedSegmentID() or "") if node else ""
         return segment if self.has_segment(segment) else ""
+
+    def place(self) -> tuple[str, str, str]:
+        """Return the IDs of the volume, of the segmentation and of the segment that are being edited."""
+        volume, segmentation = (node.GetID() if node else "" for node in (self.volume_node, self.segmentation_node))
+        return volume, segmentation, self.segment
+
+    def title(self, segment: str) -> str:
+        """Return what the user calls a segment."""
+        found = self.segmentation_node.GetSegmentation().GetSegment(segment) if self.segmentation_node else None
+        return found.GetName() if found else _("removed segment")
 
     def has_segment(self, segment: str) -> bool:
         return bool(self.segmentation_node and self.segmentation_node.GetSegmentation().GetSegment(segment))
@@ -93,6 +105,10 @@ class Editing:
             if wrong:
                 self.tell(wrong, True)
         return self._marks
+
+    def marks_in(self, plane: Any) -> tuple[Mark, ...]:
+        """Return the marks that lie in a plane, of all segments."""
+        return tuple(mark for mark in self.marks.all if mark.plane == plane)
 
     def save_marks(self) -> None:
         """Put the marks on the segmentation, so that they are saved with the scene, and go with it to others."""

@@ -52,6 +52,11 @@ class Findings:
         """Whether a run has begun and not ended."""
         return self._run is not None
 
+    @property
+    def run_range(self) -> tuple[int, int]:
+        """The first and the last slice of the run that is going on."""
+        return self._run.range
+
     def propagated(self, segment: str, index: int) -> np.ndarray | None:
         """What passes have found of a segment on a slice, bool ``(rows, columns)``; None where that is nothing."""
         if self._sources.get((segment, index)) not in PROPAGATED:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..frames import FrameStack
 from .settings import Settings
+from .torch_library import load_without_lock
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -21,6 +22,7 @@ def used_by_session(chosen: Settings) -> tuple[str, ...]:
 @lru_cache(maxsize=2)
 def open_model(chosen: str, device: str) -> Any:
     """A model, once for every device that it is used on: sessions move its weights there."""
+    load_without_lock()
     from ..models.loading import load_model
 
     return load_model(chosen or None)

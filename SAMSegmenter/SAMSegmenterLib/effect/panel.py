@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -10,31 +11,21 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import widgets
+from .keys import KEYS, TOOLS, control
+from .messages import Message
 from .networks import Choice
 from .settings import Settings
 
-# Tools with their keys: where SlicerNNInteractive has the same tool, the same key. None is the Segment Editor's own: of two with one key
-# Qt obeys neither.
-TOOLS = {"point": "P", "box": "B", "scribble": "S", "lasso": "L", "line": "D"}
-KEYS = {
-    "polarity": "T",
-    "undo": "U",
-    "redo": "Shift+U",
-    "clear": "R",
-    "use_slice": "K",
-    "propagate": "G",
-    "stop_keep": "X",
-    "apply": "A",
-    "next": "N",
-    "previous": "Shift+N",
-    "remove": "Del",
-}
 # Not during a run.
-WHEN_IDLE = (
+WHEN_IDLE = {
     "propagate", "use_slice", "propose", "line_markup", "remove", "remove_keyframe", "clear", "polarity", "apply", "undo", "redo",
-)  # fmt: skip
+}  # fmt: skip
 MOST_SLICES = 99999  # as long as nobody knows how many there are
+MESSAGE_LINES = 4  # of a message, before it scrolls
+LISTED = 5  # slices seen at a time in each list
+BUTTON_COLUMNS = 3
 WARNING = "color: #c05020;"
+BOX_PICTURE = Path(__file__).parents[1] / "Resources" / "Icons" / "Box.png"  # what dragging a box looks like
 
 
 class Panel:
@@ -47,10 +38,8 @@ class Panel:
 
     def __init__(self, add: Callable[[Any], None], act: Callable[..., None]) -> None:
         self._act = act
-        self.message = qt.QLabel()
-        self.message.setWordWrap(True)
-        self.message.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
-        add(self.message)
+        self.actions: dict[str, Any] = {}
+        add(self._message_area())
         self.setup_button = widgets.button(_("Set up SAMSegmenter..."), _("Open the module that installs what is missing."))
         self.setup_button.connect("clicked()", lambda: act("setup"))
         add(self.setup_button)
@@ -63,6 +52,34 @@ class Panel:
 
     # ------------------------------------------------------------------ parts
 
+    def _message_area(self) -> Any:
+        """The message, in an area that stays as high as it is, with the button that answers it and the one for details."""
+        area, layout = widgets.grid(BUTTON_COLUMNS)
+        top = qt.QWidget()
+        row = qt.QHBoxLayout(top)
+        row.setContentsMargins(0, 0, 0, 0)
+        lines = qt.QLabel("\n".join(["X"] * MESSAGE_LINES))
+        self.hint = qt.QLabel()
+        self.hint.setPixmap(qt.QPixmap(str(BOX_PICTURE)))
+        self.hint.setToolTip(_("A box, dragged closely around the segment."))
+        self.message = qt.QLabel()
+        self.message.setWordWrap(True)
+        self.message.setAlignment(qt.Qt.AlignTop | qt.Qt.AlignLeft)
+        self.message.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+        room = qt.QScrollArea()
+        room.setFrameShape(qt.QFrame.NoFrame)
+        room.setWidgetResizable(True)
+        room.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+        room.setFocusPolicy(qt.Qt.NoFocus)
+        room.setFixedHeight(lines.sizeHint.height() + 2)
+        room.setWidget(self.message)
+        row.addWidget(self.hint)
+        row.addWidget(room, 1)
+        layout.addWidget(top, 0, 0, 1, BUTTON_COLUMNS)
+        layout.addWidget(self._action("answer", "", _("Do what the message offers.")), 1, 0, 1, BUTTON_COLUMNS - 1)
+        layout.addWidget(self._action("details", _("Details"), _("Tell more about the message.")), 1, BUTTON_COLUMNS - 1)
+        return area
+
     def _model_row(self) -> Any:
         row = qt.QWidget()
         layout = qt.QFormLayout(row)
@@ -73,80 +90,66 @@ class Panel:
         return row
 
     def _tools(self) -> Any:
-        part = qt.QWidget()
-        layout = qt.QGridLayout(part)
-        layout.setContentsMargins(0, 0, 0, 0)
+        part, layout = widgets.grid(BUTTON_COLUMNS)
+        outside = {"key": control()}
         texts = {
-            "point": (_("Point"), _("Click inside the segment, or with Ctrl outside it.")),
-            "box": (_("Box"), _("Drag a box around the segment.")),
-            "scribble": (_("Scribble"), _("Draw a stroke inside the segment, or with Ctrl outside it.")),
+            "box": (_("Box"), _("Drag a box closely around the segment.")),
+            "point": (_("Point"), _("Click inside the segment, or with {key} outside it.").format(**outside)),
+            "scribble": (_("Scribble"), _("Draw a stroke inside the segment, or with {key} outside it.").format(**outside)),
             "lasso": (_("Lasso"), _("Draw roughly around the segment.")),
             "line": (_("Line"), _("Drag the longest diameter of the segment, as for RECIST.")),
-        }
+            "move": (_("Move"), _("Drag prompts elsewhere, or click on one to choose it. Any tool does so by a prompt's grips.")),
+        }  # fmt: skip
         self.tools = {}
-        for column, (kind, (text, tip)) in enumerate(texts.items()):
+        for number, (kind, (text, tip)) in enumerate(texts.items()):
             button = widgets.button(text, tip, TOOLS[kind], checkable=True)
             button.connect("clicked()", lambda kind=kind: self._act("tool", kind))
-            layout.addWidget(button, 0, column)
+            layout.addWidget(button, number // BUTTON_COLUMNS, number % BUTTON_COLUMNS)
             self.tools[kind] = button
+        polarity = _("Whether the next prompt lies inside or outside the segment. {key} does it for one prompt.").format(**outside)
         actions = (
-            ("polarity", _("Inside"), _("Whether the next prompt lies inside or outside the segment. Ctrl does it for one prompt.")),
+            ("polarity", _("Inside"), polarity),
             ("use_slice", _("Use slice"), _("Take the segment as it is painted on this slice as a keyframe.")),
             ("undo", _("Undo"), _("Take back the last change of prompts.")),
             ("redo", _("Redo"), _("Make the change again that was taken back.")),
+            ("remove", _("Remove"), _("Remove the prompt that was clicked on last.")),
             ("clear", _("Clear"), _("Remove all prompts of this segment. The segment itself stays.")),
         )
-        self.actions = {}
-        for column, (name, text, tip) in enumerate(actions):
-            button = widgets.button(text, tip, KEYS[name])
-            button.connect("clicked()", lambda name=name: self._act(name))
-            layout.addWidget(button, 1, column)
-            self.actions[name] = button
+        for number, (name, text, tip) in enumerate(actions, start=len(texts)):
+            layout.addWidget(self._action(name, text, tip), number // BUTTON_COLUMNS, number % BUTTON_COLUMNS)
         return part
 
     def _run_row(self) -> Any:
-        part = qt.QWidget()
-        layout = qt.QGridLayout(part)
-        layout.setContentsMargins(0, 0, 0, 0)
+        part, layout = widgets.grid(2)
         buttons = (
             ("propagate", _("Propagate"), _("Carry the prompts on through the slices."), 0, 0),
             ("apply", _("Apply"), _("Make the preview part of the segment. Undo takes it back."), 0, 1),
-            ("stop_keep", _("Stop, keep"), _("Stop, and keep the slices that were found so far."), 1, 0),
+            ("stop_keep", _("Stop, keep"), _("Stop, and keep what was found so far."), 1, 0),
             ("stop_drop", _("Stop, drop"), _("Stop, and have everything as it was before."), 1, 1),
         )
         for name, text, tip, row, column in buttons:
-            button = widgets.button(text, tip, KEYS.get(name, ""))
-            button.connect("clicked()", lambda name=name: self._act(name))
-            layout.addWidget(button, row, column)
-            self.actions[name] = button
+            layout.addWidget(self._action(name, text, tip), row, column)
         self.progress = qt.QProgressBar()
         layout.addWidget(self.progress, 2, 0, 1, 2)
         return part
 
     def _slices(self) -> Any:
-        part, layout = widgets.section(_("Keyframes and slices to check"), folded=False)
-        self.keyframes = qt.QListWidget()
-        self.keyframes.setToolTip(_("Slices with prompts. A double click goes there, Del removes them."))
-        self.review = qt.QListWidget()
-        self.review.setToolTip(_("Slices most worth checking, the least trusted first. A double click goes there."))
-        for title, table in ((_("Keyframes"), self.keyframes), (_("To check"), self.review)):
-            table.setMaximumHeight(84)
+        """The lists beside each other, with their buttons: nothing here moves, whatever is listed."""
+        part, layout = widgets.grid(2)
+        self.keyframes = widgets.table(_("Slices with prompts. A double click goes there, Del removes them."), LISTED)
+        self.review = widgets.table(_("Slices most worth checking, the least trusted first. A double click goes there."), LISTED)
+        for column, title, table in ((0, _("Keyframes"), self.keyframes), (1, _("To check"), self.review)):
             table.connect("itemDoubleClicked(QListWidgetItem*)", lambda item: self._act("jump", int(item.data(qt.Qt.UserRole))))
-            layout.addRow(qt.QLabel(title))
-            layout.addRow(table)
-            if table is self.keyframes:
-                table.connect("itemClicked(QListWidgetItem*)", lambda item: self._act("pick", int(item.data(qt.Qt.UserRole))))
-                self.actions["remove_keyframe"] = widgets.button(_("Remove keyframe"), _("Remove all prompts on the chosen slice."))
-                self.actions["remove_keyframe"].connect("clicked()", self._remove_keyframe)
-                layout.addRow(self.actions["remove_keyframe"])
-        row = qt.QWidget()
-        columns = qt.QHBoxLayout(row)
-        columns.setContentsMargins(0, 0, 0, 0)
-        for name, text in (("previous", _("Previous")), ("next", _("Next"))):
-            button = widgets.button(text, _("Go to the {which} slice to check.").format(which=text.lower()), KEYS[name])
-            button.connect("clicked()", lambda name=name: self._act(name))
-            columns.addWidget(button)
-        layout.addRow(row)
+            layout.addWidget(qt.QLabel(title), 0, column)
+            layout.addWidget(table, 1, column)
+        self.keyframes.connect("itemClicked(QListWidgetItem*)", lambda item: self._act("pick", int(item.data(qt.Qt.UserRole))))
+        self.actions["remove_keyframe"] = widgets.button(_("Remove keyframe"), _("Remove all prompts on the chosen slice."))
+        self.actions["remove_keyframe"].connect("clicked()", self._remove_keyframe)
+        layout.addWidget(self.actions["remove_keyframe"], 2, 0)
+        row, columns = widgets.grid(2)
+        columns.addWidget(self._action("previous", _("Previous"), _("Go to the previous slice to check.")), 0, 0)
+        columns.addWidget(self._action("next", _("Next"), _("Go to the next slice to check.")), 0, 1)
+        layout.addWidget(row, 2, 1)
         return part
 
     def _range(self) -> Any:
@@ -178,9 +181,7 @@ class Panel:
         self.proposer = proposer = widgets.combo(_("A network that finds what it was trained for, without prompts."))
         proposer.connect("currentIndexChanged(int)", lambda index: self._act("proposer", proposer.itemData(index)))
         layout.addRow(_("Proposals by:"), proposer)
-        self.actions["propose"] = widgets.button(_("Propose on this slice"), _("Take what that network finds on this slice as a keyframe."))
-        self.actions["propose"].connect("clicked()", lambda: self._act("propose"))
-        layout.addRow(self.actions["propose"])
+        layout.addRow(self._action("propose", _("Propose on this slice"), _("Take what that network finds on this slice as a keyframe.")))
         self.live_preview = self._check(layout, _("Preview while marking"), "LivePreview", _("Segment the slice after every prompt."))
         self.axis = self._choice(layout, _("Axis:"), "Axis", _("The axis along which slices follow each other."), {
             "auto": _("of the view first marked in"), "k": "K", "j": "J", "i": "I",
@@ -206,9 +207,18 @@ class Panel:
 
     # ------------------------------------------------------------------ showing the state
 
-    def tell(self, text: str, is_warning: bool) -> None:
-        self.message.text = text
-        self.message.styleSheet = WARNING if is_warning else ""
+    def show_message(self, message: Message) -> None:
+        """Show what the user is told."""
+        self.message.text = message.text
+        self.message.styleSheet = WARNING if message.is_warning else ""
+        self.actions["answer"].text = message.answer
+        self.actions["answer"].setEnabled(bool(message.answer))
+        self.actions["answer"].setFlat(not message.answer)
+        self.actions["details"].setEnabled(bool(message.details))
+
+    def show_hint(self, is_first: bool) -> None:
+        """Show how a box is drawn, to those who have not marked anything."""
+        self.hint.setVisible(is_first)
 
     def show_settings(self, chosen: Settings, slices: int) -> None:
         """Show what the parameter node says, without telling it so again."""
@@ -248,25 +258,37 @@ class Panel:
         for combo, offered in ((self.model, models), (self.keyframe_model, [same, *slice_models]), (self.proposer, [none, *proposers])):
             widgets.silently(combo, lambda combo=combo, offered=offered: widgets.offer(combo, offered))
 
-    def show_state(self, running: bool, loading: bool, can_apply: bool, can_undo: bool, can_redo: bool, usable: bool) -> None:
-        """Enable what can be done now: while something is `running`, or a network `loading`, it can be stopped."""
-        for widget in (self.actions["stop_keep"], self.actions["stop_drop"], self.progress):
-            widget.setVisible(running or loading)
-        possible = {"apply": can_apply, "undo": can_undo, "redo": can_redo}
+    def show_state(self, running: bool, loading: bool, possible: dict[str, bool], usable: bool) -> None:
+        """Enable what can be done now: while something is `running`, or a network `loading`, it can be stopped.
+
+        Nothing is hidden: what comes and goes would move the rest.
+        """
+        for name in ("stop_keep", "stop_drop"):
+            self.actions[name].setEnabled(running or loading)
         for name in self.actions.keys() & WHEN_IDLE:
             self.actions[name].setEnabled(possible.get(name, usable) and not running)
+        for name in ("next", "previous"):
+            self.actions[name].setEnabled(possible[name])
 
     def show_progress(self, done: int, total: int, text: str) -> None:
         self.progress.setMaximum(max(total, 1))
         self.progress.setValue(done)
         self.progress.setFormat(text)
 
-    def show_slices(self, keyframes: list[tuple[int, str]], review: list[tuple[int, float]]) -> None:
-        widgets.fill(self.keyframes, [(index, _("slice {slice}: {what}").format(slice=index, what=what)) for index, what in keyframes])
-        tell = _("slice {slice}: trust {trust} %")
-        widgets.fill(self.review, [(index, tell.format(slice=index, trust=round(100 * trust))) for index, trust in review])
+    def show_slices(self, unit: str, keyframes: list[tuple[int, str]], review: list[tuple[int, float]]) -> None:
+        """List them, calling each a `unit`, of which the first word has to do in a narrow list."""
+        unit = unit.partition(" ")[0]
+        told = [(index, _("{unit} {number}: {what}").format(unit=unit, number=index, what=what)) for index, what in keyframes]
+        widgets.fill(self.keyframes, told)
+        trust = _("{unit} {number}: {trust} %")
+        widgets.fill(self.review, [(index, trust.format(unit=unit, number=index, trust=round(100 * each))) for index, each in review])
 
     # ------------------------------------------------------------------ pieces
+
+    def _action(self, name: str, text: str, tip: str) -> Any:
+        made = self.actions[name] = widgets.button(text, tip, KEYS.get(name, ""))
+        made.connect("clicked()", lambda: self._act(name))
+        return made
 
     def _remove_keyframe(self) -> None:
         item = self.keyframes.currentItem()

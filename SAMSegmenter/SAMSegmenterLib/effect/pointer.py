@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -17,6 +18,7 @@ from .tools import Gesture, Shift
 
 # The second press of a double click comes as nothing else. Left alone, it would enlarge the view.
 PRESSES = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent
+MOVE = "move"  # the tool that places nothing
 ORDINARY_DPI = 72  # of a view whose pixels are those of an ordinary screen; Qt's own views multiply it where they are smaller
 
 
@@ -33,6 +35,7 @@ class Pointer:
         self._pictures: dict[Any, MarkPicture] = {}
         self._drag: Gesture | Shift | None = None
         self._view_widget: Any = None
+        self._gripping: Any = None  # the view whose cursor shows that there is a grip under the mouse
         self.picked: list[Mark] = []
 
     @property
@@ -61,6 +64,7 @@ class Pointer:
 
     def leave(self) -> None:
         """Take the drawings out of all views."""
+        self._show_grip(None)
         for widget in self._widgets():
             for actor in self._pictures[widget].actors:
                 self._effect.removeActor2D(widget, actor)
@@ -77,12 +81,17 @@ class Pointer:
         """Draw the selected segment's marks in one view, and the one that is being drawn."""
         if not self._prompting.editing.segmentation_node:
             return
-        marks, drawn = self._prompting.visible_marks(), None
+        marks, drawn, conflict = self._prompting.visible_marks(), None, self._prompting.conflict
         if self._drag and widget is self._view_widget:
             drawn = self._drag.mark()
             if isinstance(self._drag, Shift) and drawn:
                 marks = [mark for mark in marks if mark is not self._drag.old]
-        self._picture(widget).draw([*marks, drawn] if drawn else marks, self._geometry(widget), self._prompting.reach_mm())
+        if conflict:
+            marks = [mark for mark in marks if mark not in conflict.older and mark is not conflict.newer]
+            marks += [*conflict.older, conflict.newer]
+        shown = [*marks, drawn] if drawn else marks
+        disputed = conflict.older if conflict else ()
+        self._picture(widget).draw(shown, self._geometry(widget), self._prompting.reach_mm(), disputed)
         widget.sliceView().scheduleRender()
 
     def handle(self, event: int, interactor: Any, widget: Any) -> bool:
@@ -96,6 +105,10 @@ class Pointer:
             self._view_widget = widget
         if event in PRESSES and not interactor.GetShiftKey() and not interactor.GetAltKey():
             return self._press(xy, widget, bool(interactor.GetControlKey()))
+        if event == vtk.vtkCommand.MouseMoveEvent and self._drag is None:
+            self._show_grip(widget if self._grip(xy, widget, bool(interactor.GetControlKey())) else None)
+        if event == vtk.vtkCommand.LeaveEvent:
+            self._show_grip(None)
         if self._drag is None or widget is not self._view_widget:
             return False
         if event == vtk.vtkCommand.MouseMoveEvent:
@@ -110,12 +123,14 @@ class Pointer:
 
     def _press(self, xy: tuple[int, int], widget: Any, opposite: bool) -> bool:
         self._prompting.require_idle()
+        self._prompting.drop_question()
         self._view_widget, view, chosen = widget, self._geometry(widget), self._prompting.editing.settings
-        grip = grip_at(self._prompting.visible_marks(), xy, view, self._prompting.reach_mm())
+        shows = widget is self._gripping or chosen.tool == MOVE
+        grip = self._grip(xy, widget, opposite) if shows else None
         self.picked = [grip[0]] if grip else []
         if grip:
             self._drag = Shift(*grip, view, xy)
-        else:
+        elif chosen.tool != MOVE:
             self._drag = Gesture(chosen.tool, self._prompting.editing.marked_segment(), chosen.positive != opposite, view, xy)
         return True
 
@@ -127,8 +142,27 @@ class Pointer:
             self._prompting.exchange(drag.old, mark, drag.view)
             self.picked = [mark]
         elif mark:
-            self.picked = [self._prompting.add(mark, drag.view)]
+            placed = self._prompting.add(mark, drag.view)
+            self.picked = [placed] if placed else []
         self.redraw()
+
+    def _grip(self, xy: tuple[int, int], widget: Any, opposite: bool) -> tuple[Mark, int | None] | None:
+        """What the mouse would pick up at a pixel: nothing with Control, which marks what is outside, wherever it is."""
+        chosen = self._prompting.editing.settings
+        if self._prompting.is_running or (opposite and chosen.tool != MOVE):
+            return None
+        marks, reach_mm = self._prompting.visible_marks(), self._prompting.reach_mm()
+        return grip_at(marks, xy, self._geometry(widget), reach_mm, chosen.tool == MOVE)
+
+    def _show_grip(self, widget: Any) -> None:
+        """Have the cursor of a view say that something can be picked up there; that of the others is the effect's own."""
+        if widget is self._gripping:
+            return
+        if self._gripping:
+            self._gripping.sliceView().setViewCursor(qt.QCursor(qt.Qt.CrossCursor))
+        if widget:
+            widget.sliceView().setViewCursor(qt.QCursor(qt.Qt.SizeAllCursor))
+        self._gripping = widget
 
     def _widgets(self) -> list[Any]:
         """The views that are drawn in, but for those that were deleted meanwhile: PythonQt has them be false."""

@@ -10,9 +10,10 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-from ..frames import FrameStack
+from ..frames import AXES, FrameStack
 from ..mrml import array_of, new_image
 from .times import Times
+from .writing import Patch
 
 MOST_OUTLINES = 100  # slices outlined in 3-D views; of more, every second one, third one, ...
 OUTLINE_SECONDS = 1.0  # between changes of the 3-D views while slices keep coming
@@ -34,6 +35,7 @@ class Preview:
         self._images: dict[str, slicer.vtkOrientedImageData] = {}
         self._known: dict[str, set[int]] = {}  # slices that something was written on
         self._pending: set[str] = set()
+        self._offered: set[str] = set()  # those of them that were dealt with once, and undone
         self._visible = True
         self._models: dict[str, slicer.vtkMRMLModelNode] = {}
         self._changed: set[str] = set()
@@ -51,6 +53,11 @@ class Preview:
         """Those of `segments` that are shown: something was written since they were last settled."""
         return [segment for segment in self._masks if segment in self._pending]
 
+    @property
+    def offered(self) -> set[str]:
+        """Those of `pending` whose writing was undone: they are shown, and not written again unasked."""
+        return self._offered & self._pending
+
     def slices(self, segment: str) -> list[int]:
         """The slices of a segment that something was written on."""
         return sorted(self._known.get(segment, ()))
@@ -58,6 +65,17 @@ class Preview:
     def mask(self, segment: str) -> np.ndarray:
         """A segment's mask, bool ``(k, j, i)`` on the stack's grid."""
         return self._masks[segment] > 0
+
+    def patch(self, segment: str) -> Patch:
+        """Return a segment's mask on the stack's grid, as far as there is anything of it."""
+        known, masks = self.slices(segment), self._masks[segment]
+        axis = 0 if self._times else 2 - AXES.index(self.stack.axis)
+        part = [slice(None)] * 3
+        part[axis] = slice(known[0], known[-1] + 1) if known else slice(0, 1)
+        inner = Patch.of(masks[tuple(part)])
+        first = [each.start or 0 for each in part]
+        box = tuple(slice(each.start + low, each.stop + low) for each, low in zip(inner.box, first, strict=True))
+        return Patch(masks.shape, box, inner.voxels)
 
     def slice(self, segment: str, index: int) -> np.ndarray | None:
         """A segment's mask on a slice, bool ``(rows, columns)``; None if nothing was ever written there."""
@@ -77,10 +95,17 @@ class Preview:
             self._known[segment].add(index)
         self._changed.add(segment)
         self._pending.add(segment)
+        self._offered.discard(segment)
 
     def settle(self, segment: str) -> None:
         """Hide a segment, which is dealt with until something is written again; it is kept."""
         self._pending.discard(segment)
+        self.show(self._visible)
+
+    def offer(self, segment: str) -> None:
+        """Show a segment again, which was dealt with: that was undone."""
+        self._pending.add(segment)
+        self._offered.add(segment)
         self.show(self._visible)
 
     def flush(self, outlines: bool = True) -> None:
@@ -118,7 +143,7 @@ class Preview:
             self._node.GetSegmentation().RemoveSegment(segment)
             _take_out(self._models.pop(segment))
             del self._images[segment], self._known[segment], self._masks[segment]
-            for states in (self._changed, self._behind, self._pending):
+            for states in (self._changed, self._behind, self._pending, self._offered):
                 states.discard(segment)
 
     def show(self, visible: bool = True) -> None:
@@ -136,7 +161,7 @@ class Preview:
         for node in self._nodes():
             _take_out(node)
         self._images, self._masks, self._known, self._models, self._node = {}, {}, {}, {}, None
-        for states in (self._changed, self._behind, self._pending):
+        for states in (self._changed, self._behind, self._pending, self._offered):
             states.clear()
 
     def _nodes(self) -> list[slicer.vtkMRMLDisplayableNode]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
@@ -12,12 +12,23 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..frames import FrameStack
-from ..marking import mask_mark, prompt_set, slices_of
+from ..marking import AcrossSlices, contradicted_by, mask_mark, prompt_set, slices_of
 from ..marks import MASKS, Mark, Marks
 from ..mrml import ViewGeometry, mask_of, world_to_local
+from ..prompts import contradiction
 from .editing import Editing
 from .times import browser_of
-from .workbench import Workbench
+from .workbench import OtherPlane, Workbench
+
+
+@dataclass(frozen=True, eq=False)
+class Conflict:
+    """A mark that contradicts `older` ones on slice `index`. It is kept only if these are put away; `replaced` is itself before a move."""
+
+    older: tuple[Mark, ...]
+    newer: Mark
+    index: int
+    replaced: Mark | None = None
 
 
 class Prompting:
@@ -26,10 +37,14 @@ class Prompting:
     Args:
         editing: holds them.
         workbench: previews what they lead to.
+
+    Attributes:
+        conflict: what the user is asked to decide; None if nothing.
     """
 
     def __init__(self, editing: Editing, workbench: Workbench) -> None:
         self.editing, self._workbench = editing, workbench
+        self.conflict: Conflict | None = None
 
     @property
     def marks(self) -> Marks:
@@ -61,8 +76,8 @@ class Prompting:
         return [mark for mark in marks if times is None or mark.item == times.item]
 
     def shows_slices(self, view: ViewGeometry) -> bool:
-        """Whether a view shows the slices that marks lie on; any does as long as there are none."""
-        stack = self._stack if self.marks.all else None
+        """Whether a view shows the slices that the selected segment's marks lie on; any does as long as there are none."""
+        stack = self._stack if self.marks.of(self.editing.segment) else None
         return stack is None or view.parallel_axis(stack.volume.ijk_to_ras) == stack.axis
 
     def reach_mm(self) -> float:
@@ -71,24 +86,42 @@ class Prompting:
 
     # ------------------------------------------------------------------ by hand
 
+    @property
+    def is_running(self) -> bool:
+        return self._workbench.busy == "propagate"
+
+    def drop_question(self) -> None:
+        """Ask no longer what the user has answered by going on."""
+        self.conflict = None
+        if self.editing.messages.shown.answer:
+            self.editing.messages.clear()
+
     def require_idle(self) -> None:
         """Whoever changes prompts asks for this first: what a run finds shall belong to the prompts that are shown.
 
         Raises:
             InputError: a run is going on.
         """
-        if self._workbench.busy == "propagate":
+        if self.is_running:
             raise InputError(_("A run is going on. Stop it first, or wait for its end."))
 
-    def add(self, mark: Mark, view: ViewGeometry | None = None) -> Mark:
+    def add(self, mark: Mark, view: ViewGeometry | None = None) -> Mark | None:
         """Place a mark, which was drawn in `view` if in any, and preview its slice; the mark as it was placed.
+
+        None if that waits for the user's answer: whether marks that it contradicts, or that lie in another plane, shall be put away.
 
         Raises:
             InputError: it cannot be used; nothing is changed.
         """
         mark = self._dated(mark)
-        stack = self._workbench.open(view, mark)
-        prompt_set((*self.marks.all, mark), stack)
+        try:
+            stack = self._workbench.open(view, mark)
+            mark = replace(mark, plane=self._workbench.canvas.plane)
+            prompt_set((mark,), stack)
+        except (OtherPlane, AcrossSlices) as error:
+            return self._offer_another_plane(mark, view, error)
+        if self._is_contradicted(mark, self.marks.of(mark.segment)):
+            return None
         slices, shown = slices_of(mark, stack), self._shown_index(view) if view else None
         index = shown if shown in slices else slices[0]
         self._set_marks((*self._corrected(mark, index), mark))
@@ -103,9 +136,32 @@ class Prompting:
         """
         stack = self._workbench.open(view, new)
         changed = tuple(new if mark is old else mark for mark in self.marks.all)
-        prompt_set(changed, stack)
+        prompt_set((new,), stack)
+        if self._is_contradicted(new, [mark for mark in self.marks.of(old.segment) if mark is not old], old):
+            return
         self._set_marks(self._without_idle_priors(changed))
-        self._workbench.refresh(old.segment, {*slices_of(old, stack), *slices_of(new, stack)}, self._shown_index(view))
+        self._workbench.refresh(old.segment, {*self._slices_of(old), *slices_of(new, stack)}, self._shown_index(view))
+
+    def check(self, segments: Iterable[str]) -> bool:
+        """Whether no mark contradicts an earlier one, as those of a file may; else the first that does is shown on its slice."""
+        wanted = set(segments)
+        keyframes = [each for segment in self._workbench.prompts.segments if segment.name in wanted for each in segment.keyframes]
+        if not any(map(contradiction, keyframes)):
+            return True
+        for segment in wanted:
+            marks = self.marks_in_use(segment)
+            if any(self._is_contradicted(mark, marks[:number]) for number, mark in enumerate(marks)):
+                return False
+        return True
+
+    def marks_in_use(self, segment: str) -> list[Mark]:
+        """Return a segment's marks on the slices in use."""
+        return [mark for mark in self.marks.of(segment) if self._workbench.canvas and mark.plane == self._workbench.canvas.plane]
+
+    def put_away(self, segment: str) -> None:
+        """Remove a segment's marks, and what is shown of it, so that it can be marked in another plane."""
+        self._set_marks(mark for mark in self.marks.all if mark.segment != segment)
+        self._workbench.forget(segment)
 
     def remove(self, *marks: Mark) -> None:
         """Remove marks, and what was found by them alone on their slices."""
@@ -137,7 +193,7 @@ class Prompting:
             raise InputError(_("There is no change of prompts to redo.") if again else _("There is no change of prompts to undo."))
         self.editing.save_marks()
         kept = {id(mark) for mark in before} & {id(mark) for mark in self.marks.all}
-        if self.marks.all:
+        if self.marks.of(self.editing.segment):
             self._workbench.open()
         self._refresh_all(mark for mark in (*before, *self.marks.all) if id(mark) not in kept)
 
@@ -151,7 +207,8 @@ class Prompting:
         index, canvas = self._open_slice(view), self._workbench.canvas
         mask = canvas.frame_of(mask_of(self.editing.effect.selectedSegmentLabelmap(), canvas.image), index)
         if not mask.any():
-            raise InputError(_("The selected segment is empty on this slice. Paint it here first, or go to a slice where it is painted."))
+            text = _("The selected segment is empty on this {unit}. Paint it here first, or go to one where it is painted.")
+            raise InputError(text.format(unit=self._workbench.unit))
         self._paint(segment, index, mask)
 
     def propose(self, view: ViewGeometry) -> None:
@@ -165,7 +222,7 @@ class Prompting:
             raise InputError(_("Choose a network under 'Proposals by' first."))
         index = self._open_slice(view)
         self._workbench.propose(index, lambda mask: self._paint(segment, index, mask))
-        self.editing.tell(_("Looking at this slice..."), False)
+        self.editing.tell(_("Looking at this {unit}...").format(unit=self._workbench.unit), is_passing=True)
 
     def use_line(self, node: slicer.vtkMRMLMarkupsLineNode | None) -> None:
         """Take a line that was measured with Markups as the selected segment's diameter.
@@ -183,17 +240,57 @@ class Prompting:
 
     # ------------------------------------------------------------------ inside
 
+    def _offer_another_plane(self, mark: Mark, view: ViewGeometry | None, error: InputError) -> None:
+        """Ask whether the segment's marks in the old plane shall be put away for one in another.
+
+        Raises:
+            InputError: there are none, so that this is not the reason.
+        """
+        if not self.marks.of(mark.segment):
+            raise error
+
+        def begin_anew() -> None:
+            self.put_away(mark.segment)
+            self.add(mark, view)
+
+        text = _("The prompts of {name} lie in other slices. Put them away, and begin with this {kind}?")
+        text = text.format(name=self.editing.title(mark.segment), kind=mark.kind)
+        self.editing.tell(text, True, details=str(error), answer=_("Put the old prompts away"), then=begin_anew)
+
+    def _is_contradicted(self, mark: Mark, earlier: Iterable[Mark], replaced: Mark | None = None) -> bool:
+        """Whether a mark contradicts `earlier` ones: then these are shown, and the user is asked whether to put them away."""
+        older, index = contradicted_by(mark, earlier, self._stack)
+        if not older:
+            return False
+        self.conflict = Conflict(tuple(older), mark, index, replaced)
+        what = ", ".join(dict.fromkeys(each.kind for each in older))
+        text = _("{name}, {unit} {index}: this {kind} contradicts the {what} that is highlighted. Only one of them can hold.")
+        text = text.format(name=self.editing.title(mark.segment), unit=self._workbench.unit, index=index, kind=mark.kind, what=what)
+        self.editing.tell(text, True, answer=_("Put the highlighted one away"), then=self._keep_the_newer)
+        return True
+
+    def _keep_the_newer(self) -> None:
+        conflict, self.conflict = self.conflict, None
+        gone = [*conflict.older, conflict.replaced, conflict.newer]
+        left = [mark for mark in self.marks.all if not any(mark is each for each in gone)]
+        self._set_marks(self._without_idle_priors([*left, conflict.newer]))
+        self._refresh_all([*filter(None, gone)])
+
     def _paint(self, segment: str, index: int, mask: np.ndarray) -> None:
         """Have a mask be the segment's keyframe on a slice, and preview it."""
         if not self.editing.has_segment(segment):
             return  # removed meanwhile
-        stack = self._stack
         kept = [mark for mark in self.marks.all if mark.segment != segment or mark.kind not in MASKS or self._slices_of(mark) != [index]]
-        self._set_marks((*kept, mask_mark(segment, stack, index, mask)))
+        self._set_marks((*kept, self._made(segment, index, mask)))
         self._workbench.ask_preview(segment, index)
 
+    def _made(self, segment: str, index: int, mask: np.ndarray, kind: str = "mask") -> Mark:
+        """A mask of a slice as a mark, see `mask_mark`."""
+        return replace(mask_mark(segment, self._stack, index, mask, kind), plane=self._workbench.canvas.plane)
+
     def _set_marks(self, marks: Iterable[Mark]) -> None:
-        self.marks.replace_all(marks, self.marks.plane)
+        self.conflict = None
+        self.marks.replace_all(marks)
         self.editing.save_marks()
 
     def _dated(self, mark: Mark) -> Mark:
@@ -214,7 +311,7 @@ class Prompting:
         """
         stack = self._workbench.open(view)
         if not self.shows_slices(view):
-            raise InputError(_("No view shows the slices that the prompts lie on. Show them in one, or clear the prompts."))
+            raise OtherPlane(_("No view shows the slices that the prompts lie on. Show them in one, or put the prompts away."))
         index = self._shown_index(view)
         stack.check_slice(index)
         return index
@@ -230,7 +327,7 @@ class Prompting:
         if painted:
             return [*others, replace(painted[-1], kind="prior")]
         found = self._workbench.found(mark.segment, index)
-        return others if found is None else [*others, mask_mark(mark.segment, self._stack, index, found, "prior")]
+        return others if found is None else [*others, self._made(mark.segment, index, found, "prior")]
 
     def _without_idle_priors(self, marks: Iterable[Mark]) -> list[Mark]:
         """Marks without what was found on slices where nothing corrects it any more: a prior is no prompt by itself."""

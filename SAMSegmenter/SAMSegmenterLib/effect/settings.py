@@ -8,7 +8,7 @@ from typing import Any
 
 # The parameters' names with the values they begin with.
 DEFAULTS: dict[str, Any] = {
-    "Tool": "point",
+    "Tool": "box",
     "Positive": 1,
     "Model": "",
     "KeyframeModel": "",
@@ -38,6 +38,7 @@ CHOICES = {
     "VideoAxis": ("slices", "time"),
 }
 LARGEST = 1e9  # number that a widget can show
+WORDS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Settings:
     """The choices as they are now.
 
     Attributes:
-        tool: kind of the next mark, see `marks.KINDS`.
+        tool: kind of the next mark, see `marks.KINDS`, or "move".
         positive: whether it will lie inside the segment.
         model: id in the catalog or path of a file; empty for the one that ships.
         keyframe_model: id of the slice model that makes keyframes of prompts; empty if the model itself does.
@@ -105,9 +106,14 @@ def read(effect: Any) -> Settings:
             value = math.nan
         return value if abs(value) <= LARGEST else float(DEFAULTS[name])
 
+    def flag(name: str) -> bool:
+        """As scripts write it, who pass True, which is stored as "True", as well as 1."""
+        word = text(name).strip().lower()
+        return WORDS[word] if word in WORDS else number(name) != 0
+
     return Settings(
         tool=text("Tool"),
-        positive=number("Positive") != 0,
+        positive=flag("Positive"),
         model=text("Model"),
         keyframe_model=text("KeyframeModel"),
         proposer=text("Proposer"),
@@ -121,7 +127,7 @@ def read(effect: Any) -> Settings:
         range=text("Range"),
         first=int(number("FirstSlice")),
         last=int(number("LastSlice")),
-        all_segments=number("AllSegments") != 0,
-        live_preview=number("LivePreview") != 0,
+        all_segments=flag("AllSegments"),
+        live_preview=flag("LivePreview"),
         video_axis=text("VideoAxis"),
     )

@@ -10,18 +10,26 @@ import qt
 
 from .networks import Choice
 
+ROW_PIXELS = 20  # of a list, at the most
+
 
 def button(text: str, tip: str, key: str = "", checkable: bool = False) -> Any:
-    """A button whose tip names its key, if it has one."""
+    """Return a button whose tip names its key, if it has one.
+
+    Its place never depends on its text. It takes no focus, which it would hand on, when it is disabled, to a control that the panel then
+    scrolls to under the mouse.
+    """
     made = qt.QPushButton(text)
     made.setToolTip(f"{tip} ({key})" if key else tip)
     made.setCheckable(checkable)
-    made.setMinimumWidth(1)  # five in a row fit into a narrow column
+    made.setFocusPolicy(qt.Qt.NoFocus)
+    made.setMinimumWidth(1)
+    made.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
     return made
 
 
 def combo(tip: str) -> Any:
-    """A list to choose from that does not grow with its longest line."""
+    """Return a list to choose from that does not grow with its longest line."""
     made = qt.QComboBox()
     made.setToolTip(tip)
     made.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
@@ -29,11 +37,30 @@ def combo(tip: str) -> Any:
     return made
 
 
-def section(title: str, folded: bool = True) -> tuple[Any, Any]:
-    """A part that folds, and the layout within."""
+def grid(columns: int) -> tuple[Any, Any]:
+    """Return a part and the grid within, whose columns share its width evenly."""
+    part = qt.QWidget()
+    layout = qt.QGridLayout(part)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for column in range(columns):
+        layout.setColumnStretch(column, 1)
+    return part, layout
+
+
+def table(tip: str, rows: int) -> Any:
+    """Return a list that is as high as so many rows, whatever is in it."""
+    made = qt.QListWidget()
+    made.setToolTip(tip)
+    made.setFixedHeight(rows * ROW_PIXELS)
+    made.setMinimumWidth(1)
+    return made
+
+
+def section(title: str) -> tuple[Any, Any]:
+    """Return a part that is folded, and the layout within."""
     part = ctk.ctkCollapsibleButton()
     part.text = title
-    part.collapsed = folded
+    part.collapsed = True
     layout = qt.QFormLayout(part)
     return part, layout
 

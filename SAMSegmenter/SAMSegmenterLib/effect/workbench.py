@@ -20,16 +20,21 @@ from ..marks import Mark
 from ..mrml import ViewGeometry
 from ..prompts import PromptSet
 from ..worker import Cancelled, Task, shared_worker
-from .canvas import Canvas, make_canvas, place_of, plane_for, source_image, suits, window_of
+from .canvas import Canvas, Plane, is_time, make_canvas, place_of, plane_for, source_image, suits, window_of
 from .editing import Editing
 from .findings import PROMPTED, Findings
 from .opening import open_maker, open_model, open_proposer, open_session, used_by_session
+from .outcome import outcome
 from .preview import Preview
 
 if TYPE_CHECKING:
     from ..composition import SliceMask
 
 POLL_SECONDS = 0.015  # for showing what the worker has found; the rest waits, so that the window never does
+
+
+class OtherPlane(InputError):
+    """What is asked for lies in another plane than the selected segment's prompts, which would have to be put away."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +61,9 @@ class Workbench:
         self._used: tuple[str, ...] = ()
         self._waiting: deque[Progress | Summary | Ended | Proposal | SliceMask] = deque()
         self._proposal: Proposal | None = None
+        self._run_for: list[str] = []
+        self._superseded = 0
+        self._notes: list[str] = []
         self._shown_item: int | None = None
         self.progress: Progress | None = None
         self.review: dict[str, list[tuple[int, float]]] = {}
@@ -85,11 +93,11 @@ class Workbench:
 
     @property
     def prompts(self) -> PromptSet:
-        return prompt_set(self._editing.marks.all, self.stack)
+        return prompt_set(self._editing.marks_in(self.canvas.plane), self.stack, self._editing.title)
 
     def slices_of(self, mark: Mark) -> list[int]:
-        """The slices in use that a mark lies on; none for one that was drawn in another plane, before an undo or in another editor."""
-        if not self.stack:
+        """Return the slices in use that a mark lies on; none for one of another plane."""
+        if not self.stack or mark.plane != self.canvas.plane:
             return []
         try:
             return slices_of(mark, self.stack)
@@ -99,20 +107,56 @@ class Workbench:
     # ------------------------------------------------------------------ opening and closing
 
     def open(self, view: ViewGeometry | None = None, mark: Mark | None = None) -> FrameStack:
-        """The frames that marks are used on, in the plane of `view` if there are none yet; made anew for another source or settings.
+        """Return the frames that the selected segment's marks are used on, made anew for another plane, source or settings.
+
+        If it has no marks yet, their plane is that of `view`.
 
         Raises:
-            InputError: there is no volume, or one that cannot be used.
+            OtherPlane: the settings ask for another plane than that of its marks.
+            InputError: there is no volume, or one that cannot be used; or a preview that was not applied yet lies in another plane.
         """
-        chosen, marks = self._editing.settings, self._editing.marks
-        plane = marks.plane if suits(marks.plane, chosen) else plane_for(view, source_image(self._editing.effect), chosen)
+        chosen, segment = self._editing.settings, mark.segment if mark else self._editing.segment
+        plane = self._plane(segment, view)
         is_right = self.canvas is not None and self.canvas.plane == plane and not self.is_stale()
         if not is_right or self._settings_differ():
-            canvas = make_canvas(self._editing.effect, chosen, plane, marks.all or ((mark,) if mark else ()))
-            prompt_set(marks.all, canvas.stack)  # refused where they do not lie in this plane
+            if not is_right:
+                self._require_applied(plane, segment)
+            marks = self._editing.marks_in(plane)
+            canvas = make_canvas(self._editing.effect, chosen, plane, marks or ((mark,) if mark else ()))
+            prompt_set(marks, canvas.stack, self._editing.title)  # refused where they do not lie in this plane
             self._change_to(canvas, keep=is_right)
-        marks.plane = plane
         return self.canvas.stack
+
+    def follow_segment(self) -> None:
+        """Open the plane of the segment that is selected now, if it has one and nothing in another one would be lost."""
+        plane = self._editing.marks.plane_of(self._editing.segment)
+        if self.canvas and plane not in (None, self.canvas.plane) and not self.pending and not self.busy:
+            self.open()
+
+    def _plane(self, segment: str, view: ViewGeometry | None) -> Plane:
+        """The plane of a segment's own marks, or the one in use where `view` shows its slices, or that of `view`."""
+        chosen, own = self._editing.settings, self._editing.marks.plane_of(segment)
+        if own is not None:
+            if not suits(own, chosen):
+                text = _("The prompts of {name} lie in other slices than those chosen under Advanced.")
+                raise OtherPlane(text.format(name=self._editing.title(segment)))
+            return own
+        in_use = self.canvas.plane if self.canvas else None
+        is_shown = view is None or (self.canvas and view.parallel_axis(self.stack.volume.ijk_to_ras) == self.stack.axis)
+        if in_use is not None and not is_time(in_use) and suits(in_use, chosen) and is_shown and not self.is_stale():
+            return in_use
+        return plane_for(view, source_image(self._editing.effect), chosen)
+
+    def _require_applied(self, plane: Plane, segment: str) -> None:
+        """Refuse another plane while what was found of other segments is not applied.
+
+        Raises:
+            InputError: it would be lost.
+        """
+        others = [each for each in self.pending if each != segment and self._editing.has_segment(each)]
+        if self.canvas and self.canvas.plane != plane and others and not self.is_stale():
+            names = ", ".join(map(self._editing.title, others))
+            raise InputError(_("The preview of {names} lies in other slices. Apply or clear it first.").format(names=names))
 
     def _change_to(self, canvas: Canvas, keep: bool) -> None:
         """Use these frames from now on; `keep` what was found, if they lie where the old ones do."""
@@ -133,6 +177,7 @@ class Workbench:
         self.canvas = self._findings = self._interaction = self._shown_item = self.progress = self._proposal = None
         self.review = {}
         self._waiting.clear()
+        self._superseded = 0
 
     def is_stale(self) -> bool:
         """Whether the source, or its place in the segmentation, has changed since the frames were made."""
@@ -166,6 +211,7 @@ class Workbench:
         if self._interaction:
             self._interaction.cancel()
         self._waiting.clear()
+        self._superseded = 0
         chosen = self._editing.settings
         maker = (lambda stack: open_maker(stack, chosen)) if chosen.keyframe_model else None
         self._interaction = Interaction(self.stack, lambda stack: open_session(stack, chosen), shared_worker(), maker)
@@ -190,15 +236,33 @@ class Workbench:
             self.ask_preview(segment, shown if shown in still else still[0])
 
     def drop_removed_segments(self) -> None:
-        """Show nothing any more of segments that do not exist any more."""
-        for segment in self.preview.segments if self.preview else ():
+        """Show nothing any more of segments that do not exist any more, and look for them no longer."""
+        if not self._findings:
+            return
+        if self._findings.is_running and not all(map(self._editing.has_segment, self._run_for)):
+            self._run_on_without_removed()
+        for segment in self.preview.segments:
             if not self._editing.has_segment(segment):
                 self.forget(segment)
 
-    def propagate(self, segments: list[str], slices: tuple[int, int]) -> None:
-        self.progress = None
+    def propagate(self, segments: list[str], slices: tuple[int, int], notes: list[str]) -> None:
+        """Ask for a run; `notes` are told with its results."""
+        self.progress, self._run_for, self._notes = None, segments, notes
         self._findings.begin_run(slices)
         self._interaction.propagate(self.prompts, segments, slices)
+
+    def _run_on_without_removed(self) -> None:
+        """End the run of segments that were removed; what is left of it goes on from where it is."""
+        left = [each for each in self._run_for if self._editing.has_segment(each)]
+        slices = self._findings.run_range
+        self._interaction.cancel()
+        if not left:
+            self._editing.tell(_("The segment was removed; its run is stopped."))
+            self._run_for = []
+            return
+        self._superseded += 1
+        self._run_for = left
+        self._interaction.propagate(self.prompts, left, slices)
 
     def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
         """Have the chosen network look at a slice without prompts; `take` is given the mask that it finds."""
@@ -219,12 +283,12 @@ class Workbench:
         if not self._findings.is_running:
             return
         if keep:
-            self._editing.tell(_("Stopping after this slice..."), False)
+            self._editing.tell(_("Stopping after this {unit}...").format(unit=self.unit), is_passing=True)
             return
         self.progress = None
         self._findings.roll_back(self._editing.has_segment)
         self._begin_session()  # the old one believes that everything is done
-        self._editing.tell(_("Stopped; everything is as before."), False)
+        self._editing.tell(_("Stopped; everything is as before."))
 
     def found(self, segment: str, index: int) -> np.ndarray | None:
         """What passes have found of a segment on a slice, bool ``(rows, columns)``; None where that is nothing."""
@@ -295,23 +359,29 @@ class Workbench:
     def _conclude(self, summary: Summary) -> None:
         self.review |= summary.review
         self._findings.conclude_run(summary.slices)
-        chosen = self._editing.segment
-        ends = [
-            _("Ends at slice {slice}: {reason}.").format(slice=report.reached, reason=report.reason)
-            for report in summary.passes
-            if report.segment == chosen and not report.has_met
-        ]
-        told = [_("Done on {device}.").format(device=summary.device), *ends, *summary.warnings]
-        told.append(_("Check the slices listed below, correct where needed, then Apply."))
-        self._editing.tell("\n".join(told), bool(summary.warnings))
+        concerned = [each for each in summary.slices if self._editing.has_segment(each)]
+        found = {each: [n for n in summary.slices[each] if self._is_filled(each, n)] for each in concerned}
+        text, details = outcome(found, summary, self._editing, self.stack.unit)
+        told = [text, *summary.warnings, *self._notes]
+        self._editing.tell("\n".join(told), bool(summary.warnings), details="\n".join([*told, *details]))
+
+    def _is_filled(self, segment: str, index: int) -> bool:
+        mask = self.preview.slice(segment, index)
+        return mask is not None and bool(mask.any())
+
+    @property
+    def unit(self) -> str:
+        """What users call a frame."""
+        return self.stack.unit if self.stack else _("slice")
 
     def _end(self, ended: Ended) -> None:
+        if ended.request == "propagate" and self._superseded and ended.error is None:
+            self._superseded -= 1  # another one goes on in its place
+            return
         if ended.request == "propagate":
             self._findings.end_run()
-            if ended.cancelled and ended.error is None:
-                self._editing.tell(_("Stopped; what was found so far is kept. Propagate again to go on."), False)
-        elif ended.error is None and not ended.cancelled:
-            self._editing.tell(_("Preview of this slice. Correct it by more prompts, or press Propagate."), False)
+            if ended.cancelled and ended.error is None and self._run_for:
+                self._editing.tell(_("Stopped; what was found so far is kept. Propagate again to go on."))
         if ended.error is None:
             return
         if isinstance(ended.error, SAMSegmenterError):
@@ -319,6 +389,7 @@ class Workbench:
         else:
             logging.error("SAMSegmenter: %s failed", ended.request, exc_info=ended.error)
             text = _("{error}. The log has the details; no segment was changed.")
-            self._editing.tell(text.format(error=f"{type(ended.error).__name__}: {ended.error}"), True)
+            error = f"{type(ended.error).__name__}: {ended.error}".rstrip(". ")
+            self._editing.tell(text.format(error=error), True)
         if not isinstance(ended.error, InputError):
             self._begin_session()  # nobody knows what state the old one is in

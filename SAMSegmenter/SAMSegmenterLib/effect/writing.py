@@ -8,23 +8,57 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..mrml import array_of, mask_of
-from ..volume import box_around
+from ..mrml import box_image, ijk_to_ras_of, indices_between, labelmap_in_box, mask_like
+
+Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
-class Contribution:
-    """What of a segment was written into it: bool `voxels` ``(k, j, i)`` within a `box` of a grid of this `shape`."""
+class Patch:
+    """Bool `voxels` ``(k, j, i)`` within a `box` of a grid of this `shape`; nothing outside of it.
+
+    Of a segment it is what was written into it, or is to be: all else of a CT would be a hundred times as much.
+    """
 
     shape: tuple[int, ...]
-    box: tuple[slice, ...]
+    box: Box
     voxels: np.ndarray
 
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Patch:
+        """Return what a mask ``(k, j, i)`` of the whole grid, bool or of 0 and 1, holds."""
+        seen = np.bitwise_or.reduce(mask, axis=0)  # by far the quickest way through a large array
+        box = (slice(0, len(mask)), _ends(seen.any(1)), _ends(seen.any(0)))
+        box = (_ends(mask[box].any((1, 2))), *box[1:])
+        return cls(mask.shape, box, mask[box] > 0)
+
     def whole(self) -> np.ndarray:
-        """Bool ``(k, j, i)`` on the grid."""
+        """Return bool ``(k, j, i)`` on the grid."""
         voxels = np.zeros(self.shape, bool)
         voxels[self.box] = self.voxels
         return voxels
+
+    def within(self, box: Box) -> np.ndarray:
+        """Return what lies in another box, which holds this one: bool, of that box's shape; to be read only."""
+        if box == self.box:
+            return self.voxels
+        voxels = np.zeros([each.stop - each.start for each in box], bool)
+        voxels[tuple(slice(mine.start - its.start, mine.stop - its.start) for mine, its in zip(self.box, box, strict=True))] = self.voxels
+        return voxels
+
+    def on(self, ijk_to_ras: np.ndarray, like: slicer.vtkOrientedImageData) -> Patch:
+        """Return this patch, whose grid lies at `ijk_to_ras`, on the voxels of `like`."""
+        shape = tuple(like.GetDimensions()[::-1])
+        offset = indices_between(ijk_to_ras, ijk_to_ras_of(like))
+        if offset is None or (shape != self.shape or offset.any()):
+            return Patch.of(mask_like(self.whole(), ijk_to_ras, like))
+        return self
+
+
+def _ends(inside: np.ndarray) -> slice:
+    """From the first True to the last; the first entry if there is none."""
+    found = np.flatnonzero(inside)
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
 
 
 @dataclass(frozen=True)
@@ -36,49 +70,59 @@ class Written:
         removed: voxels that were in the segment and are not any more.
         rejected: voxels that the editor's masking settings have kept from being written.
         contributed: all voxels of the segment that came from this and earlier writes.
+        before, after: the segment where it may have changed.
     """
 
     added: int
     removed: int
     rejected: int
-    contributed: Contribution
+    contributed: Patch
+    before: Patch
+    after: Patch
 
 
-def write_segment(effect: Any, segment: str, mask: np.ndarray, contributed: Contribution | None) -> Written:
+def grid_of(effect: Any) -> slicer.vtkOrientedImageData:
+    """Return an image, perhaps without voxels, of the geometry that segments are written in."""
+    return effect.referenceGeometryImage()
+
+
+def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | None) -> Written:
     """Add `mask` to a segment, and take out what earlier writes had `contributed` and `mask` no longer holds.
 
     Args:
         effect: the scripted effect; its `saveStateForUndo` has been called.
         segment: its ID.
-        mask: bool ``(k, j, i)`` on the grid of the effect's modifier labelmap.
+        mask: on the grid of `grid_of`.
         contributed: `Written.contributed` of the last write; None or of another shape if there was none on this grid.
     """
-    shape = mask.shape
-    mine = contributed.whole() if contributed and contributed.shape == shape else np.zeros_like(mask)
-    box = box_around(mask | mine)  # all else of a CT is a hundred times as much
-    mask, mine, before = mask[box], mine[box], _segment_mask(effect, segment, box)
-    withdrawn, new = mine & ~mask & before, mask & ~before
-    if withdrawn.any():
-        _modify(effect, segment, withdrawn, box, slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeRemove)
-    if new.any():
-        _modify(effect, segment, new, box, slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeAdd)
-    after = _segment_mask(effect, segment, box)
-    added, removed = after & ~before, before & ~after
-    rejected = int((mask & ~after).sum() + (withdrawn & after).sum())
-    return Written(int(added.sum()), int(removed.sum()), rejected, Contribution(shape, box, (mine & after) | (added & mask)))
+    grid, shape = grid_of(effect), mask.shape
+    earlier = contributed if contributed and contributed.shape == shape else Patch(shape, mask.box, np.zeros_like(mask.voxels))
+    box = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(mask.box, earlier.box, strict=True))
+    wanted, mine, before = mask.within(box), earlier.within(box), segment_in_box(effect, segment, grid, box)
+    # Of bools, a > b is a & ~b in one pass; there are millions.
+    withdrawn, new = (mine & before) > wanted, wanted > before
+    modes = slicer.qSlicerSegmentEditorAbstractEffect
+    _modify(effect, segment, withdrawn, box, grid, modes.ModificationModeRemove)
+    _modify(effect, segment, new, box, grid, modes.ModificationModeAdd)
+    after = segment_in_box(effect, segment, grid, box)
+    added, removed = after > before, np.count_nonzero(before > after)
+    rejected = np.count_nonzero(wanted > after) + np.count_nonzero(withdrawn & after)
+    kept = Patch(shape, box, (mine & after) | (added & wanted))
+    return Written(np.count_nonzero(added), removed, rejected, kept, Patch(shape, box, before), Patch(shape, box, after))
 
 
-def _segment_mask(effect: Any, segment: str, box: tuple[slice, ...]) -> np.ndarray:
-    """A segment within a box of the grid of the effect's modifier labelmap: bool ``(k, j, i)``."""
-    image = slicer.vtkOrientedImageData()
-    effect.parameterSetNode().GetSegmentationNode().GetBinaryLabelmapRepresentation(segment, image)
-    return mask_of(image, effect.modifierLabelmap())[box].copy()
+def segment_in_box(effect: Any, segment: str, grid: slicer.vtkOrientedImageData, box: Box) -> np.ndarray:
+    """Return a segment within a box of a grid: bool ``(k, j, i)``."""
+    found = effect.parameterSetNode().GetSegmentationNode().GetSegmentation().GetSegment(segment)
+    labelmap = found.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
+    return labelmap_in_box(labelmap, found.GetLabelValue(), grid, box)
 
 
-def _modify(effect: Any, segment: str, voxels: np.ndarray, box: tuple[slice, ...], mode: int) -> None:
-    grid = effect.defaultModifierLabelmap()
-    array_of(grid)[:] = 0
-    array_of(grid)[box] = voxels
-    grid.GetPointData().GetScalars().Modified()
-    grid.Modified()
-    effect.modifySegmentByLabelmap(effect.parameterSetNode().GetSegmentationNode(), segment, grid, mode)
+def _modify(effect: Any, segment: str, voxels: np.ndarray, box: Box, grid: slicer.vtkOrientedImageData, mode: int) -> None:
+    """Write the voxels of a box, or rather of the smallest one that holds them."""
+    if not voxels.any():
+        return
+    part = Patch.of(voxels)
+    outer = tuple(slice(each.start + inner.start, each.start + inner.stop) for each, inner in zip(box, part.box, strict=True))
+    image = box_image(part.voxels, outer, grid)
+    effect.modifySegmentByLabelmap(effect.parameterSetNode().GetSegmentationNode(), segment, image, mode)

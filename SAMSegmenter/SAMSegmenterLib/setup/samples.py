@@ -46,22 +46,3 @@ def download_ct() -> None:
     if not any(SampleData.SampleDataLogic().downloadSamples(CT_SAMPLE)):
         raise InputError(_("Slicer could not download '{name}'. The log says why; the phantom needs no network.").format(name=CT_SAMPLE))
 
-
-def register(icon: str) -> None:
-    """Offer the phantom in the Sample Data module, if there is one; `icon` is the path of its picture.
-
-    Its button there calls `load_phantom`. `SampleDataLogic.downloadSample` cannot load it: that knows `uris`, and nobody's own downloader.
-    """
-    if not hasattr(slicer.modules, "sampledata"):
-        return
-    import SampleData
-
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="SAMSegmenter",
-        sampleName="SAMSegmenterPhantom",
-        uris="",  # it is made, not downloaded
-        fileNames="SAMSegmenterPhantom.nrrd",
-        nodeNames="SAMSegmenterPhantom",
-        thumbnailFileName=icon,
-        customDownloader=load_phantom,
-    )

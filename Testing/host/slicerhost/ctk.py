@@ -51,6 +51,10 @@ class ctkCollapsibleButton(QAbstractButton):
 
     collapsed = Property("bool", lambda self: self._collapsed, lambda self, value: self._collapse(value))
 
+    def hitButton(self, place: Any) -> bool:
+        """Only its header is a button."""
+        return place.y() < HEADER
+
     def childEvent(self, event: Any) -> None:
         if self._collapsed and event.added() and isinstance(event.child(), QWidget):
             event.child().setVisible(False)

@@ -48,6 +48,7 @@ class qMRMLSegmentEditorWidget(EditorPanel):
         events = slicer.vtkMRMLScene
         self._scene_observations.add(scene, events.StartCloseEvent, self._leave_scene)
         self._scene_observations.add(scene, events.EndCloseEvent, self._end_close)
+        self._scene_observations.add(scene, events.EndImportEvent, self._end_import)
         interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         if interaction:
             self._scene_observations.add(interaction, interaction.InteractionModeChangedEvent, self._interaction_changed)
@@ -232,6 +233,13 @@ class qMRMLSegmentEditorWidget(EditorPanel):
     def _leave_scene(self) -> None:
         self.setSegmentationNode(None)
         self.removeViewObservations()
+
+    def _end_import(self) -> None:
+        """After a scene was loaded nothing is edited, whatever the node says that came with it."""
+        if self._node:
+            self._node.SetAndObserveSegmentationNode(None)
+            self._node.SetActiveEffectName("")
+        self.updateWidgetFromMRML()
 
     def _end_close(self) -> None:
         """The module SegmentEditor takes its node again, which is a new one unless it is a singleton."""

@@ -40,12 +40,6 @@ def complain(message: str) -> None:
     complaints.append(message)
 
 
-def raise_and_remember(error: Exception) -> None:
-    """For what must be known even if the caller has a broad `except`."""
-    exceptions.append(error)
-    raise error
-
-
 def guarded(function: Callable, *arguments: Any) -> Any:
     """Call as Qt and VTK do it: an exception ends here. None if there was one."""
     try:

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from .ctk import ctkCollapsibleButton
+from .module_panel import ModulePanel
 
 Place = Sequence[float]
 """Two numbers are pixels of the view, y up; three are RAS in mm."""
@@ -114,6 +119,30 @@ class SliceView:
 
     def _pixels(self, at: Place) -> np.ndarray:
         return self.xy(at) if len(at) == 3 else np.asarray(at, float)
+
+
+def mouse_click(button: Any) -> None:
+    """Click a button with the mouse, which gives it the focus if it takes that; unfold and scroll to it first, as the user would."""
+    column = button.window()
+    if not isinstance(column, ModulePanel):
+        button.click()
+        return
+    if column.isHidden():
+        column.appear()
+    unfold(button)
+    column.ensureWidgetVisible(button)
+    assert button.isVisible(), "the button is hidden"
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def unfold(widget: Any) -> None:
+    """Open the folds that a widget lies in."""
+    above = widget.parent()
+    while above is not None:
+        if isinstance(above, ctkCollapsibleButton) and above.collapsed:
+            above.collapsed = False
+            widget.window().settle()
+        above = above.parent()
 
 
 def press_shortcut(key: str, within: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import random
+import string
 import sys
 import tempfile
 import time
@@ -18,6 +20,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow
 
 from . import collecting, faults, packaging, pythonqt, scene, slicer_util, surroundings
 from .dialogs import user
+from .module_panel import ModulePanel
 from .pictures import picture
 from .scripted_modules import LoadedModule, Parent
 
@@ -29,6 +32,7 @@ class Host:
         self.user, self.packaging = user, packaging
         self.exceptions, self.complaints, self.qt_messages = faults.exceptions, faults.complaints, faults.qt_messages
         self.editors: list[Any] = []
+        self._columns: list[ModulePanel] = []
         self._folder = tempfile.TemporaryDirectory(prefix="slicerhost")
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
         qInstallMessageHandler(faults.hear_qt)
@@ -70,9 +74,10 @@ class Host:
         slicer.app.startupCompleted()
 
     def make_editor(self, volume: Any = None, segments: tuple[str, ...] = (), node: Any = None):
-        """An editor with a segmentation of the given empty segments, the first one selected."""
+        """An editor in the column of modules, with a segmentation of the given empty segments, the first one selected."""
         editor = slicer.qMRMLSegmentEditorWidget()
         self.editors.append(editor)
+        self._columns.append(ModulePanel(editor))
         editor.setMRMLScene(self.scene)
         editor.setMRMLSegmentEditorNode(node or self.scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode"))
         if volume is not None:
@@ -85,7 +90,7 @@ class Host:
         node.CreateDefaultDisplayNodes()
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         for name in segments:
-            node.GetSegmentation().AddEmptySegment(name, name)
+            node.GetSegmentation().AddEmptySegment(new_segment_id(), name)
         return node
 
     def make_volume(self, voxels: Any, ijk_to_ras: Any = None, name: str = "Volume"):
@@ -105,8 +110,10 @@ class Host:
         """An empty scene, no editors, nothing remembered."""
         for editor in self.editors:
             editor.cleanup()
-            editor.deleteLater()
+        for column in self._columns:
+            column.deleteLater()
         self.editors.clear()
+        self._columns.clear()
         self.scene.Clear(0)
         slicer.app.layoutManager().resetAll()
         slicer.app.testing = False
@@ -135,7 +142,7 @@ class Host:
             raise OSError(f"the scene could not be written to {path}.")
 
     def load_scene(self, path: str | Path) -> None:
-        """Instead of what is there."""
+        """Load it instead of what is there; editors have no segmentation and no active effect then."""
         if not self.scene.ReadFromMRB(str(path), True):
             raise OSError(f"the scene could not be read from {path}.")
 
@@ -178,6 +185,11 @@ class Host:
             QSettings.setPath(QSettings.Format.IniFormat, scope, self._folder.name)
         QApplication.setOrganizationName("NA-MIC")
         QApplication.setApplicationName("Slicer")
+
+
+def new_segment_id() -> str:
+    """Return an ID as the application makes them: it says nothing of the segment's name."""
+    return "S_" + "".join(random.choices(string.ascii_letters + string.digits, k=22))
 
 
 _running: Host | None = None

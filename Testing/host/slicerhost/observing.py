@@ -66,13 +66,13 @@ class ViewEvents:
         layout = slicer.app.layoutManager()
         for view in (layout.sliceWidget(name) for name in layout.sliceViewNames()):
             if effect.showEffectCursorInSliceView:
-                view.view().setCursor(effect.createCursor(view))
+                view.view().setViewCursor(effect.createCursor(view))
 
     def clear(self) -> None:
         self._observations.clear()
         layout = slicer.app.layoutManager()
         for name in layout.sliceViewNames():
-            layout.sliceWidget(name).view().unsetCursor()
+            layout.sliceWidget(name).view().unsetViewCursor()
 
     def _observe(self, view: Any, events: Any) -> None:
         for event in events:

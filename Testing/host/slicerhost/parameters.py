@@ -102,7 +102,7 @@ class EffectParameters:
 
 
 def _as_text(value: str | int | float) -> str:
-    """As C++ does it: a double keeps six significant digits.
+    """Return it as C++ stores it: of a double six significant digits, of a bool Python's word for it, which is no number.
 
     Raises:
         TypeError: neither text nor a number of Python's; PythonQt finds no function for it.
@@ -111,4 +111,4 @@ def _as_text(value: str | int | float) -> str:
         return f"{value:.6g}"
     if type(value) not in (str, int, bool):
         raise TypeError(f"setParameter takes a str, int or float, not a {type(value).__name__}.")
-    return value if isinstance(value, str) else str(int(value))
+    return str(value)

@@ -12,6 +12,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
+from .module_panel import ModulePanel
+
 PANEL_WIDTH = 350
 GAP = 4
 
@@ -32,7 +34,9 @@ def picture(panel: Any = None, views: Sequence[str] = ("Red",), size: tuple[int,
 
 
 def panel_picture(panel: Any, height: int = 0, width: int = PANEL_WIDTH) -> Image.Image:
-    """The widget alone, as high as it needs to be, at least `height`."""
+    """The widget alone, or the column that it lies in, as high as it needs to be, at least `height`."""
+    if isinstance(panel.window(), ModulePanel):
+        return _grabbed(panel.window(), width, height)
     panel.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
     panel.resize(width, height)
     panel.show()
@@ -40,8 +44,24 @@ def panel_picture(panel: Any, height: int = 0, width: int = PANEL_WIDTH) -> Imag
     wrapped = panel.heightForWidth(width) if panel.hasHeightForWidth() else 0
     panel.resize(width, max(height, wrapped, panel.sizeHint.height() if not wrapped else 0, panel.minimumSizeHint.height()))
     QApplication.processEvents()
-    shot = panel.grab().toImage().convertToFormat(QImage.Format.Format_RGBX8888)
+    picture_of_it = _pixels(panel)
     panel.hide()
+    return picture_of_it
+
+
+def _grabbed(column: ModulePanel, width: int, height: int) -> Image.Image:
+    """The whole of a column, without a scroll bar."""
+    column.appear(width, height)
+    content = column.widget()
+    needed = content.heightForWidth(width) if content.hasHeightForWidth() else content.sizeHint.height()
+    column.appear(width, max(height, needed, content.minimumSizeHint.height()))
+    shot = _pixels(column)
+    column.hide()
+    return shot
+
+
+def _pixels(panel: Any) -> Image.Image:
+    shot = panel.grab().toImage().convertToFormat(QImage.Format.Format_RGBX8888)
     size = shot.width(), shot.height()
     return Image.frombytes("RGBX", size, bytes(shot.constBits()), "raw", "RGBX", shot.bytesPerLine()).convert("RGB")
 

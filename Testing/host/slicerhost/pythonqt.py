@@ -1,7 +1,7 @@
 """Teaches PySide6 the manners of PythonQt.
 
 Properties are attributes, signals are connected by their signature, methods take no keywords, and objects have no attributes but
-Qt's, unless their class was derived in Python. Where PythonQt would fail quietly, this fails loudly.
+Qt's, unless their class was derived in Python. Where PythonQt says nothing, or only prints, so does this; `faults` remembers it for tests.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from threading import get_ident, main_thread
 from types import BuiltinMethodType, FunctionType
 from typing import Any
 
+import numpy as np
 import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import SIGNAL, QMetaMethod, QMetaObject, QObject, SignalInstance
 
-from .faults import guarded, raise_and_remember
+from .faults import complain, guarded, remember
+
+NO_SIGNAL = "connect to an unknown signal"
+"""How the complaint about one begins; Slicer prints it and goes on."""
 
 _NUMBERS = {"int": int, "uint": int, "double": float, "float": float, "bool": bool}
 _main_thread = main_thread().ident
@@ -60,7 +64,7 @@ def _get(target: QObject, name: str) -> Any:
     if name.startswith("_"):
         return _plain_get(target, name)
     if get_ident() != _main_thread:
-        raise_and_remember(RuntimeError(f"{name!r} of a {_class_name(target)} was touched by another thread; Qt belongs to the main one."))
+        remember(RuntimeError(f"{name!r} of a {_class_name(target)} was touched by another thread; Qt belongs to the main one."))
     if name in _MANNERS:
         return lambda *arguments: _MANNERS[name](target, *arguments)
     if _is_property(type(target), name) and (id(target), name) not in _being_read:
@@ -98,15 +102,14 @@ def _plain_set(target: QObject, name: str, value: Any) -> None:
 
 
 def _connect(source: QObject, signal: str, receiver: Any, slot: str | None = None) -> bool:
-    """``connect("clicked()", function)``, or with a QObject and the signature of its slot.
-
-    Raises:
-        ValueError: there is no such signal; the message lists those that there are.
-    """
+    """Connect ``("clicked()", function)``, or a QObject and its slot; False, and a complaint, if there is no such signal."""
     called = receiver if slot is None else getattr(receiver, slot.partition("(")[0])
     if not callable(called):
         raise TypeError(f"{called!r} cannot be connected to {signal}; it is not callable.")
-    connection = _Connection(_signature(source, signal), called)
+    signature = _signature(source, signal)
+    if not signature:
+        return False
+    connection = _Connection(signature, called)
     _plain_set(source, "_connections", [*_connections(source), connection])
     return bool(QObject.connect(source, SIGNAL(connection.signature), connection.deliver))
 
@@ -114,7 +117,7 @@ def _connect(source: QObject, signal: str, receiver: Any, slot: str | None = Non
 def _disconnect(source: QObject, signal: str | None = None, called: Callable | None = None) -> bool:
     """Take back connections; without arguments all. False if there was none."""
     signature = None if signal is None else _signature(source, signal)
-    gone = [each for each in _connections(source) if each.is_of(signature, called)]
+    gone = [each for each in _connections(source) if each.is_of(signature, called)] if signature != "" else []
     for each in gone:
         QObject.disconnect(source, SIGNAL(each.signature), each.deliver)
     _plain_set(source, "_connections", [each for each in _connections(source) if each not in gone])
@@ -169,6 +172,13 @@ class _Call:
         self._method = method
 
     def __call__(self, *arguments: Any) -> Any:
+        """Convert arguments as PythonQt does, which tells floats by their very type.
+
+        Raises:
+            ValueError: no overload takes these arguments, as none takes a number of numpy.
+        """
+        if any(isinstance(each, np.generic) for each in arguments):
+            raise ValueError(f"{self._method.__name__} was called with wrong arguments: {arguments!r}")
         return self._method(*arguments)
 
 
@@ -202,12 +212,13 @@ def _signals(cls: type) -> list[str]:
 
 
 def _signature(source: QObject, signal: str) -> str:
-    """Normalised, as the class declares it."""
+    """Return it normalised, as the class declares it; empty, and a complaint that lists those that there are, if it has no such signal."""
     wanted = bytes(QMetaObject.normalizedSignature(signal)).decode()
     aliases = getattr(type(source), "ALIASES", {})
     known = _signals(type(source))
     if aliases.get(wanted, wanted) not in known:
-        raise ValueError(f"{_class_name(source)} has no signal {signal!r}, only: {', '.join([*aliases, *known])}")
+        complain(f"{NO_SIGNAL}: {_class_name(source)} has no {signal!r}, only: {', '.join([*aliases, *known])}")
+        return ""
     return aliases.get(wanted, wanted)
 
 
@@ -225,7 +236,7 @@ def _set_property(target: QObject, name: str, value: Any) -> None:
     declared = meta.property(meta.indexOfProperty(name))
     kind = declared.typeName()
     if kind in _NUMBERS:
-        if not isinstance(value, bool | int | float):
+        if not isinstance(value, bool | int | float) or isinstance(value, np.generic):
             raise AttributeError(f"property {name!r} of type {kind} does not accept a {type(value).__name__}.")
         value = _NUMBERS[kind](value)
     elif kind == "QString":

@@ -41,6 +41,12 @@ class _View(QWidget):
 
     forceRender = scheduleRender
 
+    def setViewCursor(self, cursor: Any) -> None:
+        self.setCursor(cursor)
+
+    def unsetViewCursor(self) -> None:
+        self.unsetCursor()
+
     def displayableManagerByClassName(self, name: str):
         return self._drawing.managers(self.parent().viewNode()).GetDisplayableManagerByClassName(name)
 

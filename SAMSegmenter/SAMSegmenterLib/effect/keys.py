@@ -1,0 +1,31 @@
+"""The keys of tools and actions, and what the key for "outside" is called on this computer."""
+
+from __future__ import annotations
+
+import sys
+
+# Where SlicerNNInteractive has the same tool, the same key. None is the Segment Editor's own: of two with one key Qt obeys neither.
+TOOLS = {"box": "B", "point": "P", "scribble": "S", "lasso": "L", "line": "D", "move": "M"}
+KEYS = {
+    "polarity": "T",
+    "undo": "U",
+    "redo": "Shift+U",
+    "clear": "R",
+    "use_slice": "K",
+    "propagate": "G",
+    "stop_keep": "X",
+    "apply": "A",
+    "next": "N",
+    "previous": "Shift+N",
+    "remove": "Del",
+}
+
+
+def control(platform: str = sys.platform) -> str:
+    """Return the name of the key that Qt and VTK call Control: on a Mac it is Cmd."""
+    return "Cmd" if platform == "darwin" else "Ctrl"
+
+
+def delete_keys(platform: str = sys.platform) -> tuple[str, ...]:
+    """Return the keys that remove a prompt: the one that a Mac calls delete is Qt's Backspace."""
+    return (KEYS["remove"], "Backspace") if platform == "darwin" else (KEYS["remove"],)
