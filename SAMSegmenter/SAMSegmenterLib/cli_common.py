@@ -1,4 +1,4 @@
-"""What several commands share: options, files and folders, warnings, and what Ctrl-C does."""
+"""Share between commands: options, checks of files and folders, warnings, and what Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Warnings:
 
 
 def listen(handler: Callable[..., Any]) -> dict[signal.Signals, Any]:
-    """Have `handler` called for Ctrl-C, by batch systems (SIGTERM) and when the terminal is closed (SIGHUP); returns what was before.
+    """Make `handler` answer Ctrl-C, batch systems (SIGTERM) and a closed terminal (SIGHUP); return what answered before.
 
     Those that are ignored stay so: `nohup` keeps a run from ending with its terminal.
     """

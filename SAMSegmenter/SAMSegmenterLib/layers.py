@@ -5,6 +5,7 @@ A segment takes one bit a voxel, and only within its extent on each slice: a lab
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from .frames import FrameStack
 SLAB_BYTES = 32 * 2**20  # of labels that are unpacked at once
 
 
-class Layers:
+class Layers(ABC):
     """Labels ``(k, j, i)`` in one or several layers.
 
     Attributes:
@@ -29,9 +30,9 @@ class Layers:
     dtype: np.dtype
     labels: tuple[tuple[int, ...], ...]
 
+    @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield each slice along k as ``(j, i, layers)``, C-contiguous, to be read before the next."""
-        raise NotImplementedError
 
     def array(self) -> np.ndarray:
         """Return the only layer as ``(k, j, i)``.

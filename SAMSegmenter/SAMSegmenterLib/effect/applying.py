@@ -21,7 +21,7 @@ Key = tuple[slicer.vtkMRMLSegmentationNode, str]  # a segmentation, and a segmen
 
 @dataclass
 class Applied:
-    """What the last write has made of a segment, so that the editor's undo and redo of it are noticed.
+    """Remember what the last write has made of a segment, so that the editor's undo and redo of it are noticed.
 
     Attributes:
         written: what became of the mask.
@@ -49,7 +49,7 @@ class Applier:
 
     @property
     def is_writing(self) -> bool:
-        """Whether segments are still to be written."""
+        """Return whether segments are still to be written."""
         return bool(self._queue)
 
     def apply(self) -> None:
@@ -201,7 +201,7 @@ class Applier:
 
 
 def _changed(node: slicer.vtkMRMLSegmentationNode, segment: str) -> int:
-    """Another number when a segment's voxels are other ones."""
+    """Return another number when a segment's voxels are other ones."""
     name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
     labelmap = node.GetSegmentation().GetSegment(segment).GetRepresentation(name)
     return labelmap.GetMTime() if labelmap else 0

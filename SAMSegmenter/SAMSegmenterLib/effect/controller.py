@@ -61,7 +61,7 @@ class Controller:
 
     @property
     def busy(self) -> str:
-        """What is running: "propagate", "preview", "apply" or ""; results that are not shown yet count."""
+        """Return what is running: "propagate", "preview", "apply" or ""; results that are not shown yet count."""
         return self.workbench.busy or ("apply" if self.applier.is_writing else "")
 
     @property
@@ -70,7 +70,7 @@ class Controller:
 
     @property
     def unit(self) -> str:
-        """What users call a frame: a slice, or a time point."""
+        """Return what users call a frame: a slice, or a time point."""
         return self.workbench.unit
 
     @property

@@ -80,7 +80,7 @@ class Workbench:
 
     @property
     def busy(self) -> str:
-        """What is running: "propagate", "preview" or ""; results that are not shown yet count."""
+        """Return what is running: "propagate", "preview" or ""; results that are not shown yet count."""
         if self._findings and self._findings.is_running:
             return "propagate"
         is_previewing = self._waiting or self._proposal or (self._interaction and self._interaction.busy)
@@ -371,7 +371,7 @@ class Workbench:
 
     @property
     def unit(self) -> str:
-        """What users call a frame."""
+        """Return what users call a frame."""
         return self.stack.unit if self.stack else _("slice")
 
     def _end(self, ended: Ended) -> None:
