@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from .errors import InputError
+from .json_text import expect
 
 Kind = TypeVar("Kind")
 LARGEST = 2**53  # whole numbers that a float64 holds, too
@@ -29,20 +28,20 @@ class Fields:
 
     def __init__(self, data: Any, where: str) -> None:
         self._data, self._where = data, where
-        _expect(isinstance(data, dict), where, "an object", data)
+        expect(isinstance(data, dict), where or "document", "an object", data)
 
     def __contains__(self, name: str) -> bool:
         return name in self._data
 
     def value(self, name: str) -> Any:
         """Return a field of any kind."""
-        _expect(name in self._data, self._at(name), "a value")
+        expect(name in self._data, self._at(name), "a value")
         return self._data[name]
 
     def whole(self, name: str, low: int = -LARGEST, high: int = LARGEST) -> int:
         """Return a whole number from `low` to `high`."""
         value = self.value(name)
-        _expect(type(value) is int and low <= value <= high, self._at(name), f"a whole number from {low} to {high}", value)
+        expect(type(value) is int and low <= value <= high, self._at(name), f"a whole number from {low} to {high}", value)
         return value
 
     def number(self, name: str) -> float:
@@ -52,20 +51,20 @@ class Fields:
     def text(self, name: str) -> str:
         """Return a text without control characters."""
         value = self.value(name)
-        _expect(isinstance(value, str) and value.isprintable(), self._at(name), "a text", value)
+        expect(isinstance(value, str) and value.isprintable(), self._at(name), "a text", value)
         return value
 
     def numbers(self, name: str, count: int) -> list[float]:
         """Return a list of so many finite numbers."""
         values = self.value(name)
-        _expect(isinstance(values, list) and len(values) == count, self._at(name), f"a list of {count} numbers", values)
+        expect(isinstance(values, list) and len(values) == count, self._at(name), f"a list of {count} numbers", values)
         return [_number(value, self._at(name)) for value in values]
 
     def choice(self, name: str, known: Sequence[Any]) -> Any:
         """Return one of the `known` values, which are texts, or numbers."""
         value = self.value(name)
         is_known = any(type(value) is type(each) and value == each for each in known)
-        _expect(is_known, self._at(name), f"one of {', '.join(map(str, known))}", value)
+        expect(is_known, self._at(name), f"one of {', '.join(map(str, known))}", value)
         return value
 
     def inner(self, name: str) -> Fields:
@@ -75,7 +74,7 @@ class Fields:
     def objects(self, name: str) -> list[Fields]:
         """Return the fields of each object in a list."""
         values = self.value(name)
-        _expect(isinstance(values, list), self._at(name), "a list", values)
+        expect(isinstance(values, list), self._at(name), "a list", values)
         return [Fields(value, f"{self._at(name)}[{number}]") for number, value in enumerate(values)]
 
     def as_a(self, kind: type[Kind]) -> Kind:
@@ -85,7 +84,7 @@ class Fields:
         """
         hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}
         for name in self._data:
-            _expect(name in known, self._at(name), f"only {', '.join(known)}")
+            expect(name in known, self._at(name), f"only {', '.join(known)}")
         given = [name for name, field in known.items() if name in self or field.default is MISSING]
         return kind(**{name: self._of(name, hints[name]) for name in given})
 
@@ -102,7 +101,7 @@ class Fields:
         if hint is float:
             return self.number(name)
         value = self.value(name)
-        _expect(type(value) is hint, self._at(name), {bool: "true or false", str: "a text"}[hint], value)
+        expect(type(value) is hint, self._at(name), {bool: "true or false", str: "a text"}[hint], value)
         return value
 
     def _at(self, name: str) -> str:
@@ -111,11 +110,5 @@ class Fields:
 
 def _number(value: Any, where: str) -> float:
     is_number = type(value) in (int, float) and abs(value) <= FARTHEST and math.isfinite(value)
-    _expect(is_number, where, "a finite number", value)
+    expect(is_number, where, "a finite number", value)
     return float(value)
-
-
-def _expect(condition: bool, where: str, wanted: str, got: Any = ...) -> None:
-    if not condition:
-        seen = "" if got is ... else f", got {json.dumps(got, default=str)[:60]}"
-        raise InputError(f"{where or 'document'}: expected {wanted}{seen}")

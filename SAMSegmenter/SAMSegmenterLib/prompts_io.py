@@ -16,7 +16,6 @@ like a mask: it is what had been found on the slice before, for the other prompt
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -28,24 +27,14 @@ import numpy as np
 
 from .errors import InputError
 from .frames import AXES, FrameStack
-from .prompts import (
-    Box,
-    Keyframe,
-    Line,
-    MaskPrompt,
-    Point,
-    PromptSet,
-    Scribble,
-    Segment,
-)
+from .json_text import SHOWN, JsonObject, expect, json_from, shortened, text_of
+from .prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
 from .volume import Volume
 
 VERSION = 1
-MOST_BYTES = 2**28  # of a prompt file
 MOST_SEGMENTS = 2**16 - 1
 LARGEST = 1e9  # of a position in pixels or mm; no image is as large
 ROUNDING = 1e-3  # pixels by which a box may leave the slice without a warning
-SHOWN = 80  # letters of what was given instead of what was expected
 ReadLabelmap = Callable[[Path], Volume]
 
 
@@ -127,70 +116,23 @@ def _mask_to_runs(mask: np.ndarray) -> dict[str, list[int]]:
     return {"shape": list(mask.shape), "runs": [int(end - begin) for begin, end in pairwise(bounds)]}
 
 
-class _Object(dict):
-    """A JSON object that knows the first name that occurs twice in it."""
-
-    twice: str | None = None
-
-    @classmethod
-    def of(cls, pairs: list[tuple[str, Any]]) -> _Object:
-        made = cls(pairs)
-        if len(made) < len(pairs):
-            made.twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        return made
-
-
 def _load(path: Path) -> tuple[Any, Counter[str]]:
     """Return the document, and how often it names each mask file."""
     files: Counter[str] = Counter()
 
-    def noted(pairs: list[tuple[str, Any]]) -> _Object:
-        made = _Object.of(pairs)
+    def noted(pairs: list[tuple[str, Any]]) -> JsonObject:
+        made = JsonObject.of(pairs)
         if isinstance(made.get("file"), str):
             files[made["file"]] += 1
         return made
 
-    return json_from(_text(path), str(path), object_pairs_hook=noted), files
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}). Give a file that is there and may be read.") from error
-    if len(content) > MOST_BYTES:
-        raise InputError(f"{path}: is longer than {MOST_BYTES >> 20} MiB, which no prompts need. Give masks as files.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        utf_16 = " This one seems to be in UTF-16; save it as UTF-8." if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see the README.{utf_16}") from error
-    if not text.strip():
-        raise InputError(f"{path}: the file is empty, which is not valid JSON. Give the prompts, see the README.")
-    return text
-
-
-def json_from(text: str, source: str, **options: Any) -> Any:
-    """Return a decoded JSON document; `source` is what messages call it, `options` are those of `json.loads`.
-
-    Raises:
-        InputError: it is no JSON, nested too deeply, or has numbers of thousands of digits.
-    """
-    try:
-        return json.loads(text, **options)
-    except RecursionError as error:
-        raise InputError(f"{source}: is not usable JSON: its lists are nested too deeply.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source}: is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
-    except ValueError as error:  # Python refuses whole numbers of thousands of digits
-        raise InputError(f"{source}: is not usable JSON: it has a number of thousands of digits.") from error
+    return json_from(text_of(path), str(path), object_pairs_hook=noted), files
 
 
 def _axis(data: Any, source: str) -> str:
-    _expect(isinstance(data, dict), source, "an object with version, axis, space and segments")
+    expect(isinstance(data, dict), source, "an object with version, axis, space and segments")
     axis = data.get("axis", "k")
-    _expect(axis in tuple(AXES), f"{source}: axis", '"i", "j" or "k"', axis)
+    expect(axis in tuple(AXES), f"{source}: axis", '"i", "j" or "k"', axis)
     return axis
 
 
@@ -214,13 +156,13 @@ class _Reader:
     def prompts(self, data: Any, source: str) -> PromptSet:
         axis = _axis(data, source)
         _only(data, {"version", "axis", "space", "segments"}, source)
-        _expect(_is_whole(data.get("version")) and data["version"] == VERSION, f"{source}: version", str(VERSION), data.get("version"))
-        _expect(axis == self.stack.axis, f"{source}: axis", f'"{self.stack.axis}", the axis in use', axis)
+        expect(_is_whole(data.get("version")) and data["version"] == VERSION, f"{source}: version", str(VERSION), data.get("version"))
+        expect(axis == self.stack.axis, f"{source}: axis", f'"{self.stack.axis}", the axis in use', axis)
         space = data.get("space", "ijk")
-        _expect(space in ("ijk", "ras"), f"{source}: space", '"ijk" or "ras"', space)
+        expect(space in ("ijk", "ras"), f"{source}: space", '"ijk" or "ras"', space)
         self.ras = space == "ras"
         segments = _items(data.get("segments"), f"{source}: segments", "Give at least one segment." if self.complete else "")
-        _expect(len(segments) <= MOST_SEGMENTS, f"{source}: segments", f"at most {MOST_SEGMENTS}, which a labelmap holds", len(segments))
+        expect(len(segments) <= MOST_SEGMENTS, f"{source}: segments", f"at most {MOST_SEGMENTS}, which a labelmap holds", len(segments))
         read = tuple(self.segment(entry, where) for where, entry in segments)
         try:
             prompts = PromptSet(read, axis)
@@ -233,11 +175,11 @@ class _Reader:
     def segment(self, data: Any, where: str) -> Segment:
         _only(data, {"name", "color", "keyframes"}, where)
         name = data.get("name")
-        _expect(isinstance(name, str) and bool(name.strip()), f"{where}.name", "a text", name)
+        expect(isinstance(name, str) and bool(name.strip()), f"{where}.name", "a text", name)
         color = data.get("color")
         if color is not None:
             color = tuple(_numbers(color, 3, f"{where}.color"))
-            _expect(all(0 <= value <= 1 for value in color), f"{where}.color", "three numbers from 0 to 1", list(color))
+            expect(all(0 <= value <= 1 for value in color), f"{where}.color", "three numbers from 0 to 1", list(color))
         advice = "Mark the segment on at least one slice." if self.complete else ""
         keyframes = _items(data.get("keyframes"), f"{where}.keyframes", advice)
         return _named(where, Segment, name, tuple(self.keyframe(entry, at) for at, entry in keyframes), color)
@@ -264,10 +206,10 @@ class _Reader:
         given = data.get("slice")
         if given is None and self.ras and found:
             given = round(float(np.median(found)))
-        _expect(_is_whole(given) and abs(given) < LARGEST, f"{where}.slice", "a whole number", given)
+        expect(_is_whole(given) and abs(given) < LARGEST, f"{where}.slice", "a whole number", given)
         _named(f"{where}.slice", self.stack.check_slice, given)
         for position in found:
-            _expect(abs(position - given) <= 1, where, f"all positions on slice {given} of axis {self.stack.axis}", round(position, 2))
+            expect(abs(position - given) <= 1, where, f"all positions on slice {given} of axis {self.stack.axis}", round(position, 2))
         return given
 
     def place(self, values: list[float], slices: list[float]) -> list[float]:
@@ -280,7 +222,7 @@ class _Reader:
 
     def point(self, data: Any, where: str, slices: list[float]) -> Point:
         *position, label = _numbers(data, 4 if self.ras else 3, where)
-        _expect(label in (0, 1), where, "a label of 1 (inside) or 0 (outside) at the end", label)
+        expect(label in (0, 1), where, "a label of 1 (inside) or 0 (outside) at the end", label)
         return Point(*self.place(position, slices), positive=label == 1)
 
     def corners(self, data: Any, where: str, slices: list[float]) -> list[float]:
@@ -297,7 +239,7 @@ class _Reader:
             return box
         extent = f"the slice, which has x 0 to {columns - 1} and y 0 to {rows - 1}"
         corners = f"({box.x0:g}, {box.y0:g}) to ({box.x1:g}, {box.y1:g})"
-        _expect(x0 < x1 and y0 < y1, where, f"a box on {extent}; it reaches from {corners}")
+        expect(x0 < x1 and y0 < y1, where, f"a box on {extent}; it reaches from {corners}")
         if max(-0.5 - box.x0, -0.5 - box.y0, box.x1 - right, box.y1 - bottom) > ROUNDING:
             self.warnings.append(f"{where}: the box from {corners} leaves {extent}; it was cut at the border.")
         return _named(where, Box, x0, y0, x1, y1)
@@ -305,39 +247,39 @@ class _Reader:
     def scribble(self, data: Any, where: str, slices: list[float]) -> Scribble:
         _only(data, {"path", "label"}, where)
         label = data.get("label", 1)
-        _expect(_is_whole(label) and label in (0, 1), f"{where}.label", "1 (inside) or 0 (outside)", label)
+        expect(_is_whole(label) and label in (0, 1), f"{where}.label", "1 (inside) or 0 (outside)", label)
         positions = _items(data.get("path"), f"{where}.path", "Draw it through at least one position.")
         path = [_numbers(entry, 3 if self.ras else 2, at) for at, entry in positions]
         return Scribble(tuple(tuple(self.place(position, slices)) for position in path), positive=label == 1)
 
     def mask(self, data: Any, where: str, index: int) -> MaskPrompt:
-        _expect(isinstance(data, dict), where, "an object with file and value", data)
+        expect(isinstance(data, dict), where, "an object with file and value", data)
         if "file" in data:
             return self.mask_file(data, where, index)
         _only(data, {"shape", "runs"}, where)
         rows, columns = self.stack.shape
         shape = _numbers(data.get("shape"), 2, f"{where}.shape")
-        _expect(shape == [rows, columns], f"{where}.shape", f"the slice's rows and columns, {[rows, columns]}", data["shape"])
+        expect(shape == [rows, columns], f"{where}.shape", f"the slice's rows and columns, {[rows, columns]}", data["shape"])
         lengths = _numbers(data.get("runs"), None, f"{where}.runs")
-        _expect(all(n.is_integer() for n in lengths), f"{where}.runs", "whole numbers", data["runs"])
+        expect(all(n.is_integer() for n in lengths), f"{where}.runs", "whole numbers", data["runs"])
         runs = [int(n) for n in lengths]
         complete = min(runs, default=-1) >= 0 and sum(runs) == rows * columns
-        _expect(complete, f"{where}.runs", f"lengths that add up to {rows * columns}", sum(runs))
+        expect(complete, f"{where}.runs", f"lengths that add up to {rows * columns}", sum(runs))
         return MaskPrompt(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(rows, columns))
 
     def mask_file(self, data: Any, where: str, index: int) -> MaskPrompt:
         _only(data, {"file", "value"}, where)
-        _expect(isinstance(data["file"], str), f"{where}.file", "a file name", data["file"])
+        expect(isinstance(data["file"], str), f"{where}.file", "a file name", data["file"])
         value = data.get("value", 1)
-        _expect(_is_whole(value), f"{where}.value", "a whole number", value)
+        expect(_is_whole(value), f"{where}.value", "a whole number", value)
         labelmap = self.labelmap(data["file"], f"{where}.file")
         painted = self.stack.place(labelmap.voxels, index) == value
-        _expect(bool(painted.any()), f"{where}.value", f"a label that occurs on slice {index} of {Path(data['file']).name}", value)
+        expect(bool(painted.any()), f"{where}.value", f"a label that occurs on slice {index} of {Path(data['file']).name}", value)
         return MaskPrompt(painted)
 
     def labelmap(self, file: str, where: str) -> Volume:
         """Return the volume of a mask file, which is read once and kept until nothing more names it."""
-        _expect(self.read_labelmap is not None, where, "an inline mask (shape and runs), since files cannot be read here")
+        expect(self.read_labelmap is not None, where, "an inline mask (shape and runs), since files cannot be read here")
         if file not in self._labelmaps:
             self._labelmaps[file] = _named(where, self.read_labelmap, self.folder / file)
             _named(where, self._labelmaps[file].check_grid, self.stack.volume)
@@ -358,32 +300,15 @@ def _named(where: str, call: Callable, *arguments: Any) -> Any:
         raise InputError(f"{where}: {error}") from error
 
 
-def _expect(condition: bool, where: str, wanted: str, got: Any = ..., advice: str = "") -> None:
-    if not condition:
-        seen = "" if got is ... else f", got {'nothing' if got is None else _shown(got)}"
-        raise InputError(f"{where}: expected {wanted}{seen}. {advice}".rstrip())
-
-
-def _shown(value: Any) -> str:
-    try:
-        return _shortened(json.dumps(value))
-    except RecursionError:
-        return "lists within lists"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
 def _only(data: Any, known: set[str], where: str) -> None:
-    _expect(isinstance(data, dict), where, f"an object with {', '.join(sorted(known))}", data)
-    if isinstance(data, _Object) and data.twice is not None:
-        raise InputError(f"{where}: the field {_shortened(repr(data.twice))} is given twice; leave one of them out.")
+    expect(isinstance(data, dict), where, f"an object with {', '.join(sorted(known))}", data)
+    if isinstance(data, JsonObject) and data.twice is not None:
+        raise InputError(f"{where}: the field {shortened(repr(data.twice))} is given twice; leave one of them out.")
     for name in data:
         if name not in known:
             close = get_close_matches(name[:SHOWN], sorted(known), 1)
             advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}."
-            raise InputError(f"{where}: unknown field {_shortened(repr(name))}; {advice}")
+            raise InputError(f"{where}: unknown field {shortened(repr(name))}; {advice}")
 
 
 def _items(entries: Any, where: str, advice: str = "") -> list[tuple[str, Any]]:
@@ -391,12 +316,12 @@ def _items(entries: Any, where: str, advice: str = "") -> list[tuple[str, Any]]:
     if entries is None and not advice:
         return []
     wanted = "a list that is not empty" if advice else "a list"
-    _expect(isinstance(entries, list) and (bool(entries) or not advice), where, wanted, entries, advice)
+    expect(isinstance(entries, list) and (bool(entries) or not advice), where, wanted, entries, advice)
     return [(f"{where}[{n}]", entry) for n, entry in enumerate(entries)]
 
 
 def _numbers(data: Any, count: int | None, where: str) -> list[float]:
     right_length = isinstance(data, list) and (count is None or len(data) == count)
     numbers = right_length and all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) < LARGEST for n in data)
-    _expect(numbers, where, f"{'' if count is None else f'{count} '}finite numbers below {LARGEST:.0e} in a list", data)
+    expect(numbers, where, f"{'' if count is None else f'{count} '}finite numbers below {LARGEST:.0e} in a list", data)
     return [float(n) for n in data]

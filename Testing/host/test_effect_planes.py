@@ -110,14 +110,19 @@ def test_removing_the_segment_of_a_run_stops_it(work, quick_network):
     assert len(quick_network.found) <= before + 1
 
 
-def test_the_others_of_a_run_go_on(work, quick_network):
+def lose_the_liver_in_a_run_of_two(work, network):
+    """Propagate liver and spleen together, and remove the liver on the way."""
     work.draw_box()
     work.select("spleen")
     work.draw_box(label=2)
     work.wait()
     work.panel.all_segments.setChecked(True)
-    work.propagate_and_pause(quick_network, 3)
+    work.propagate_and_pause(network, 3)
     work.segmentation.GetSegmentation().RemoveSegment(work.id("liver"))
+
+
+def test_the_others_of_a_run_go_on(work, quick_network):
+    lose_the_liver_in_a_run_of_two(work, quick_network)
     gone = len(quick_network.found)
     work.wait_for(lambda: "liver" not in work.segments())
     work.wait_for(lambda: work.controller.workbench._superseded == 1)
@@ -132,13 +137,7 @@ def test_the_others_of_a_run_go_on(work, quick_network):
 
 
 def test_a_run_that_goes_on_without_a_segment_can_be_stopped(work, quick_network):
-    work.draw_box()
-    work.select("spleen")
-    work.draw_box(label=2)
-    work.wait()
-    work.panel.all_segments.setChecked(True)
-    work.propagate_and_pause(quick_network, 3)
-    work.segmentation.GetSegmentation().RemoveSegment(work.id("liver"))
+    lose_the_liver_in_a_run_of_two(work, quick_network)
     work.wait_for(lambda: work.controller.workbench._superseded == 1)
     work.press("stop_keep")
     quick_network.go_on()

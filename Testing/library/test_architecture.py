@@ -21,7 +21,7 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmenta
 # From the ground up: a module may import what stands in its own layer or below it.
 LAYERS = [
     {
-        *("__init__", "errors", "fields", "files", "packages", "usage", "worker"),
+        *("__init__", "errors", "fields", "json_text", "files", "packages", "usage", "worker"),
         *("volume", "padding", "window", "view", "frames", "layers", "prompts", "prompts_io", "marks", "marking"),
     },
     {"models", "propagation", "phantom"},

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from json_damage import damage, places
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.marking import mask_mark, prompt_set
@@ -34,12 +35,6 @@ ODD = st.one_of(
 )
 
 
-def places(value, way=()):
-    yield from [way] if way else []
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from places(inner, (*way, key))
-
-
 def used(text):
     """Read marks and make prompts of them, as an effect does."""
     marks, wrong = salvaged(text)
@@ -54,13 +49,7 @@ def used(text):
 def test_one_mark_that_is_damaged_leaves_the_others(data):
     document = copy.deepcopy(WHOLE)
     way = data.draw(st.sampled_from(sorted(places(document["marks"]), key=str)))
-    holder = document["marks"]
-    for key in way[:-1]:
-        holder = holder[key]
-    if data.draw(st.booleans()):
-        holder[way[-1]] = data.draw(ODD)
-    else:
-        del holder[way[-1]]
+    damage(data, document["marks"], way, ODD)
     marks, wrong = used(json.dumps(document))
     kept = {json.dumps(entry) for entry in json.loads(dumps(marks) or '{"marks": []}')["marks"]}
     others = [entry for number, entry in enumerate(WHOLE["marks"]) if number != way[0]]

@@ -467,7 +467,7 @@ def test_what_is_no_text_is_called_so(tmp_path, content, message):
 
 
 def test_a_file_without_an_end_is_not_read_to_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("SAMSegmenterLib.prompts_io.MOST_BYTES", 2**20)
+    monkeypatch.setattr("SAMSegmenterLib.json_text.MOST_BYTES", 2**20)
     (tmp_path / "prompts.json").write_bytes(b" " * (2**20 + 1))
     with pytest.raises(InputError, match="longer than 1 MiB"):
         PromptFile(tmp_path / "prompts.json")

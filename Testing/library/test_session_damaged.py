@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from json_damage import damage, places
 from networks import random_network
 from phantoms import as_model, cells
 from SAMSegmenterLib.errors import InputError
@@ -80,25 +81,12 @@ def try_out(stack, model):
     return restored
 
 
-def places(value, way=()):
-    """The ways to all values of a document."""
-    yield from [way] if way else []
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from places(inner, (*way, key))
-
-
 @DAMAGE
 @given(data=st.data())
 def test_document_with_something_missing_or_odd(whole, try_out, tmp_path, data):
     document, arrays = copy.deepcopy(whole[0]), whole[1]
     way = data.draw(st.sampled_from(sorted(places(document), key=lambda each: (len(each), str(each)))))
-    holder = document
-    for key in way[:-1]:
-        holder = holder[key]
-    if data.draw(st.booleans()):
-        holder[way[-1]] = data.draw(ODD)
-    else:
-        del holder[way[-1]]
+    damage(data, document, way, ODD)
     try_out(write(tmp_path / "work.session", document, arrays))
 
 

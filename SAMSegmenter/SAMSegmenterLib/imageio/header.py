@@ -78,7 +78,7 @@ def listed(file: BinaryIO, path: Path) -> list[str]:
     return names
 
 
-class Fields(dict[str, str]):
+class HeaderFields(dict[str, str]):
     """The fields of a header by name; it knows its file, for messages."""
 
     def __init__(self, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .header import Fields, Header, affine, check_axes, check_colours, lines, listed, shortened
+from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, shortened
 from .integrity import Part, beside, inflate, numbered
 
 DIMENSIONS = re.compile(rb"([^\0]*\n)?\s*NDims\s*[=:]\s*\d")
@@ -73,9 +73,9 @@ def meta_data_files(path: Path) -> list[Path]:
     return [path.parent / name for name in _named(fields, names) or []]
 
 
-def _read_fields(path: Path) -> tuple[Fields, list[str], int]:
+def _read_fields(path: Path) -> tuple[HeaderFields, list[str], int]:
     """Return the fields, the data files listed, and where the header ends."""
-    fields = Fields(path)
+    fields = HeaderFields(path)
     with path.open("rb") as file:
         for text in lines(file, path):
             found = re.match(r"\s*(\w+)\s*[=:](.*)", text)
@@ -91,7 +91,7 @@ def _read_fields(path: Path) -> tuple[Fields, list[str], int]:
     raise fields.wrong("ElementDataFile", "is missing")
 
 
-def _same(fields: Fields, names: tuple[str, ...], count: int) -> np.ndarray | None:
+def _same(fields: HeaderFields, names: tuple[str, ...], count: int) -> np.ndarray | None:
     """Return the numbers of a field that has several names, or None if it is missing. Raise `InputError` if two of them differ."""
     given = {name: fields.numbers(name, count) for name in names if name in fields}
     for name, values in given.items():
@@ -100,7 +100,7 @@ def _same(fields: Fields, names: tuple[str, ...], count: int) -> np.ndarray | No
     return next(iter(given.values()), None)
 
 
-def _geometry(fields: Fields, count: int) -> tuple[np.ndarray, str, list[str]]:
+def _geometry(fields: HeaderFields, count: int) -> tuple[np.ndarray, str, list[str]]:
     """Return voxel indices to LPS mm, where that comes from, and what was assumed."""
     warnings = []
     name = next((name for name in ("ElementSpacing", "ElementSize") if name in fields), None)
@@ -129,7 +129,7 @@ def _geometry(fields: Fields, count: int) -> tuple[np.ndarray, str, list[str]]:
     return affine(columns * spacing * scale, offset[:3] * scale), geometry, warnings
 
 
-def _contradiction(fields: Fields, columns: np.ndarray) -> list[str]:
+def _contradiction(fields: HeaderFields, columns: np.ndarray) -> list[str]:
     """Return a sentence if the orientation in letters is another one, whether they name where the axes run to or come from."""
     given = fields.get("AnatomicalOrientation", "???").upper()
     if not re.fullmatch(r"[RLAPIS]{3}", given):
@@ -142,7 +142,7 @@ def _contradiction(fields: Fields, columns: np.ndarray) -> list[str]:
     return [f"Its AnatomicalOrientation {given} contradicts its matrix ({ways[1]}); the matrix counts, as in other programs."]
 
 
-def _scaling(fields: Fields) -> tuple[float, float]:
+def _scaling(fields: HeaderFields) -> tuple[float, float]:
     """Return slope and offset from a stored voxel to its value."""
     names = ("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset")
     slope, offset = (float(fields.numbers(name, 1)[0]) if name in fields else default for name, default in zip(names, (1, 0), strict=True))
@@ -151,7 +151,7 @@ def _scaling(fields: Fields) -> tuple[float, float]:
     return slope, offset
 
 
-def _named(fields: Fields, names: list[str]) -> list[str] | None:
+def _named(fields: HeaderFields, names: list[str]) -> list[str] | None:
     """Return the names of the data files, None if the voxels lie in the file itself."""
     value = fields["ElementDataFile"]
     if value.lower() == "local":
@@ -164,11 +164,11 @@ def _named(fields: Fields, names: list[str]) -> list[str] | None:
     return names or [value]
 
 
-def _flag(fields: Fields, name: str, default: bool = False) -> bool:
+def _flag(fields: HeaderFields, name: str, default: bool = False) -> bool:
     return fields[name][:1].lower() in ("t", "1", "y") if fields.get(name) else default
 
 
-def _parts(fields: Fields, names: list[str], start: int, sizes: list[int], voxel: int) -> tuple[Part, ...]:
+def _parts(fields: HeaderFields, names: list[str], start: int, sizes: list[int], voxel: int) -> tuple[Part, ...]:
     if not _flag(fields, "BinaryData", True):
         raise fields.wrong("BinaryData", "is False: numbers in text cannot be read here")
     orders = {_flag(fields, name) for name in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB") if name in fields}
@@ -196,7 +196,7 @@ def _parts(fields: Fields, names: list[str], start: int, sizes: list[int], voxel
     return tuple(Part(file, max(0, skipped), total // len(files)) for file in files)
 
 
-def _packed_size(fields: Fields) -> int:
+def _packed_size(fields: HeaderFields) -> int:
     """Return a size as MetaIO writes it, at times as 1.5e+07; 0 if there is none."""
     text = fields.get("CompressedDataSize", "")
     return int(float(text)) if re.fullmatch(r"\d+(\.\d*)?(e\+?\d+)?", text) else 0

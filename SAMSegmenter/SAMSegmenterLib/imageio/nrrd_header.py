@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .header import Fields, Header, affine, check_axes, check_colours, lines, listed, shortened
+from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, shortened
 from .integrity import Part, beside, gunzip, numbered
 
 MAGIC = b"NRRD00"
@@ -42,7 +42,7 @@ VECTORS = re.compile(r"(.*-)?(vector|normal|color|gradient|complex|quaternion|po
 ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "txt": "text", "text": "text", "ascii": "text", "hex": "hex"}
 
 
-# Fields of a header that place an image: of the whole; and of each axis, with what stands for an axis that is not in space.
+# HeaderFields of a header that place an image: of the whole; and of each axis, with what stands for an axis that is not in space.
 PLACING = {"space": "space", "space dimension": "spacedimension", "space units": "spaceunits", "space origin": "spaceorigin"}
 AXIS_PLACING = {"space directions": "none", "spacings": "nan", "axis mins": "nan", "axis maxs": "nan", "centerings": "???", "units": '""'}
 
@@ -127,9 +127,9 @@ def nrrd_data_files(path: Path) -> list[Path]:
     return [path.parent / name for name in _named(fields, names)]
 
 
-def _read_fields(path: Path) -> tuple[Fields, dict[str, str], list[str], int]:
+def _read_fields(path: Path) -> tuple[HeaderFields, dict[str, str], list[str], int]:
     """Return the fields by name in small letters without blanks; the keys and values; the data files listed; and where the header ends."""
-    fields, extra, names = Fields(path), {}, []
+    fields, extra, names = HeaderFields(path), {}, []
     with path.open("rb") as file:
         if not re.fullmatch(rb"NRRD(000[1-5]|00\.01)\s*", file.readline(64)):
             raise InputError(f"{path}: this is an NRRD file of a version that is not known here (1 to 5 are), or it is damaged.")
@@ -153,7 +153,7 @@ def _read_fields(path: Path) -> tuple[Fields, dict[str, str], list[str], int]:
         return fields, extra, names, file.tell()
 
 
-def _vector(fields: Fields, name: str, text: str) -> np.ndarray | None:
+def _vector(fields: HeaderFields, name: str, text: str) -> np.ndarray | None:
     """Return the numbers of ``(x,y,z)``; None for ``none``, and where all of them are NaN, which means the same."""
     if text.strip().lower() == "none":
         return None
@@ -166,7 +166,7 @@ def _vector(fields: Fields, name: str, text: str) -> np.ndarray | None:
     return values
 
 
-def _directions(fields: Fields, count: int) -> list[np.ndarray | None] | None:
+def _directions(fields: HeaderFields, count: int) -> list[np.ndarray | None] | None:
     """Return the direction of every axis, None for one that has none; or None if the file says nothing of any."""
     if "spacedirections" not in fields:
         if "space" in fields or "spacedimension" in fields:
@@ -179,7 +179,9 @@ def _directions(fields: Fields, count: int) -> list[np.ndarray | None] | None:
     return [_vector(fields, "spacedirections", word) for word in words]
 
 
-def _axes(fields: Fields, extra: dict[str, str], sizes: list[int], dtype: np.dtype, directions: list[np.ndarray | None] | None) -> _Axes:
+def _axes(
+    fields: HeaderFields, extra: dict[str, str], sizes: list[int], dtype: np.dtype, directions: list[np.ndarray | None] | None
+) -> _Axes:
     kinds = [kind.lower() for kind in fields.get("kinds", "??? " * len(sizes)).split()]
     if len(kinds) != len(sizes):
         raise fields.wrong("kinds", f"is {shortened(fields['kinds'])}; expected {len(sizes)} words")
@@ -196,7 +198,7 @@ def _axes(fields: Fields, extra: dict[str, str], sizes: list[int], dtype: np.dty
     return _Axes(along_space[:3], vectors[0] if vectors else None)
 
 
-def _with_directions(fields: Fields, directions: Sequence[np.ndarray]) -> tuple[np.ndarray, str, list[str]]:
+def _with_directions(fields: HeaderFields, directions: Sequence[np.ndarray]) -> tuple[np.ndarray, str, list[str]]:
     """Return voxel indices to LPS mm, where that comes from, and what was assumed."""
     origin, warnings = None, []
     if "spaceorigin" in fields:
@@ -220,7 +222,7 @@ def _with_directions(fields: Fields, directions: Sequence[np.ndarray]) -> tuple[
     return affine(columns * scale[:, None], origin[:3] * scale), geometry, warnings
 
 
-def _without_directions(fields: Fields, axes: Sequence[int], sizes: Sequence[int]) -> tuple[np.ndarray, str, list[str]]:
+def _without_directions(fields: HeaderFields, axes: Sequence[int], sizes: Sequence[int]) -> tuple[np.ndarray, str, list[str]]:
     """Return the same where spacings, or the ends of the axes, are all there is."""
     missing = np.full(len(sizes), np.nan)
     spacings, lows, highs = (
@@ -256,7 +258,7 @@ def _without_directions(fields: Fields, axes: Sequence[int], sizes: Sequence[int
 
 
 def _place(
-    fields: Fields, axes: Sequence[int], directions: list[np.ndarray | None] | None, ijk_to_lps: np.ndarray
+    fields: HeaderFields, axes: Sequence[int], directions: list[np.ndarray | None] | None, ijk_to_lps: np.ndarray
 ) -> NrrdPlace | None:
     """Return the fields that say where the three axes lie, as they stand in the file; None where its space has more than three axes."""
     if directions is not None and len(directions[axes[0]]) != 3:
@@ -278,7 +280,7 @@ def _told(units: Sequence[str]) -> str:
     return f" in {', '.join(dict.fromkeys(units))}" if any(unit.strip() not in ("", "mm") for unit in units) else ""
 
 
-def _named(fields: Fields, names: list[str]) -> list[str]:
+def _named(fields: HeaderFields, names: list[str]) -> list[str]:
     """Return the names of the data files."""
     if "datafile" not in fields:
         return []
@@ -291,7 +293,7 @@ def _three(numbers: re.Match) -> str:
     return " " + " ".join(numbers[0].split()[:3])
 
 
-def _parts(fields: Fields, names: list[str], start: int, sizes: list[int], itemsize: int) -> tuple[Part, ...]:
+def _parts(fields: HeaderFields, names: list[str], start: int, sizes: list[int], itemsize: int) -> tuple[Part, ...]:
     encoding = ENCODINGS.get(fields.need("encoding").lower())
     if encoding is None:
         raise InputError(
@@ -306,7 +308,7 @@ def _parts(fields: Fields, names: list[str], start: int, sizes: list[int], items
     return tuple(_part(fields, file, 0, total // len(files), itemsize, encoding) for file in files)
 
 
-def _pieces(fields: Fields, sizes: list[int], named: int) -> int:
+def _pieces(fields: HeaderFields, sizes: list[int], named: int) -> int:
     """Return how many data files there must be: each holds the first axes of the image, as many as it says, or all but the last."""
     value = fields["datafile"]
     found = re.fullmatch(r"LIST(?:\s+(\d+))?|[^\s%]*%\S*(?:\s+-?\d+){3}(?:\s+(\d+))?", value)
@@ -320,7 +322,7 @@ def _pieces(fields: Fields, sizes: list[int], named: int) -> int:
     return int(np.prod(sizes[dimension:], dtype=object))
 
 
-def _part(fields: Fields, file: Path, start: int, size: int, itemsize: int, encoding: str) -> Part:
+def _part(fields: HeaderFields, file: Path, start: int, size: int, itemsize: int, encoding: str) -> Part:
     lines_skipped, skipped = fields.whole("lineskip"), fields.whole("byteskip")
     if lines_skipped < 0 or skipped < -1:
         raise fields.wrong("line skip" if lines_skipped < 0 else "byte skip", "is negative")
