@@ -105,14 +105,14 @@ class HeaderFields(dict[str, str]):
         """Return a whole number. Raise `InputError` if it is something else."""
         text = self.get(name, str(default)).strip()
         if not re.fullmatch(r"[+-]?\d{1,18}", text):
-            raise self.wrong(name, f"is {shortened(text)}, not a whole number")
+            raise self.wrong(name, f"is {quoted(text)}, not a whole number")
         return int(text)
 
     def sizes(self, name: str, count: int) -> list[int]:
         """Return the number of voxels along each axis. Raise `InputError` unless there are `count` whole numbers above 0."""
         words = self.need(name).split()
         if len(words) != count or not all(re.fullmatch(r"\+?\d{1,18}", word) and int(word) for word in words):
-            raise self.wrong(name, f"is {shortened(self[name])}; expected {count} whole numbers above 0")
+            raise self.wrong(name, f"is {quoted(self[name])}; expected {count} whole numbers above 0")
         return [int(word) for word in words]
 
     def numbers(self, name: str, count: int, finite: bool = True) -> np.ndarray:
@@ -124,11 +124,11 @@ class HeaderFields(dict[str, str]):
         try:
             values = np.array([float(word) for word in words])
         except ValueError:
-            raise self.wrong(name, f"is {shortened(self[name])}, which are not all numbers") from None
+            raise self.wrong(name, f"is {quoted(self[name])}, which are not all numbers") from None
         if len(values) != count:
             raise self.wrong(name, f"has {len(values)} numbers where {count} are expected")
         if finite and not np.isfinite(values).all():
-            raise self.wrong(name, f"is {shortened(self[name])}; expected finite numbers")
+            raise self.wrong(name, f"is {quoted(self[name])}; expected finite numbers")
         return values
 
     def millimetres(self, name: str, unit: str) -> float:
@@ -139,11 +139,11 @@ class HeaderFields(dict[str, str]):
         if word.lower() in UNKNOWN_UNITS:
             return 1.0
         if short not in UNITS_MM:
-            raise self.wrong(name, f"has the unit {shortened(word)}, which is none of {', '.join(UNITS_MM)}")
+            raise self.wrong(name, f"has the unit {quoted(word)}, which is none of {', '.join(UNITS_MM)}")
         return UNITS_MM[short]
 
 
-def shortened(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a text from a file as it may stand in a message."""
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
 

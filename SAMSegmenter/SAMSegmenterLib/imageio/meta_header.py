@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, shortened
+from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, quoted
 from .integrity import Part, beside, inflate, numbered
 
 DIMENSIONS = re.compile(rb"([^\0]*\n)?\s*NDims\s*[=:]\s*\d")
@@ -41,14 +41,14 @@ def read_meta_header(path: Path) -> Header:
     """
     fields, names, start = _read_fields(path)
     if fields.get("ObjectType", "Image") != "Image":
-        raise fields.wrong("ObjectType", f"is {shortened(fields['ObjectType'])}, which is no image")
+        raise fields.wrong("ObjectType", f"is {quoted(fields['ObjectType'])}, which is no image")
     count = fields.whole("NDims")
     if not 1 <= count <= 16:
         raise fields.wrong("NDims", f"is {count}")
     sizes = fields.sizes("DimSize", count)
     dtype = DTYPES.get(fields.need("ElementType").removesuffix("_ARRAY"))
     if dtype is None:
-        raise fields.wrong("ElementType", f"is {shortened(fields['ElementType'])}, which are not numbers")
+        raise fields.wrong("ElementType", f"is {quoted(fields['ElementType'])}, which are not numbers")
     check_axes(path, sizes)
     components = fields.whole("ElementNumberOfChannels", 1)
     if components != 1:
@@ -106,7 +106,7 @@ def _geometry(fields: HeaderFields, count: int) -> tuple[np.ndarray, str, list[s
     name = next((name for name in ("ElementSpacing", "ElementSize") if name in fields), None)
     spacing = fields.numbers(name, count)[:3] if name else np.ones(3)
     if not spacing.all():
-        raise fields.wrong(name, f"is {shortened(fields[name])}; expected distances other than 0")
+        raise fields.wrong(name, f"is {quoted(fields[name])}; expected distances other than 0")
     if name is None:
         warnings.append("The file does not say how far apart its voxels lie; 1 mm is assumed.")
     elif name == "ElementSize":
@@ -160,7 +160,7 @@ def _named(fields: HeaderFields, names: list[str]) -> list[str] | None:
         return names
     names = numbered(value, fields.path)
     if names and value.split()[-1].startswith("-"):
-        raise fields.wrong("ElementDataFile", f"is {shortened(value)}, which counts down")
+        raise fields.wrong("ElementDataFile", f"is {quoted(value)}, which counts down")
     return names or [value]
 
 
@@ -189,7 +189,7 @@ def _parts(fields: HeaderFields, names: list[str], start: int, sizes: list[int],
     if many and packed:
         raise fields.wrong("CompressedData", "is True, and several data files can be read uncompressed only")
     if first == "LIST" and others not in ([], [str(len(sizes) - 1)]):
-        raise fields.wrong("ElementDataFile", f"is {shortened(fields['ElementDataFile'])}; expected one file for each slice")
+        raise fields.wrong("ElementDataFile", f"is {quoted(fields['ElementDataFile'])}; expected one file for each slice")
     files = beside(fields.path, named, sizes[-1] if many else 1)
     if packed:
         return (Part(files[0], 0, total, partial(inflate, size=_packed_size(fields) or sys.maxsize)),)

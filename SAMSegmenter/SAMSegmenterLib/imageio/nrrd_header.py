@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, shortened
+from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, quoted
 from .integrity import Part, beside, gunzip, numbered
 
 MAGIC = b"NRRD00"
@@ -88,14 +88,14 @@ def read_nrrd_header(path: Path) -> Header:
     """
     fields, extra, names, start = _read_fields(path)
     if re.fullmatch(r".*-time|.*t", fields.get("space", "").lower()):
-        raise fields.wrong("space", f"is {shortened(fields['space'])}, with time. Save the time point to segment as a volume")
+        raise fields.wrong("space", f"is {quoted(fields['space'])}, with time. Save the time point to segment as a volume")
     count = fields.whole("dimension")
     if not 1 <= count <= 16:
         raise fields.wrong("dimension", f"is {count}")
     sizes = fields.sizes("sizes", count)
     dtype = DTYPES.get(fields.need("type").strip().lower())
     if dtype is None:
-        raise fields.wrong("type", f"is {shortened(fields['type'])}, which are not numbers")
+        raise fields.wrong("type", f"is {quoted(fields['type'])}, which are not numbers")
     directions = _directions(fields, count)
     axes = _axes(fields, extra, sizes, dtype, directions)
     lengths = [sizes[axis] for axis in axes.along_space]
@@ -104,7 +104,7 @@ def read_nrrd_header(path: Path) -> Header:
     else:
         matrix, geometry, warnings = _with_directions(fields, [directions[axis] for axis in axes.along_space])
     if "oldmin" in fields or "oldmax" in fields:
-        was = f"from {shortened(fields.get('oldmin', '?'))} to {shortened(fields.get('oldmax', '?'))}"
+        was = f"from {quoted(fields.get('oldmin', '?'))} to {quoted(fields.get('oldmax', '?'))}"
         warnings.append(f"Its values once ran {was}, before they were quantized; they are used as they are stored.")
     return Header(
         "NrrdImageIO",
@@ -140,7 +140,7 @@ def _read_fields(path: Path) -> tuple[HeaderFields, dict[str, str], list[str], i
                 continue
             found = re.fullmatch(r"(.*?):(=| )(.*)", text)
             if not found:
-                raise InputError(f"{path}: its header is damaged, or is none ({shortened(text)}). Export the image again.")
+                raise InputError(f"{path}: its header is damaged, or is none ({quoted(text)}). Export the image again.")
             if found[2] == "=":
                 extra[found[1]] = found[3]
             else:
@@ -162,7 +162,7 @@ def _vector(fields: HeaderFields, name: str, text: str) -> np.ndarray | None:
     if np.isnan(values).all():
         return None
     if not np.isfinite(values).all():
-        raise fields.wrong(name, f"is {shortened(fields[name])}; expected finite numbers")
+        raise fields.wrong(name, f"is {quoted(fields[name])}; expected finite numbers")
     return values
 
 
@@ -175,7 +175,7 @@ def _directions(fields: HeaderFields, count: int) -> list[np.ndarray | None] | N
     text = fields["spacedirections"]
     words = re.findall(r"none|\([^()]*\)", text)
     if re.sub(r"none|\([^()]*\)|\s", "", text) or len(words) != count:
-        raise fields.wrong("space directions", f"is {shortened(text)}; expected a vector or none for each of {count} axes")
+        raise fields.wrong("space directions", f"is {quoted(text)}; expected a vector or none for each of {count} axes")
     return [_vector(fields, "spacedirections", word) for word in words]
 
 
@@ -184,7 +184,7 @@ def _axes(
 ) -> _Axes:
     kinds = [kind.lower() for kind in fields.get("kinds", "??? " * len(sizes)).split()]
     if len(kinds) != len(sizes):
-        raise fields.wrong("kinds", f"is {shortened(fields['kinds'])}; expected {len(sizes)} words")
+        raise fields.wrong("kinds", f"is {quoted(fields['kinds'])}; expected {len(sizes)} words")
     beside_space = [n for n, kind in enumerate(kinds) if kind not in ALONG_SPACE or (directions and directions[n] is None)]
     along_space = [n for n in range(len(sizes)) if n not in beside_space]
     several = [n for n in beside_space if sizes[n] > 1]
@@ -207,10 +207,10 @@ def _with_directions(fields: HeaderFields, directions: Sequence[np.ndarray]) -> 
         warnings.append("The file does not say where its first voxel lies; it is taken to lie at the origin, as ITK does.")
         origin = np.zeros(len(directions[0]))
     if any(len(vector) != len(origin) or vector[3:].any() for vector in directions) or len(origin) < 3:
-        raise fields.wrong("space directions", f"is {shortened(fields['spacedirections'])}; expected vectors in the space of the origin")
+        raise fields.wrong("space directions", f"is {quoted(fields['spacedirections'])}; expected vectors in the space of the origin")
     units = re.findall(r'"([^"]*)"', fields.get("spaceunits", '""' * 3))
     if len(units) < 3:
-        raise fields.wrong("space units", f"is {shortened(fields['spaceunits'])}; expected one unit in quotes for each axis of the space")
+        raise fields.wrong("space units", f"is {quoted(fields['spaceunits'])}; expected one unit in quotes for each axis of the space")
     scale = np.array([fields.millimetres("space units", unit) for unit in units[:3]])
     if "space" in fields and fields["space"].lower() in SPACES:
         scale *= SPACES[fields["space"].lower()]
@@ -232,13 +232,13 @@ def _without_directions(fields: HeaderFields, axes: Sequence[int], sizes: Sequen
     counts = np.array([sizes[n] for n in axes], float)
     centerings = fields.get("centerings", "cell " * len(sizes)).lower().split()
     if len(centerings) != len(sizes):
-        raise fields.wrong("centerings", f"is {shortened(fields['centerings'])}; expected {len(sizes)} words")
+        raise fields.wrong("centerings", f"is {quoted(fields['centerings'])}; expected {len(sizes)} words")
     nodes = np.array([centerings[n] == "node" for n in axes])
     with np.errstate(all="ignore"):
         steps = (highs - lows) / (counts - nodes)
     both = np.isfinite(spacings) & np.isfinite(steps)
     if not np.allclose(spacings[both], steps[both], rtol=1e-3, atol=0):
-        raise fields.wrong("spacings", f"is {shortened(fields['spacings'])}, which contradicts its axis mins and maxs")
+        raise fields.wrong("spacings", f"is {quoted(fields['spacings'])}, which contradicts its axis mins and maxs")
     known = np.where(np.isfinite(spacings), spacings, steps)
     warnings = ["Which way its axes run in the patient is not said; they are taken for left-posterior-superior, as ITK does."]
     if "spacings" not in fields and np.isnan(steps).all():
@@ -251,7 +251,7 @@ def _without_directions(fields: HeaderFields, axes: Sequence[int], sizes: Sequen
         raise fields.wrong("spacings", f"gives no distance between the voxels of every axis ({', '.join(f'{step:g}' for step in known)})")
     units = re.findall(r'"([^"]*)"', fields.get("units", '""' * len(sizes)))
     if len(units) != len(sizes):
-        raise fields.wrong("units", f"is {shortened(fields['units'])}; expected one unit in quotes for each axis")
+        raise fields.wrong("units", f"is {quoted(fields['units'])}; expected one unit in quotes for each axis")
     first = np.where(np.isfinite(lows), lows + (~nodes) * known / 2, highs - known * np.where(nodes, counts - 1, counts - 0.5))
     scale = np.array([fields.millimetres("units", units[n]) for n in axes])
     return affine(np.diag(known * scale), np.nan_to_num(first) * scale), geometry + _told([units[n] for n in axes]), warnings
@@ -297,7 +297,7 @@ def _parts(fields: HeaderFields, names: list[str], start: int, sizes: list[int],
     encoding = ENCODINGS.get(fields.need("encoding").lower())
     if encoding is None:
         raise InputError(
-            f"{fields.path}: it is compressed in a way that cannot be read here ({shortened(fields['encoding'])}). "
+            f"{fields.path}: it is compressed in a way that cannot be read here ({quoted(fields['encoding'])}). "
             "Save it with gzip, or uncompressed."
         )
     total = int(np.prod(sizes, dtype=object)) * itemsize
@@ -318,7 +318,7 @@ def _pieces(fields: HeaderFields, sizes: list[int], named: int) -> int:
     if dimension == len(sizes):
         return named if named and sizes[-1] % named == 0 else sizes[-1]
     if not 0 < dimension < len(sizes):
-        raise fields.wrong("data file", f"is {shortened(value)}, with pieces of {dimension} dimensions")
+        raise fields.wrong("data file", f"is {quoted(value)}, with pieces of {dimension} dimensions")
     return int(np.prod(sizes[dimension:], dtype=object))
 
 
