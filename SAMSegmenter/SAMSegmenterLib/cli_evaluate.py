@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .evaluation.records import Record
     from .evaluation.statistics import Row
     from .evaluation.trials import Plan, Step, Trials
-    from .models.loading import Model
+    from .models.protocols import Model
 
 ALL_METHODS = "samsegmenter,copy,interpolate,grow,upstream"
 OutputOption = Annotated[

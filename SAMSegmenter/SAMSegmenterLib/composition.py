@@ -15,7 +15,8 @@ from .propagation.fusion import dice, fuse
 from .propagation.quality import LEAST_TRUST, least_trust
 from .propagation.refinement import Gap, Passes
 from .propagation.results import SliceResult
-from .propagation.track import Seed, Track
+from .propagation.seed import Seed
+from .propagation.track import Track
 
 PAINTED = 1e6  # logit of a voxel that the user painted: no network outvotes it
 FAINTEST_TRUST = 0.05  # so that a segment nobody trusts still beats none

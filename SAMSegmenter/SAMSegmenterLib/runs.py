@@ -12,8 +12,7 @@ import numpy as np
 
 from .frames import FrameStack
 from .layers import SegmentLayers
-from .models.loading import Model
-from .models.protocols import Proposer, SliceModel
+from .models.protocols import Model, Proposer, SliceModel
 from .prompts import PromptSet, Segment, intensities_near
 from .propagation.options import MODES
 from .propagation.quality import review_order

@@ -15,14 +15,15 @@ from .composition import Composition, PassKey, PassReport, SliceMask, neighbours
 from .errors import InputError
 from .frames import FrameStack
 from .layers import SegmentLayers
-from .models.loading import Model
+from .models.protocols import Model
 from .prompts import Keyframe, PromptSet, Segment, check_keyframe
 from .propagation.device import pick_device
 from .propagation.engine import Engine
 from .propagation.options import Options
 from .propagation.plan import Pass, plan
 from .propagation.quality import review_order
-from .propagation.track import Seed, Track
+from .propagation.seed import Seed
+from .propagation.track import Track
 
 
 class Session:

@@ -22,15 +22,17 @@ from .errors import InputError
 from .fields import Fields
 from .files import replacing
 from .frames import AXES, FrameStack
-from .models.loading import Model
+from .models.protocols import Model
 from .prompts import Segment
 from .prompts_io import prompts_from_dict, prompts_to_dict
+from .propagation.appearance import Appearance
 from .propagation.device import pick_device
 from .propagation.options import Options
-from .propagation.quality import Appearance, Finding
+from .propagation.quality import Finding
 from .propagation.refinement import Gap, Passes
 from .propagation.results import SliceResult
-from .propagation.track import Seed, Track
+from .propagation.seed import Seed
+from .propagation.track import Track
 from .session import Session
 from .view import View
 from .volume import Volume

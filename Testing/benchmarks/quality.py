@@ -20,7 +20,8 @@ import torch
 
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
-from SAMSegmenterLib.models.loading import Model, load_model
+from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.models.protocols import Model
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, PromptSet, Segment
 from SAMSegmenterLib.propagation.engine import Engine
 from SAMSegmenterLib.propagation.fusion import fuse

@@ -54,9 +54,11 @@ def made_up_run(axis: str):
 
 def _fill(session, segment, middle: int, column: int) -> None:
     """Give a segment a ball around (`column`, 240) of slice `middle`, found by a pass either way."""
-    from SAMSegmenterLib.propagation.quality import Appearance, Finding
+    from SAMSegmenterLib.propagation.appearance import Appearance
+    from SAMSegmenterLib.propagation.quality import Finding
     from SAMSegmenterLib.propagation.results import SliceResult
-    from SAMSegmenterLib.propagation.track import Seed, Track
+    from SAMSegmenterLib.propagation.seed import Seed
+    from SAMSegmenterLib.propagation.track import Track
     from SAMSegmenterLib.view import View
 
     view = View(column - 140, 100, 280, 280, CELLS)

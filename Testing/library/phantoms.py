@@ -8,7 +8,7 @@ import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 
 from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.models.loading import Model
+from SAMSegmenterLib.models.protocols import Model
 from SAMSegmenterLib.propagation.network import IMAGENET_MEAN, IMAGENET_STD
 from SAMSegmenterLib.volume import Volume
 from SAMSegmenterLib.window import Window

@@ -9,14 +9,16 @@ import torch
 from phantoms import ball
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
+from SAMSegmenterLib.propagation.appearance import Appearance
 from SAMSegmenterLib.propagation.canvas import MOST_CELLS, Canvas
 from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.patches import Carrier
-from SAMSegmenterLib.propagation.quality import Appearance, Finding
+from SAMSegmenterLib.propagation.quality import Finding
 from SAMSegmenterLib.propagation.refinement import BLOCK, Gap, _met
 from SAMSegmenterLib.propagation.results import SliceResult
-from SAMSegmenterLib.propagation.track import Seed, Track
+from SAMSegmenterLib.propagation.seed import Seed
+from SAMSegmenterLib.propagation.track import Track
 from SAMSegmenterLib.propagation.walker import walk
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.session_io import restore_session, save_session

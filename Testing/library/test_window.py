@@ -11,12 +11,12 @@ from SAMSegmenterLib.frames import FrameStack, TimeStack
 from SAMSegmenterLib.padding import LEAST, MOST, Padding
 from SAMSegmenterLib.phantom import NAMES, make_phantom
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment, intensities_near
+from SAMSegmenterLib.propagation.appearance import Appearance
 from SAMSegmenterLib.propagation.canvas import Canvas
 from SAMSegmenterLib.propagation.fusion import dice
-from SAMSegmenterLib.propagation.quality import Appearance
 from SAMSegmenterLib.propagation.results import SliceResult
+from SAMSegmenterLib.propagation.seed import Seed
 from SAMSegmenterLib.propagation.sharpening import sharpened
-from SAMSegmenterLib.propagation.track import Seed
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.view import View
 from SAMSegmenterLib.volume import Volume

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-from ..models.loading import Model
+from ..models.protocols import Model
 from ..propagation.options import Options
 from .methods import Method, Ours
 

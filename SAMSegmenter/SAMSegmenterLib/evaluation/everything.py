@@ -17,7 +17,7 @@ import numpy as np
 
 from ..composition import SliceMask
 from ..frames import FrameStack
-from ..models.loading import Model
+from ..models.protocols import Model
 from ..prompts import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
 from ..propagation.device import pick_device
 from ..propagation.engine import Engine

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..frames import FrameStack
-from ..models.loading import Model
+from ..models.protocols import Model
 from ..prompts import Keyframe, PromptSet, Segment
 from ..propagation.options import Options
 from ..propagation.seeding import Seeder

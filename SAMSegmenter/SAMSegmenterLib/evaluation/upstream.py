@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..frames import FrameStack
 from ..models.detect import layout
 from ..models.families import layouts
-from ..models.loading import Model
+from ..models.protocols import Model
 from ..models.sam2_package import SAM2VideoPredictor
 from ..prompts import Keyframe
 from ..propagation.device import pick_device

@@ -17,47 +17,17 @@ from .checkpoint import read_checkpoint
 from .detect import detect
 from .families.normalisers import CHANNEL_STATISTICS
 from .folders import expanded
+from .protocols import Model, Proposer, SliceModel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .protocols import Proposer, SliceModel
-    from .sam2_package import SAM2Base
 
 USES = {
     "propagation": "carries masks through a volume",
     "slice": "segments single slices; its masks can become keyframes",
     "proposer": "proposes masks without prompts, which can become keyframes",
 }
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network that propagates, and what is needed to feed it.
-
-    Attributes:
-        network: in evaluation mode, float32, without gradients, on the CPU, built for `native_size`.
-        id: id of the model, or the file's name if the file is no model's.
-        title: what the user reads.
-        sha256: of the file.
-        path: the file that was read.
-        native_size: side in pixels of the square input that it was trained with.
-        sizes: sides in pixels that it may run at, ascending.
-        mean: of the red, green and blue channels in [0, 1], subtracted from the input.
-        std: what the input is divided by after that.
-        why: what its file was recognised by, for the user; empty if it was chosen by its name.
-    """
-
-    network: SAM2Base
-    id: str
-    title: str
-    sha256: str
-    path: Path
-    native_size: int
-    sizes: tuple[int, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    why: str = ""
 
 
 @dataclass(frozen=True)

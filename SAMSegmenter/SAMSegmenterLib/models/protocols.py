@@ -1,16 +1,49 @@
-"""What networks that see one slice at a time offer, whatever their family.
+"""What loaded models offer, whatever their family: one that propagates, and those that see one slice at a time.
 
-All arrays are of the slice: `pixels` uint8 ``(rows, columns)`` or ``(rows, columns, 3)``, positions ``(x, y)`` with pixel
+All arrays are of a slice: `pixels` uint8 ``(rows, columns)`` or ``(rows, columns, 3)``, positions ``(x, y)`` with pixel
 centres at integers. Each network scales and places them as it was trained with; see `families.normalisers`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .sam2_package import SAM2Base
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that propagates, and what is needed to feed it.
+
+    Attributes:
+        network: in evaluation mode, float32, without gradients, on the CPU, built for `native_size`.
+        id: id of the model, or the file's name if the file is no model's.
+        title: what the user reads.
+        sha256: of the file.
+        path: the file that was read.
+        native_size: side in pixels of the square input that it was trained with.
+        sizes: sides in pixels that it may run at, ascending.
+        mean: of the red, green and blue channels in [0, 1], subtracted from the input.
+        std: what the input is divided by after that.
+        why: what its file was recognised by, for the user; empty if it was chosen by its name.
+    """
+
+    network: SAM2Base
+    id: str
+    title: str
+    sha256: str
+    path: Path
+    native_size: int
+    sizes: tuple[int, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    why: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from ..view import View
 from .looks import Looks
 from .region import Extent
 from .results import SliceResult
-from .track import Seed
+from .seed import Seed
 
 MARGIN = 1.8  # side of the canvas in longer sides of the object
 LARGEST = 96  # cells along the longer side of an object; larger ones are seen coarser

@@ -19,7 +19,7 @@ from ..view import View
 from .looks import Looks
 from .network import Decoded
 from .patches import Carrier
-from .track import Seed
+from .seed import Seed
 
 COARSER = 2  # pixels of the network's input along a cell
 NETWORK, CARRIED, INTENSITY, BIAS = 0.3, 0.5, 0.3, 0.3  # weights of the logits, and what is added to their sum

@@ -9,20 +9,22 @@ import torch
 from torch import Tensor
 
 from ..frames import FrameStack
-from ..models.loading import Model
+from ..models.protocols import Model
 from ..prompts import Keyframe
 from ..view import View
+from .appearance import Appearance
 from .companion import Companion, Found
 from .memory import Memory, MemoryBank, Recall
 from .network import Decoded
 from .options import Options
 from .pages import Shelf
-from .quality import Appearance, examine
+from .quality import examine
 from .region import Extent, following
 from .results import SliceResult
 from .runner import Runner
+from .seed import Seed
 from .seeding import Seeder
-from .track import Seed, Track
+from .track import Track
 
 PREPARED = 0.8  # of the cache is filled in advance; the rest stays free for the slices the user looks at
 

@@ -25,7 +25,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from .appearance import Appearance
 
 DOUBTFUL_SLICES = 2  # in a row, before a pass believes that its object has ended; one may be noise
 VANISHED = 0.02  # of the keyframe's area: less than this is a speck
@@ -36,31 +36,7 @@ BELIEF = 5.75  # in a slice that nothing speaks against
 WEIGHT_OF_SCORE, WEIGHT_OF_QUALITY, WEIGHT_OF_CARRIED = 0.5, 1.5, 6.7
 WEIGHT_OF_GROWTH, WEIGHT_OF_CHANGE = 1.6, 0.7  # of the logarithm of areas; of a spread of the keyframe's intensities
 LARGEST_SCORE, LARGEST_GROWTH, LARGEST_CHANGE = 10.0, 3.0, 5.0
-LEAST_SPREAD = 4.0  # grey levels; in a flatter object, noise alone would count as change
 SMALL = 400  # pixels; from a smaller keyframe, such as the tip of an object, it is natural to grow
-
-
-@dataclass(frozen=True)
-class Appearance:
-    """An object on one slice: its `area` in pixels, and median `intensity` and `spread` in grey levels."""
-
-    area: int
-    intensity: float
-    spread: float
-
-    @classmethod
-    def of(cls, mask: np.ndarray, frame: np.ndarray) -> Appearance:
-        """Of a bool mask ``(rows, columns)`` on a uint8 frame ``(rows, columns[, 3])``."""
-        inside = frame[mask]
-        if not len(inside):
-            return cls(0, 0.0, 0.0)
-        grey = inside.mean(-1) if inside.ndim == 2 else inside
-        low, middle, high = np.percentile(grey, [16, 50, 84])
-        return cls(len(inside), float(middle), float((high - low) / 2))
-
-    def change(self, other: Appearance) -> float:
-        """How far `other`'s intensity lies from this one's, in this one's spreads."""
-        return abs(other.intensity - self.intensity) / max(self.spread, LEAST_SPREAD)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from .companion import CERTAIN, NETWORK_CERTAIN
 from .fusion import fuse
 from .patches import Carrier
 from .results import STEP, SliceResult
-from .track import Seed, Track
+from .seed import Seed
+from .track import Track
 from .walker import walk
 
 FAINTEST = 0.1  # labels are raised to the object's from there on

@@ -13,7 +13,7 @@ import torch
 
 from ..errors import CheckpointError, OutOfMemory, is_out_of_memory, memory_for
 from ..frames import FrameStack
-from ..models.loading import Model
+from ..models.protocols import Model
 from ..view import View
 from .cache import FeatureCache
 from .device import Execution, pick_execution

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from ..prompts import Keyframe
 from ..view import View
+from .appearance import Appearance
 from .holes import filled
 from .network import Decoded
-from .quality import Appearance
 from .question import Question, question
 from .region import SMALLEST_PIXELS, Extent, region_around, square
 from .results import SliceResult
 from .runner import Runner
 from .search import best_answer, worth_searching
+from .seed import Seed
 from .sharpening import sharpened
-from .track import Seed
 
 DOUBTED = 0.15  # of the longer side of a mask that is corrected: how far around a click it is in doubt
 SEARCH_STEP = 1.6  # ratio between the regions tried around lone points

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..view import View
-from .memory import Memory, MemoryBank
+from .companion import Companion
+from .memory import MemoryBank
 from .network import Decoded
-from .quality import LEAST_TRUST, Appearance, Finding, ending, limit
+from .quality import LEAST_TRUST, Finding, ending, limit
 from .results import SliceResult
-
-if TYPE_CHECKING:
-    from .companion import Companion
-
-
-@dataclass(frozen=True, eq=False)
-class Seed:
-    """A keyframe as the network understood it: where passes start.
-
-    Attributes:
-        result: the mask on the keyframe's slice, in the view that was chosen for it.
-        mask: bool ``(rows, columns)``.
-        appearance: how the object looks there, to notice when it changes.
-        decoded: the mask as the network gave it; None if it comes from a file.
-        memory: what passes remember of it; None if it comes from a file.
-    """
-
-    result: SliceResult
-    mask: np.ndarray
-    appearance: Appearance
-    decoded: Decoded | None = None
-    memory: Memory | None = None
-
-    @property
-    def slice(self) -> int:
-        return self.result.slice
+from .seed import Seed
 
 
 @dataclass(eq=False)
