@@ -121,7 +121,7 @@ NO_MEMORY = {
     "numpy": MemoryError("Unable to allocate 8.00 EiB for an array"),
     "ITK": RuntimeError("Failed to allocate memory for image."),
     "PyTorch": RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B."),
-    "CUDA": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+    "CUDA": torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
 }
 
 
