@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import InputError
 from .dicom import Picture
-from .dicom_pixels import AGAIN, stored_frames
+from .dicom_decoding import stored_frames
+from .dicom_pixels import AGAIN
 
 WHOLE = [np.dtype(name) for name in ("i2", "u2", "i4")]
 
