@@ -114,7 +114,7 @@ def _report_demo(run: Run, files: list[Path], truth: dict[str, np.ndarray]) -> N
     speed = f"{stats['slices_per_second']:g} slices/s on {stats['device']}, {stats['precision']}"
     print(f"{run.slices} slices in {run.seconds['propagate']:.1f} s: {speed}")
     if truth:
-        from .propagation.fusion import dice
+        from .extent import dice
 
         for segment in run.session.prompts.segments:
             overlap = dice(run.session.segment_volume(segment.name), truth[segment.name])

@@ -155,7 +155,6 @@ def _conclude(trials: Trials, plan: Plan, output: Path, interrupted: bool) -> No
         InputError: nothing could be evaluated.
     """
     from .evaluation.outputs import write_outputs
-    from .evaluation.statistics import table
 
     failed = [record for record in trials.records if record.error]
     for record in failed[:5]:
@@ -163,12 +162,12 @@ def _conclude(trials: Trials, plan: Plan, output: Path, interrupted: bool) -> No
         print(f"samsegmenter: warning: {printable(what)}: {record.error}", file=sys.stderr)
     if len(failed) > 5:
         print(f"samsegmenter: warning: {len(failed) - 5} more failed; see {output / 'results.csv'}.", file=sys.stderr)
-    write_outputs(output, trials.records, plan)
+    rows = write_outputs(output, trials.records, plan)
     if not interrupted:
         _check_any(trials, plan)
         for name in trials.missing:
             print(f"samsegmenter: warning: no object is called {name}", file=sys.stderr)
-    _show(table(trials.records))
+    _show(rows)
     print(output / "report.html")
 
 

@@ -9,9 +9,10 @@ from functools import partial
 
 import numpy as np
 
+from .extent import dice
 from .frames import FrameStack
 from .prompts import Keyframe, Segment
-from .propagation.fusion import dice, fuse
+from .propagation.fusion import fuse
 from .propagation.quality import LEAST_TRUST, least_trust
 from .propagation.refinement import Gap, Passes
 from .propagation.results import SliceResult
@@ -131,7 +132,7 @@ class Composition:
         `surviving` calls what it is given, see `Runner.surviving`.
         """
         for below, above in pairs(segment):
-            gap = Gap.of(self._passes(segment, below, above))
+            gap = Gap.of(self.passes(segment, below, above))
             if gap is None:
                 continue
             known = self.gaps.get((segment.name, below, above))
@@ -210,6 +211,20 @@ class Composition:
             if (keyframe and keyframe.mask) or self._source(segment, index):
                 yield number, segment, self.logits(segment, index), self.trust(segment, index)
 
+    def used_by(self, segments: Iterable[Segment]) -> Composition:
+        """Return the part of this that some segments use: without what was found for prompts that were taken back."""
+        used = Composition(self.stack, self.early_stop)
+        for segment in segments:
+            keys = [(segment.name, keyframe.slice) for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)]
+            used.seeds |= {key: self.seeds[key] for key in keys}
+            used.tracks |= dict(self.live(segment))
+            used.gaps |= {
+                (name, *ends): refined
+                for (name, *ends), refined in self.gaps.items()
+                if name == segment.name and refined.gap.passes == self.passes(segment, *ends)
+            }
+        return used
+
     def slices(self, segment: Segment) -> list[int]:
         """The slices on which something is known of a segment."""
         found = {keyframe.slice for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)}
@@ -276,15 +291,16 @@ class Composition:
 
     def _found(self, segment: Segment, index: int) -> dict[int, Track]:
         """The passes from the nearest keyframes on either side that found the segment on a slice, by direction."""
-        passes = zip((1, -1), self._passes(segment, *neighbours(segment, index)), strict=True)
+        passes = zip((1, -1), self.passes(segment, *neighbours(segment, index)), strict=True)
         return {direction: track for direction, track in passes if track and track.result(index)}
 
     def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
         """Refined masks between two keyframes by slice; none if what they were made of has changed."""
         known = self.gaps.get((segment.name, below, above))
-        return known.results if known and known.hold(self._passes(segment, below, above)) else {}
+        return known.results if known and known.hold(self.passes(segment, below, above)) else {}
 
-    def _passes(self, segment: Segment, below: int | None, above: int | None) -> Passes:
+    def passes(self, segment: Segment, below: int | None, above: int | None) -> Passes:
+        """Return the passes into a gap that the keyframes at its ends have now, upwards and downwards."""
         return self.track(segment, below, 1), self.track(segment, above, -1)
 
     def _unknown(self) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from .errors import InputError
@@ -21,7 +23,7 @@ class FrameStack:
     Args:
         volume: the image; its voxels are shared, not copied.
         axis: ``"i"``, ``"j"`` or ``"k"``, the voxel axis that is played as time.
-        window: grey levels of the whole stack; `automatic_window` if not given.
+        window: see the property.
 
     Raises:
         InputError: unknown axis, or fewer than two slices along it.
@@ -36,9 +38,26 @@ class FrameStack:
         self.volume, self.axis = volume, axis
         self._axis = AXES.index(axis)
         self._in_plane = [n for n in range(3) if n != self._axis]
+        self._window = window
         if len(self) < 2:
             raise InputError(f"{volume.name}: only one slice along axis {axis}; there is nothing to propagate to.")
-        self.window = window or automatic_window(volume)
+
+    @property
+    def window(self) -> Window:
+        """Grey levels of the whole stack: those given, else `automatic_window`'s, found when they are first asked for.
+
+        Raises:
+            InputError: the volume is constant, so that nothing can be told apart.
+        """
+        if self._window is None:
+            self._window = automatic_window(self.volume)
+        return self._window
+
+    def windowed(self, window: Window) -> FrameStack:
+        """Return the same slices in another window."""
+        stack = copy(self)
+        stack._window = window
+        return stack
 
     def __len__(self) -> int:
         return self.volume.shape_ijk[self._axis]
@@ -145,7 +164,7 @@ class TimeStack(FrameStack):
     Args:
         volume: voxels ``(time, rows, columns)``; the first two columns of its `ijk_to_ras` lay out the slice, the third is one step
             across it, which tells how far a position may lie beside the slice.
-        window: grey levels of all times; `automatic_window` if not given.
+        window: grey levels of all times; see `FrameStack.window`.
     """
 
     is_time = True

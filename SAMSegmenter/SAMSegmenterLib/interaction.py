@@ -12,11 +12,9 @@ from .prompts import PromptSet
 from .worker import Cancelled, Task, Worker
 
 if TYPE_CHECKING:  # a host starts, and shows what is missing, without torch
-    from .composition import PassReport, SliceMask
+    from .composition import SliceMask
     from .session import Session
-
-
-REVIEWED = 8  # slices of a segment that are named for checking
+    from .summary import Summary
 
 
 @dataclass(frozen=True)
@@ -34,25 +32,6 @@ class Progress:
     @property
     def seconds_left(self) -> float:
         return (self.total - self.done) / self.slices_per_second if self.done else 0.0
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run has led to, for the segments that it was asked for.
-
-    Attributes:
-        slices: by segment, every slice that something is known of.
-        review: by segment, the slices most worth checking, worst first, with their trust.
-        passes: how each pass went.
-        device: that the network ran on.
-        warnings: what had to be done otherwise than asked, in words for the user.
-    """
-
-    slices: dict[str, list[int]]
-    review: dict[str, list[tuple[int, float]]]
-    passes: list[PassReport]
-    device: str
-    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -166,16 +145,7 @@ class Interaction:
             yield found
             seen.add((found.segment, found.slice))
             yield Progress(len(seen), len(seen) + session.remaining(slices), time.perf_counter() - start)
-        summary = self._summary(session, segments)
+        summary = session.summary(segments)
         for segment, known in summary.slices.items():  # of earlier runs; prompts that came or went may have changed it
             yield from (session.slice_mask(segment, index) for index in known if (segment, index) not in seen)
         yield summary
-
-    def _summary(self, session: Session, segments: list[str] | None) -> Summary:
-        slices, review = {}, {}
-        for segment in (each for each in session.prompts.segments if segments is None or each.name in segments):
-            trust = session.trust(segment.name)
-            slices[segment.name] = session.composition.slices(segment)
-            review[segment.name] = [(index, trust[index]) for index in session.review(segment.name, REVIEWED)]
-        runner = session.engine.runner
-        return Summary(slices, review, session.reports(), str(runner.execution), list(runner.warnings))

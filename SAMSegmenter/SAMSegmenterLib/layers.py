@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import InputError
+from .extent import box_around
 from .frames import FrameStack
 
 SLAB_BYTES = 32 * 2**20  # of labels that are unpacked at once
@@ -94,13 +95,11 @@ class _Stamp:
     @classmethod
     def of(cls, mask: np.ndarray) -> _Stamp | None:
         """Return the stamp of a bool mask ``(rows, columns)``; None if it is empty."""
-        rows = np.flatnonzero(mask.any(1))
-        if not len(rows):
+        box = box_around(mask)
+        if box is None:
             return None
-        part = mask[rows[0] : rows[-1] + 1]
-        columns = np.flatnonzero(part.any(0))
-        part = part[:, columns[0] : columns[-1] + 1]
-        return cls(int(rows[0]), int(columns[0]), part.shape[1], np.packbits(part, axis=1))
+        part = mask[box]
+        return cls(box[0].start, box[1].start, part.shape[1], np.packbits(part, axis=1))
 
     def put(self, target: np.ndarray, first: int, label: int) -> None:
         """Write `label` into `target`, which holds the rows of the slice from `first` on, wherever the mask is."""

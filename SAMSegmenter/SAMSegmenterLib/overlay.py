@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .extent import box_around, widened
 from .frames import FrameStack
 from .layers import SegmentLayers
 from .prompts import Keyframe, PromptSet
@@ -83,11 +84,9 @@ def _shown(stack: FrameStack, on_slice: Callable[[int], np.ndarray], prompts: Pr
         x, y = np.rint(keyframe.positions()).astype(int).T
         marked[np.clip(y, 0, stack.shape[0] - 1), np.clip(x, 0, stack.shape[1] - 1)] = True
     parts = []
-    for axis in (1, 0):
-        inside, available = np.flatnonzero(marked.any(axis)), marked.shape[1 - axis]
-        first, end = int(inside[0]), int(inside[-1]) + 1
-        around = round(SURROUNDINGS * (end - first)) + available // 20
-        parts.append(slice(max(0, first - around), min(available, end + around)))
+    for inside, available in zip(box_around(marked), marked.shape, strict=True):
+        around = round(SURROUNDINGS * (inside.stop - inside.start)) + available // 20
+        parts.append(widened(inside, around, available))
     return shown, (parts[0], parts[1])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .extent import edges
 from .prompts import Box, Keyframe, PromptSet, Segment
 from .volume import Volume
 
@@ -44,9 +45,7 @@ def phantom_prompts(labels: np.ndarray, names: tuple[str, ...]) -> PromptSet:
 def _box_on_middle_slice(inside: np.ndarray) -> Keyframe:
     slices = np.flatnonzero(inside.any(axis=(1, 2)))
     middle = int(slices[len(slices) // 2])
-    y, x = np.nonzero(inside[middle])
-    corners = (x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5)
-    return Keyframe(middle, box=Box(*(float(value) for value in corners)))
+    return Keyframe(middle, box=Box(*edges(inside[middle])))
 
 
 class _Torso:

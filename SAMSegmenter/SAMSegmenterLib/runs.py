@@ -10,29 +10,28 @@ from typing import Any
 
 import numpy as np
 
+from .focus import windowed
 from .frames import FrameStack
 from .layers import SegmentLayers
 from .models.protocols import Model, Proposer, SliceModel
-from .prompts import PromptSet, Segment, intensities_near
+from .prompts import PromptSet, Segment
 from .propagation.options import MODES
 from .propagation.quality import review_order
 from .session import Session
 from .slicewise import Embeddings, KeyframeMaker, proposed_keyframe, segment_each_slice
 from .usage import peak_memory_mb
 from .volume import Volume
-from .window import Window, automatic_window
+from .window import Window
 
 STATS_VERSION = 1
 MOST_REVIEWED = 5  # slices of a segment that are named as worth a look
 Progress = Callable[[int, int], None]
 
 
-def windowed(volume: Volume, prompts: PromptSet, window: Window | None) -> FrameStack:
-    """The slices that prompts lie on, in a window that suits what they point at, unless one is given."""
+def stack_for(prompts: PromptSet, volume: Volume, window: Window | None) -> FrameStack:
+    """Return the slices that prompts lie on, in the window that suits what they point at, unless one is given."""
     stack = FrameStack(volume, prompts.axis, window)
-    if window is None and not volume.is_rgb:
-        stack = FrameStack(volume, prompts.axis, automatic_window(volume, intensities_near(prompts, stack)))
-    return stack
+    return stack if window else windowed(stack, prompts)
 
 
 def proposed(volume: Volume, proposer: Proposer, slices: Iterable[int], name: str, window: Window | None) -> PromptSet:
@@ -56,7 +55,7 @@ def label_each_slice(
     Returns:
         One layer, a later segment over an earlier one; whole up to where `cancel` was answered with True.
     """
-    stack = windowed(volume, prompts, window)
+    stack = stack_for(prompts, volume, window)
     layers, total = SegmentLayers(stack, len(prompts.segments)), slices[1] - slices[0] + 1
     answers = segment_each_slice(prompts, Embeddings(model, stack), slices)
     for index, on_slice in groupby(answers, key=lambda answer: answer[1].slice):
@@ -111,7 +110,7 @@ class Run:
 
         `keyframes_by` makes masks of the prompts for `model` to carry on; `model` does so itself if it is not given.
         """
-        stack = windowed(volume, prompts, window)
+        stack = stack_for(prompts, volume, window)
         if keyframes_by:
             prompts = KeyframeMaker(Embeddings(keyframes_by, stack))(prompts)
         return cls(Session(stack, model, MODES[mode](), device, prompts), mode)
@@ -165,7 +164,7 @@ class Run:
         voxel_ml = abs(np.linalg.det(self.session.stack.volume.ijk_to_ras[:3, :3])) / 1000
         passes = [
             {"start": report.start, "direction": report.direction, "reached": report.reached, "reason": report.reason}
-            for report in self.session.composition.reports(segment)
+            for report in self.session.reports([segment.name])
         ]
         return {
             "name": segment.name,

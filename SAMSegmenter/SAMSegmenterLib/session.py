@@ -24,6 +24,7 @@ from .propagation.plan import Pass, plan
 from .propagation.quality import review_order
 from .propagation.seed import Seed
 from .propagation.track import Track
+from .summary import REVIEWED, Summary
 
 
 class Session:
@@ -126,10 +127,16 @@ class Session:
         Raises:
             InputError: the segment has no prompts on that slice.
         """
-        marked = self._prompts.segment(segment)
-        if marked.keyframe(index) is None:
-            raise InputError(f"segment {marked.title!r} has no prompts on {self.stack.unit} {index}.")
-        return self._seed(marked, index)
+        return self._seed(self._marked(segment, index), index)
+
+    def candidates(self, segment: str, index: int) -> list[np.ndarray]:
+        """Return all masks ``(rows, columns)`` that the prompts on slice `index` may mean: that of `preview`, then the others.
+
+        Raises:
+            InputError: the segment has no prompts on that slice.
+        """
+        keyframe = self._marked(segment, index).keyframe(index)
+        return [mask for mask, _ in self.engine.candidates(keyframe)]
 
     def prepare(self, segment: str, index: int) -> Iterator[int]:
         """Encode the slices around a keyframe, nearest first, as many as are kept; propagation then finds them ready.
@@ -177,12 +184,22 @@ class Session:
             yield from self._run(tracks, stopped)
             if stopped():
                 return
-        if self.options.refine:
-            for segment in chosen:
-                for index in self.composition.refine(segment, self.engine.runner.surviving):
-                    yield self.slice_mask(segment.name, index)
-                    if stopped():
-                        return
+        for refined in self.refine(segment.name for segment in chosen):
+            yield refined
+            if stopped():
+                return
+
+    def refine(self, segments: Iterable[str] | None = None) -> Iterator[SliceMask]:
+        """Refine what finished passes have found, unless that is done or not wanted; yields each new mask. `propagate` ends with it.
+
+        Args:
+            segments: names; all if not given.
+        """
+        if not self.options.refine:
+            return
+        for segment in self._named(segments):
+            for index in self.composition.refine(segment, self.engine.runner.surviving):
+                yield self.slice_mask(segment.name, index)
 
     def remaining(self, slices: tuple[int, int] | None = None) -> int:
         """How many slices `propagate` has at most still to compute, over all segments and passes; for progress bars."""
@@ -196,6 +213,15 @@ class Session:
                 elif not track.ended and abs(each.last - each.start) > len(track.results):
                     left += abs(each.last - each.start) - track.seen
         return left
+
+    def _marked(self, name: str, index: int) -> Segment:
+        segment = self._prompts.segment(name)
+        if segment.keyframe(index) is None:
+            raise InputError(f"segment {segment.title!r} has no prompts on {self.stack.unit} {index}.")
+        return segment
+
+    def _named(self, names: Iterable[str] | None) -> list[Segment]:
+        return list(self._prompts.segments) if names is None else [self._prompts.segment(name) for name in names]
 
     def _seed(self, segment: Segment, index: int) -> Seed:
         """The keyframe on a slice as the network understands it; computed once, until its prompts change."""
@@ -246,8 +272,7 @@ class Session:
         return seed
 
     def _chosen(self, names: Iterable[str] | None) -> list[Segment]:
-        segments = self._prompts.segments
-        chosen = [each for each in segments if each.keyframes] if names is None else [self._prompts.segment(name) for name in names]
+        chosen = [each for each in self._named(names) if names is not None or each.keyframes]
         PromptSet(tuple(chosen), self.stack.axis).check(self.stack)
         return chosen
 
@@ -308,9 +333,9 @@ class Session:
             self.stack.place(volume, index)[:] = self.composition.logits(marked, index) > 0
         return volume
 
-    def reports(self) -> list[PassReport]:
-        """How each pass went that the present prompts use."""
-        return [report for segment in self._prompts.segments for report in self.composition.reports(segment)]
+    def reports(self, segments: Iterable[str] | None = None) -> list[PassReport]:
+        """Return how each pass went that the present prompts use, of some segments or of all."""
+        return [report for segment in self._named(segments) for report in self.composition.reports(segment)]
 
     def trust(self, segment: str) -> dict[int, float]:
         """Trust of every computed slice that shows the segment, by slice."""
@@ -320,6 +345,33 @@ class Session:
     def review(self, segment: str, count: int = 5) -> list[int]:
         """The slices most worth checking, worst first, at most one of any few neighbours."""
         return review_order(self.trust(segment), count)
+
+    def summary(self, segments: Iterable[str] | None = None) -> Summary:
+        """Return what is known of some segments or of all, and what of it is most worth checking."""
+        chosen = self._named(segments)
+        slices, review = {}, {}
+        for segment in chosen:
+            trust = self.trust(segment.name)
+            slices[segment.name] = self.composition.slices(segment)
+            review[segment.name] = [(index, trust[index]) for index in review_order(trust, REVIEWED)]
+        runner = self.engine.runner
+        return Summary(slices, review, self.reports(), str(runner.execution), list(runner.warnings))
+
+    def state(self) -> Composition:
+        """Return all that was found for the present prompts, for `from_state` to go on with."""
+        return self.composition.used_by(self._prompts.segments)
+
+    @classmethod
+    def from_state(
+        cls, model: Model, prompts: PromptSet, state: Composition, options: Options | None = None, device: str = "auto"
+    ) -> Session:
+        """Return a session that goes on from the `state` of another one, with the same prompts and model.
+
+        Nothing is computed. Passes without a memory go their way again once they are to go on; what they had found stays meanwhile.
+        """
+        session = cls(state.stack, model, options, device, prompts)
+        session.composition = state
+        return session
 
     def stats(self) -> dict[str, object]:
         """What was used and how long each stage took, as plain values."""

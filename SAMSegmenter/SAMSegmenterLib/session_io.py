@@ -17,19 +17,19 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .composition import GapKey, PassKey, Refined
+from .composition import Composition, GapKey, PassKey, Refined
 from .errors import InputError
 from .fields import Fields
 from .files import replacing
 from .frames import AXES, FrameStack
 from .models.protocols import Model
-from .prompts import Segment
+from .prompts import PromptSet, Segment
 from .prompts_io import prompts_from_dict, prompts_to_dict
 from .propagation.appearance import Appearance
 from .propagation.device import pick_device
 from .propagation.options import Options
 from .propagation.quality import Finding
-from .propagation.refinement import Gap, Passes
+from .propagation.refinement import Gap
 from .propagation.results import SliceResult
 from .propagation.seed import Seed
 from .propagation.track import Track
@@ -52,15 +52,8 @@ def save_session(session: Session, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    composition, segments = session.composition, session.prompts.segments
-    seeds = [
-        (segment.name, composition.seed(segment, keyframe.slice))
-        for segment in segments
-        for keyframe in segment.keyframes
-        if composition.seed(segment, keyframe.slice)
-    ]
-    tracks = [item for segment in segments for item in composition.live(segment)]
-    gaps = [(key, refined) for key, refined in composition.gaps.items() if refined.gap.passes == _present_passes(session, key)]
+    state = session.state()
+    seeds = [(segment, seed) for (segment, _), (_, seed) in state.seeds.items()]
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -70,12 +63,12 @@ def save_session(session: Session, path: Path) -> None:
         "options": asdict(session.options),
         "prompts": prompts_to_dict(session.prompts),
         "seeds": [{"segment": name, "result": _told(s.result), "appearance": asdict(s.appearance)} for name, s in seeds],
-        "passes": [_track_to_dict(*item) for item in tracks],
-        "gaps": [_gap_to_dict(*item) for item in gaps],
+        "passes": [_track_to_dict(*item) for item in state.tracks.items()],
+        "gaps": [_gap_to_dict(*item) for item in state.gaps.items()],
     }
     arrays = {f"seed{n}": _joined([seed.result]) for n, (_, seed) in enumerate(seeds)}
-    arrays |= {f"pass{n}": _joined(track.results) for n, (_, track) in enumerate(tracks) if track.results}
-    arrays |= {f"gap{n}": _joined(refined.results.values()) for n, (_, refined) in enumerate(gaps) if refined.results}
+    arrays |= {f"pass{n}": _joined(track.results) for n, track in enumerate(state.tracks.values()) if track.results}
+    arrays |= {f"gap{n}": _joined(refined.results.values()) for n, refined in enumerate(state.gaps.values()) if refined.results}
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(save(arrays, {"session": json.dumps(document, default=np.generic.item)}))
 
@@ -161,25 +154,20 @@ def _restored(document: Fields, arrays: Arrays, volume: Volume, model: Model, de
     axis = prompted.choice("axis", AXES) if "axis" in prompted else AXES[-1]
     stack = FrameStack(volume, axis, Window(*document.numbers("window", 2)))
     prompts = prompts_from_dict(document.value("prompts"), stack, "prompts", complete=False)
-    session = Session(stack, model, document.inner("options").as_a(Options), device, prompts)
+    options = document.inner("options").as_a(Options)
+    state = Composition(stack, options.early_stop)
     for number, entry in enumerate(document.objects("seeds")):
-        _take_up_seed(session, entry, arrays.get(f"seed{number}"))
+        _take_up_seed(state, prompts, entry, arrays.get(f"seed{number}"))
     for number, entry in enumerate(document.objects("passes")):
-        _take_up_track(session, entry, arrays.get(f"pass{number}"))
-    if document.value("version") == OLDER:
-        _find_anew(session)
-    else:
+        _take_up_track(state, prompts, entry, arrays.get(f"pass{number}"))
+    if document.value("version") != OLDER:
         for number, entry in enumerate(document.objects("gaps")):
-            _take_up_gap(session, entry, arrays.get(f"gap{number}"))
+            _take_up_gap(state, prompts, entry, arrays.get(f"gap{number}"))
+    session = Session.from_state(model, prompts, state, options, device)
+    if document.value("version") == OLDER:
+        session.prompts = prompts  # judges the passes, which version 3 has not kept; nor what was refined
+        list(session.refine())
     return session
-
-
-def _find_anew(session: Session) -> None:
-    """Judge passes and refine what they have found, neither of which version 3 has kept."""
-    for segment in session.prompts.segments:
-        session.composition.judge(segment)
-        if session.options.refine:
-            list(session.composition.refine(segment, session.engine.runner.surviving))
 
 
 # ---------------------------------------------------------------- results
@@ -223,14 +211,14 @@ def _result(told: Fields, stored: np.ndarray, slices: int) -> SliceResult:
 # ---------------------------------------------------------------- keyframes, passes, gaps
 
 
-def _take_up_seed(session: Session, entry: Fields, stored: np.ndarray | None) -> None:
-    [result] = _results([entry.inner("result")], stored, len(session.stack))
-    segment = _segment(session, entry)
+def _take_up_seed(state: Composition, prompts: PromptSet, entry: Fields, stored: np.ndarray | None) -> None:
+    [result] = _results([entry.inner("result")], stored, len(state.stack))
+    segment = _segment(prompts, entry)
     keyframe = segment.keyframe(result.slice)
     if keyframe is None:
         raise InputError(f"segment {segment.name!r} has no prompts on slice {result.slice}")
-    mask = keyframe.mask.mask if keyframe.mask else result.mask(session.stack.shape)
-    session.composition.seeds[segment.name, result.slice] = keyframe, Seed(result, mask, entry.inner("appearance").as_a(Appearance))
+    mask = keyframe.mask.mask if keyframe.mask else result.mask(state.stack.shape)
+    state.seeds[segment.name, result.slice] = keyframe, Seed(result, mask, entry.inner("appearance").as_a(Appearance))
 
 
 def _track_to_dict(key: PassKey, track: Track) -> dict[str, Any]:
@@ -247,10 +235,10 @@ def _track_to_dict(key: PassKey, track: Track) -> dict[str, Any]:
     }
 
 
-def _take_up_track(session: Session, entry: Fields, stored: np.ndarray | None) -> None:
-    slices = len(session.stack)
-    segment, start, direction = _segment(session, entry), entry.whole("start", 0, slices - 1), entry.choice("direction", (-1, 1))
-    seed = session.composition.seed(segment, start)
+def _take_up_track(state: Composition, prompts: PromptSet, entry: Fields, stored: np.ndarray | None) -> None:
+    slices = len(state.stack)
+    segment, start, direction = _segment(prompts, entry), entry.whole("start", 0, slices - 1), entry.choice("direction", (-1, 1))
+    seed = state.seed(segment, start)
     if seed is None:
         raise InputError(f"a pass from slice {start} without its keyframe")
     results = _results(entry.objects("results"), stored, slices)
@@ -262,7 +250,7 @@ def _take_up_track(session: Session, entry: Fields, stored: np.ndarray | None) -
     track = Track(seed, direction, last, None, seed.result.view, None, seed.mask, results=results, findings=findings)
     if "may_end" in entry:  # version 3 does not tell
         track.judge(entry.choice("may_end", (False, True)), entry.number("least_trust"))
-    session.composition.tracks[segment.name, start, direction] = track
+    state.tracks[segment.name, start, direction] = track
 
 
 def _gap_to_dict(key: GapKey, refined: Refined) -> dict[str, Any]:
@@ -279,11 +267,12 @@ def _gap_to_dict(key: GapKey, refined: Refined) -> dict[str, Any]:
     }
 
 
-def _take_up_gap(session: Session, entry: Fields, stored: np.ndarray | None) -> None:
-    slices = len(session.stack)
+def _take_up_gap(state: Composition, prompts: PromptSet, entry: Fields, stored: np.ndarray | None) -> None:
+    slices = len(state.stack)
     ends = (None if entry.value(name) is None else entry.whole(name, 0, slices - 1) for name in ("below", "above"))
-    key = (_segment(session, entry).name, *ends)
-    passes = _present_passes(session, key)
+    segment = _segment(prompts, entry)
+    key = (segment.name, *ends)
+    passes = state.passes(segment, *key[1:])
     gap = Gap(passes, entry.whole("first", 0, slices - 1), entry.whole("last", 0, slices - 1))
     results = _results(entry.objects("results"), stored, slices)
     if not any(passes) or any(end is not None and track is None for end, track in zip(key[1:], passes, strict=True)):
@@ -292,15 +281,8 @@ def _take_up_gap(session: Session, entry: Fields, stored: np.ndarray | None) -> 
         raise InputError("refined slices are not in order")
     valid = tuple(int(n) for n in entry.numbers("valid", sum(track is not None for track in passes)))
     told = entry.whole("told", 0, len(results))
-    session.composition.gaps[key] = Refined(gap, valid, {result.slice: result for result in results}, told)
+    state.gaps[key] = Refined(gap, valid, {result.slice: result for result in results}, told)
 
 
-def _present_passes(session: Session, key: GapKey) -> Passes:
-    """The passes into a gap that its keyframes have now."""
-    name, below, above = key
-    segment = next((each for each in session.prompts.segments if each.name == name), Segment(name))
-    return session.composition.track(segment, below, 1), session.composition.track(segment, above, -1)
-
-
-def _segment(session: Session, entry: Fields) -> Segment:
-    return session.prompts.segment(entry.choice("segment", [segment.name for segment in session.prompts.segments]))
+def _segment(prompts: PromptSet, entry: Fields) -> Segment:
+    return prompts.segment(entry.choice("segment", [segment.name for segment in prompts.segments]))

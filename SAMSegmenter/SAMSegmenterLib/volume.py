@@ -132,16 +132,6 @@ def apart(matrix: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, ...]) -> 
     return float(np.abs(np.linalg.solve(matrix[:3, :3], moved)).max()), float(np.linalg.norm(moved, axis=0).max())
 
 
-def box_around(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds a bool mask ``(k, j, i)``; the first voxel if the mask is empty."""
-    box = []
-    for axis in range(3):
-        others = tuple(n for n in range(3) if n != axis)
-        inside = np.flatnonzero(mask.any(others))
-        box.append(slice(inside[0], inside[-1] + 1) if len(inside) else slice(0, 1))
-    return tuple(box)
-
-
 def _check_voxels(voxels: np.ndarray, name: str) -> None:
     rgb = voxels.ndim == 4 and voxels.shape[3] == 3
     if voxels.ndim != 3 and not rgb:

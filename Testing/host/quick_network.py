@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from SAMSegmenterLib.composition import PassReport, SliceMask
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Keyframe, PromptSet
+from SAMSegmenterLib.summary import REVIEWED, Summary
 
 
 @dataclass
@@ -70,9 +70,6 @@ class QuickSession:
         self.stack, self.network = stack, network
         self.prompts = PromptSet(axis=stack.axis)
         self._known: dict[str, dict[int, SliceMask]] = {}
-        self.composition = SimpleNamespace(slices=lambda segment: sorted(self._of(segment.name)))
-        runner = SimpleNamespace(execution="a processor", warnings=[])
-        self.engine = SimpleNamespace(runner=runner)
         network.opened.append(stack)
 
     def preview(self, segment: str, index: int) -> SliceMask:
@@ -101,15 +98,13 @@ class QuickSession:
     def slice_mask(self, segment: str, index: int) -> SliceMask:
         return self._of(segment)[index]
 
-    def trust(self, segment: str) -> dict[int, float]:
-        return {index: each.trust for index, each in self._of(segment).items() if each.mask.any()}
-
-    def review(self, segment: str, count: int = 5) -> list[int]:
-        trust = self.trust(segment)
-        return sorted(trust, key=trust.get)[:count]
-
-    def reports(self) -> list[PassReport]:
-        return [PassReport(each.name, each.keyframes[0].slice, 1, len(self.stack) - 1, "end") for each in self.prompts.segments]
+    def summary(self, segments: list[str] | None = None) -> Summary:
+        named = [each.name for each in self.prompts.segments] if segments is None else segments
+        found = {name: self._of(name) for name in named}
+        trust = {name: {index: each.trust for index, each in masks.items() if each.mask.any()} for name, masks in found.items()}
+        review = {name: sorted(trusted.items(), key=lambda item: item[1])[:REVIEWED] for name, trusted in trust.items()}
+        passes = [PassReport(each.name, each.keyframes[0].slice, 1, len(self.stack) - 1, "end") for each in self.prompts.segments]
+        return Summary({name: sorted(masks) for name, masks in found.items()}, review, passes, "a processor", [])
 
     def _of(self, segment: str) -> dict[int, SliceMask]:
         return self._known.setdefault(segment, {})

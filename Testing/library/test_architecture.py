@@ -22,10 +22,10 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmenta
 LAYERS = [
     {
         *("__init__", "errors", "fields", "json_text", "files", "packages", "usage", "worker"),
-        *("volume", "padding", "window", "view", "frames", "layers", "prompts", "prompts_io", "marks", "marking"),
+        *("volume", "extent", "padding", "focus", "window", "view", "frames", "layers", "prompts", "prompts_io", "marks", "marking"),
     },
     {"models", "propagation", "phantom"},
-    {"composition", "session", "session_io", "slicewise"},
+    {"composition", "summary", "session", "session_io", "slicewise"},
     {"runs", "interaction"},
     {"imageio", "overlay"},
     {"evaluation", "training"},

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from phantoms import ball
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
 from SAMSegmenterLib.propagation.companion import Companion, Found
 from SAMSegmenterLib.propagation.engine import Engine
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.network import Decoded
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.results import SliceResult

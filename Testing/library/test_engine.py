@@ -10,13 +10,13 @@ import torch
 from networks import random_network
 from phantoms import as_model, ball, cells
 from SAMSegmenterLib.errors import SAMSegmenterError
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
 from SAMSegmenterLib.propagation import device
 from SAMSegmenterLib.propagation.cache import FeatureCache
 from SAMSegmenterLib.propagation.device import Execution, pick_device, pick_execution
 from SAMSegmenterLib.propagation.engine import Engine
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.runner import Runner
 from SAMSegmenterLib.window import Window

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from geometry import AXES, volumes
+from SAMSegmenterLib import frames
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.frames import FrameStack, TimeStack
 from SAMSegmenterLib.imageio import read_volume
 from SAMSegmenterLib.view import View
 from SAMSegmenterLib.volume import Volume
@@ -279,7 +280,24 @@ def test_rgb_passes_unchanged(noise):
 
 def test_a_constant_volume_is_refused():
     with pytest.raises(InputError, match=r"flat\.nii: every voxel has the same value \(7\)"):
-        FrameStack(Volume(np.full((3, 4, 5), 7), name="flat.nii"))
+        FrameStack(Volume(np.full((3, 4, 5), 7), name="flat.nii")).frame(0)
+
+
+def test_a_window_is_chosen_once_it_is_asked_for(noise, monkeypatch):
+    volume, asked = Volume(noise.normal(0, 100, (3, 4, 5))), []
+    monkeypatch.setattr(frames, "automatic_window", lambda volume: asked.append(volume) or GREY)
+    stack = FrameStack(volume)
+    assert not asked
+    assert stack.window is stack.window is GREY
+    assert asked == [volume]
+
+
+def test_other_windows_leave_a_stack_as_it_is(noise):
+    stack = TimeStack(Volume(noise.normal(0, 100, (3, 4, 5))), GREY)
+    other = stack.windowed(Window(0, 10))
+    assert (other.window, stack.window) == (Window(0, 10), GREY)
+    assert type(other) is TimeStack
+    assert other.volume is stack.volume
 
 
 @pytest.mark.parametrize("axis", "ijk")

@@ -3,7 +3,6 @@
 import threading
 import time
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +11,11 @@ from phantoms import ball
 from SAMSegmenterLib.composition import SliceMask
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.interaction import Ended, Interaction, Progress, Summary
+from SAMSegmenterLib.interaction import Ended, Interaction, Progress
 from SAMSegmenterLib.prompts import Box, Keyframe, PromptSet, Segment
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.summary import Summary
 from SAMSegmenterLib.window import Window
 from SAMSegmenterLib.worker import Worker
 
@@ -112,8 +112,6 @@ class Steps:
     def __init__(self, stack):
         self.stack, self.prompts = stack, PromptSet()
         self.go_on, self.opened_on = threading.Semaphore(0), threading.get_ident()
-        self.engine = SimpleNamespace(runner=SimpleNamespace(execution="cpu", warnings=["slow"]))
-        self.composition = SimpleNamespace(slices=lambda segment: list(range(3)))
         self.previewed, self.prepared, self.error = [], [], None
 
     def _mask(self, segment, index):
@@ -141,14 +139,10 @@ class Steps:
             yield self._mask("ball", index)
 
     remaining = staticmethod(lambda slices: 0)
-    reports = staticmethod(lambda: [])
     slice_mask = _mask
 
-    def trust(self, segment):
-        return {0: 0.9, 1: 0.1, 2: 0.5}
-
-    def review(self, segment, count):
-        return [1, 2, 0]
+    def summary(self, segments):
+        return Summary({"ball": [0, 1, 2]}, {"ball": [(1, 0.1)]}, [], "cpu", ["slow"])
 
 
 @pytest.fixture
@@ -266,12 +260,12 @@ def test_preparing_gives_way_to_whatever_is_asked_next(stepwise, opened):
     assert len(session.prepared) < 100
 
 
-def test_the_summary_names_the_slices_to_check_and_what_was_done_otherwise(stepwise, opened):
+def test_the_summary_comes_after_all_slices(stepwise, opened):
     stepwise.propagate(prompts(1))
     first_of(opened).go_on.release(9)
-    (summary,) = only(Summary, news_of(stepwise))
-    assert summary.review == {"ball": [(1, 0.1), (2, 0.5), (0, 0.9)]}
-    assert summary.warnings == ["slow"]
+    *_, summary, ended = news_of(stepwise)
+    assert summary == opened[0].summary(None)
+    assert ended == Ended("propagate")
 
 
 def test_time_left_follows_the_pace():

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.propagation.appearance import Appearance
-from SAMSegmenterLib.propagation.fusion import dice, fuse
+from SAMSegmenterLib.propagation.fusion import fuse
 from SAMSegmenterLib.propagation.plan import Pass, plan
 from SAMSegmenterLib.propagation.quality import ENOUGH_TRUST, LEAST_TRUST, ending, examine, least_trust, limit, review_order
 from SAMSegmenterLib.propagation.region import Extent, following, region_around

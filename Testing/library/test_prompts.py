@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.focus import intensities_near
 from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, check_keyframe, intensities_near
+from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, check_keyframe
 from SAMSegmenterLib.volume import Volume
 from SAMSegmenterLib.window import Window
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from phantoms import ball
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
 from SAMSegmenterLib.propagation.appearance import Appearance
 from SAMSegmenterLib.propagation.canvas import MOST_CELLS, Canvas
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.patches import Carrier
 from SAMSegmenterLib.propagation.quality import Finding

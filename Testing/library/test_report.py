@@ -14,6 +14,7 @@ from SAMSegmenterLib.evaluation.records import Record, mask_path, write_mask
 from SAMSegmenterLib.evaluation.report import page, write_report
 from SAMSegmenterLib.evaluation.report_pictures import MEANINGS, comparison, pictures, worst
 from SAMSegmenterLib.evaluation.report_plots import Curve, Dots, line_plot, strip_plot
+from SAMSegmenterLib.evaluation.statistics import table
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.volume import Volume
@@ -47,6 +48,10 @@ def a_case(tmp_path):
     return Case("a", tmp_path / "a.nrrd", tmp_path / "a_labels.nrrd")
 
 
+def page_of(records, folder, cases, settings):
+    return page(records, table(records), folder, cases, settings)
+
+
 class Page(HTMLParser):
     """Collects what a page holds, and checks that its elements are closed in order."""
 
@@ -73,7 +78,7 @@ class Page(HTMLParser):
 
 
 def test_the_report_is_one_page_without_outside_links(records, tmp_path):
-    write_report(records, tmp_path, [], SETTINGS)
+    write_report(records, table(records), tmp_path, [], SETTINGS)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     read = Page(html)
     assert not read.links
@@ -82,7 +87,7 @@ def test_the_report_is_one_page_without_outside_links(records, tmp_path):
 
 
 def test_the_report_says_what_was_run_and_what_came_of_it(records, tmp_path):
-    words = Page(page(records, tmp_path, [], SETTINGS)).words
+    words = Page(page_of(records, tmp_path, [], SETTINGS)).words
     for expected in ("Evaluation of pico", "0" * 64, "Masks on 3 slices", "Mask on 1 slice", "copy", "0.840", "0.820", "2.0%"):
         assert expected in words, expected
     assert "100%" in words, "better than copy on all objects"
@@ -90,9 +95,9 @@ def test_the_report_says_what_was_run_and_what_came_of_it(records, tmp_path):
 
 
 def test_the_report_says_how_many_interactions_it_took(records, tmp_path):
-    assert "Interactions" not in Page(page(records, tmp_path, [], SETTINGS)).words
+    assert "Interactions" not in Page(page_of(records, tmp_path, [], SETTINGS)).words
     corrected = a_record(0.95, task="rounds", interactions_to_80=3.0, interactions_to_90=math.nan)
-    words = Page(page([*records, corrected], tmp_path, [], SETTINGS)).words
+    words = Page(page_of([*records, corrected], tmp_path, [], SETTINGS)).words
     for expected in ("Interactions to Dice .8", "3 (1)", "(0)"):
         assert expected in words, expected
 
@@ -101,17 +106,17 @@ def test_the_report_says_how_many_interactions_it_took(records, tmp_path):
     ("task", "note"), [("rounds", "the marked slices count, too"), ("S2-oracle", "COSMOS"), ("box>up", "only these count")]
 )
 def test_the_report_explains_what_is_not_of_the_main_protocol(records, tmp_path, task, note):
-    assert note not in Page(page(records, tmp_path, [], SETTINGS)).words
-    assert note in Page(page([*records, a_record(0.9, task=task)], tmp_path, [], SETTINGS)).words
+    assert note not in Page(page_of(records, tmp_path, [], SETTINGS)).words
+    assert note in Page(page_of([*records, a_record(0.9, task=task)], tmp_path, [], SETTINGS)).words
 
 
 def test_the_best_method_is_marked_whatever_failed_before_it(tmp_path):
     failed = Record("a", "organ 1", 1, "CT", "broken", "mask", error="no")
-    assert "class=best>0.800" in page([failed, a_record(0.8)], tmp_path, [], SETTINGS)
+    assert "class=best>0.800" in page_of([failed, a_record(0.8)], tmp_path, [], SETTINGS)
 
 
 def test_every_object_and_score_has_its_dot(records, tmp_path):
-    tags = Page(page(records, tmp_path, [], SETTINGS)).tags
+    tags = Page(page_of(records, tmp_path, [], SETTINGS)).tags
     assert tags.count("circle") == 2 * len(records)
     assert tags.count("polyline") == 4
     assert tags.count("svg") == 6
@@ -123,38 +128,38 @@ def test_names_and_errors_are_escaped(tmp_path):
         Record(evil, evil, 1, "", evil, evil, {"dice": 0.5, "over_propagation": 0.0}, (0.5,)),
         Record(evil, evil, 2, "", evil, evil, error=evil),
     ]
-    read = Page(page(records, tmp_path, [], {"model": evil, evil: evil}))
+    read = Page(page_of(records, tmp_path, [], {"model": evil, evil: evil}))
     assert "img" not in read.tags
     assert not read.links
     assert evil in read.words
 
 
 def test_dollars_in_names_are_only_dollars(tmp_path):
-    assert "$body ${title} $$" in Page(page([a_record(0.5, case="$body ${title} $$")], tmp_path, [], SETTINGS)).words
+    assert "$body ${title} $$" in Page(page_of([a_record(0.5, case="$body ${title} $$")], tmp_path, [], SETTINGS)).words
 
 
 def test_what_failed_is_listed_with_the_reason(records, tmp_path):
     broken = Record("c", "", 0, "", "", "", error="c_labels.nrrd: there is no image for it.")
     failed = Record("a", "organ 2", 2, "CT", "upstream", "mask", error="RuntimeError: out of memory")
-    words = Page(page([*records, broken, failed], tmp_path, [], SETTINGS)).words
+    words = Page(page_of([*records, broken, failed], tmp_path, [], SETTINGS)).words
     assert all(text in words for text in ("What failed", broken.error, failed.error))
 
 
 @pytest.mark.parametrize("some", [[], [Record("c", "", 0, "", "", "", error="unreadable")]], ids=["nothing", "only failures"])
 def test_a_report_without_results_is_still_a_page(some, tmp_path):
-    assert "How it is measured" in Page(page(some, tmp_path, [], {})).words
+    assert "How it is measured" in Page(page_of(some, tmp_path, [], {})).words
 
 
 def test_scores_that_are_missing_leave_gaps(tmp_path):
     record = Record("a", "organ", 1, "", "samsegmenter", "S2", {"dice": 0.5, "seconds": 0.1})
-    read = Page(page([record], tmp_path, [], SETTINGS))
+    read = Page(page_of([record], tmp_path, [], SETTINGS))
     assert "nan" not in read.words
     assert read.tags.count("svg") == 1, "of Dice alone"
 
 
 def test_a_folder_that_is_missing_is_an_error_for_the_user(records, tmp_path):
     with pytest.raises(OutputError, match="could not be written"):
-        write_report(records, tmp_path / "missing", [], SETTINGS)
+        write_report(records, table(records), tmp_path / "missing", [], SETTINGS)
 
 
 # ---------------------------------------------------------------- pictures
@@ -175,7 +180,7 @@ def test_pictures_are_in_the_page_and_unreadable_masks_left_out(tmp_path, a_case
     write_mask(mask_path(tmp_path, damaged), labels > 0)
     mask_path(tmp_path, damaged).write_bytes(b"damaged")
     assert [shown for shown, _ in pictures([damaged, record], tmp_path, [a_case])] == [record]
-    read = Page(page([record, damaged], tmp_path, [a_case], SETTINGS))
+    read = Page(page_of([record, damaged], tmp_path, [a_case], SETTINGS))
     assert len(read.links) == 1
     assert read.links[0].startswith("data:image/png;base64,")
 

@@ -8,10 +8,10 @@ import torch
 
 from networks import random_network
 from phantoms import as_model, ball
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, Point
 from SAMSegmenterLib.propagation.choosing import SIGNS, fitness, signs
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.question import question
 from SAMSegmenterLib.propagation.runner import Runner

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Point, PromptSet, Segment
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import MODES, Options
 from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.summary import REVIEWED
 from session_steps import WINDOW, box, painted, run
 
 pytest_plugins = ["session_fixtures"]
@@ -173,3 +174,40 @@ def test_the_volume_is_never_changed(session, volume, truth):
     run(session)
     session.labelmap()[:] = 7
     np.testing.assert_array_equal(volume.voxels, before)
+
+
+def test_the_summary_names_the_slices_most_worth_checking(session):
+    session.set_keyframe("ball", box(16))
+    run(session)
+    summary, trust = session.summary(), session.trust("ball")
+    assert summary.slices == {"ball": session.composition.slices(session.prompts.segment("ball"))}
+    assert [index for index, _ in summary.review["ball"]] == session.review("ball", REVIEWED)
+    assert all(trust[index] == value for index, value in summary.review["ball"])
+    assert summary.passes == session.reports()
+    assert summary.warnings == []
+
+
+def test_a_session_goes_on_from_the_state_of_another(session, shipped_model):
+    session.set_keyframe("ball", box(16))
+    run(session)
+    other = Session.from_state(shipped_model, session.prompts, session.state(), session.options, "cpu")
+    assert np.array_equal(other.labelmap(), session.labelmap())
+    assert other.remaining() == 0
+
+
+def test_the_state_leaves_out_what_was_taken_back(session):
+    session.set_keyframe("ball", box(16))
+    run(session)
+    session.set_keyframe("ball", Keyframe(16))
+    state = session.state()
+    assert session.composition.seeds
+    assert [len(each) for each in (state.seeds, state.tracks, state.gaps)] == [0, 0, 0]
+
+
+def test_the_candidates_of_a_slice_begin_with_its_preview(session):
+    session.set_keyframe("ball", box(16))
+    candidates = session.candidates("ball", 16)
+    assert len(candidates) > 1
+    assert np.array_equal(candidates[0], session.preview("ball", 16).mask)
+    with pytest.raises(InputError, match="has no prompts on slice 0"):
+        session.candidates("ball", 0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.propagation import engine
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.quality import examine
 from session_steps import box, painted, run
 

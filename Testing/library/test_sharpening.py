@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from phantoms import ball
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
 from SAMSegmenterLib.propagation import seeding
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.options import Options
 from SAMSegmenterLib.propagation.question import question
 from SAMSegmenterLib.propagation.sharpening import sharpened

@@ -8,11 +8,11 @@ import torch
 
 from phantoms import ball
 from SAMSegmenterLib.errors import InputError, SAMSegmenterError
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.models.families import sam2
 from SAMSegmenterLib.models.protocols import Embedding, SliceMasks
 from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.runs import label_each_slice, proposed
 from SAMSegmenterLib.session import Session
 from SAMSegmenterLib.slicewise import (

@@ -6,9 +6,9 @@ import torch
 
 from phantoms import ball
 from SAMSegmenterLib.evaluation.metrics import SurfaceDistances
+from SAMSegmenterLib.extent import dice
 from SAMSegmenterLib.frames import FrameStack
 from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.looks import Looks
 from SAMSegmenterLib.propagation.region import Extent, region_around
 from SAMSegmenterLib.session import Session

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from SAMSegmenterLib.extent import dice
+from SAMSegmenterLib.focus import intensities_near
 from SAMSegmenterLib.frames import FrameStack, TimeStack
 from SAMSegmenterLib.padding import LEAST, MOST, Padding
 from SAMSegmenterLib.phantom import NAMES, make_phantom
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment, intensities_near
+from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
 from SAMSegmenterLib.propagation.appearance import Appearance
 from SAMSegmenterLib.propagation.canvas import Canvas
-from SAMSegmenterLib.propagation.fusion import dice
 from SAMSegmenterLib.propagation.results import SliceResult
 from SAMSegmenterLib.propagation.seed import Seed
 from SAMSegmenterLib.propagation.sharpening import sharpened

@@ -13,13 +13,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
+from ..focus import windowed
 from ..frames import FrameStack, TimeStack
 from ..marking import prompt_set
 from ..marks import Mark
 from ..mrml import ViewGeometry, content_of, display_window, image_on_grid, moves_between, oblique_grid, volume_of
-from ..prompts import intensities_near
 from ..volume import Volume
-from ..window import Window, automatic_window
+from ..window import Window
 from .settings import Settings
 from .times import Times
 
@@ -140,12 +140,9 @@ def make_canvas(effect: Any, settings: Settings, plane: Plane, marks: tuple[Mark
         image = image_on_grid(image, np.array(plane))
         volume = volume_of(image, volume_node.GetName())
 
-    def stack(window: Window) -> FrameStack:
-        return TimeStack(volume, window) if times else FrameStack(volume, axis, window)
-
-    made = stack(window[1] or automatic_window(volume))
-    if settings.window == "auto" and marks:
-        made = stack(automatic_window(volume, intensities_near(prompt_set(marks, made), made)))
+    made = TimeStack(volume, window[1]) if times else FrameStack(volume, axis, window[1])
+    if window[1] is None:
+        made = windowed(made, prompt_set(marks, made))
     return Canvas(made, plane, image, times, place, window)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy import ndimage
 
+from ..extent import box_around, widened
 from ..frames import FrameStack
 from ..prompts import Keyframe
 from ..propagation.region import Extent
@@ -95,11 +96,9 @@ def _painted(keyframes: Iterable[Keyframe], name: str) -> dict[int, np.ndarray]:
 def _box(masks: Iterable[np.ndarray], around: Sequence[float]) -> tuple[slice, slice]:
     """Rows and columns that show all the masks, with so many pixels (but at least one) around them where the slice has them."""
     everything = np.any(list(masks), axis=0)
-    found = []
-    for axis, pixels in enumerate(around):
-        inside, pixels = np.flatnonzero(everything.any(1 - axis)), max(1, round(pixels))
-        found.append(slice(max(0, int(inside[0]) - pixels), min(everything.shape[axis], int(inside[-1]) + 1 + pixels)))
-    return found[0], found[1]
+    pixels = [max(1, round(each)) for each in around]
+    rows, columns = map(widened, box_around(everything), pixels, everything.shape)
+    return rows, columns
 
 
 def _seeds_on_slice(mask: np.ndarray, spacing_mm: tuple[float, float]) -> np.ndarray:

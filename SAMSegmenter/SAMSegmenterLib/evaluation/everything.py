@@ -141,7 +141,7 @@ def _asked(engine: Engine, index: int, x: float, y: float) -> Iterator[Candidate
 def _candidate(engine: Engine, keyframe: Keyframe) -> Candidate | None:
     """What the network finds for a keyframe; None if that is nothing."""
     result = engine.seed(keyframe).result
-    logits = result.logits(engine.runner.stack.shape)
+    logits = result.logits(engine.stack.shape)
     if not (logits > 0).any():
         return None
     return Candidate(keyframe.slice, logits > 0, result.quality, float((logits > SHIFT).sum() / (logits > -SHIFT).sum()))

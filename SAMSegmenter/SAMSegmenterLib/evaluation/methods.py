@@ -13,7 +13,6 @@ from ..frames import FrameStack
 from ..models.protocols import Model
 from ..prompts import Keyframe, PromptSet, Segment
 from ..propagation.options import Options
-from ..propagation.seeding import Seeder
 from ..session import Session
 from .everything import masks_on_slice
 
@@ -85,8 +84,7 @@ class Ours:
 
     def offer(self, stack: FrameStack, keyframe: Keyframe) -> list[np.ndarray]:
         """See `Chooser.offer`: the mask that a preview shows, then all that the network considered."""
-        runner = self._session(stack, [keyframe]).engine.runner
-        return [mask for mask, _ in runner.surviving(lambda: Seeder(runner).candidates(keyframe))]
+        return self._session(stack, [keyframe]).candidates("object", keyframe.slice)
 
     def _everything(self, stack: FrameStack, index: int) -> list[np.ndarray]:
         # good or bad: an oracle chooses by itself, and the first is the best in any case

@@ -14,19 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..volume import box_around
+from ..extent import box_around, dice
 
 TOLERANCE_MM = 3.0  # as TotalSegmentator is scored: a voxel of coarse volumes, and about what experts differ by
 
 
-def dice(found: np.ndarray, truth: np.ndarray) -> float:
-    """Overlap, 0..1; NaN if both are empty."""
-    return _ratio(2 * np.count_nonzero(found & truth), np.count_nonzero(found) + np.count_nonzero(truth))
-
-
 def jaccard(found: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union, 0..1; NaN if both are empty."""
-    return _ratio(np.count_nonzero(found & truth), np.count_nonzero(found | truth))
+    """Return the intersection over union of two bool masks of one shape, 0..1: 1 if both are empty, as `extent.dice`."""
+    overlap = dice(found, truth)
+    return overlap / (2 - overlap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +49,7 @@ class SurfaceDistances:
         """
         if scored is None:
             scored = np.ones(len(found), bool)
-        corner = box_around(found | truth)
+        corner = box_around(found | truth) or (slice(0, 1),) * 3
         scored = np.pad(scored[corner[0]], 1)
         surfaces = [_surface(np.pad(mask[corner], 1)) for mask in (found, truth)]
         maps = [_distance_mm(surface, spacing_mm) for surface in surfaces]

@@ -22,14 +22,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .. import focus
 from ..errors import InputError
+from ..extent import dice
 from ..frames import FrameStack
-from ..prompts import Keyframe, PromptSet, Segment, intensities_near
-from ..window import automatic_window
+from ..prompts import Keyframe, PromptSet, Segment
 from . import users
 from .cases import Target
 from .methods import Chooser, Method, Unsuited
-from .metrics import SurfaceDistances, dice, jaccard, over_propagation, over_segmentation, retention
+from .metrics import SurfaceDistances, jaccard, over_propagation, over_segmentation, retention
 
 MOST_ROUNDS = 10
 ENOUGH = {"interactions_to_80": 0.8, "interactions_to_90": 0.9}
@@ -197,8 +198,7 @@ Task = Propagation | SingleSlices | Rounds
 
 def windowed(stack: FrameStack, keyframes: Iterable[Keyframe]) -> FrameStack:
     """The stack, anew, with the window that suits what is marked, as a user gets it."""
-    prompts = PromptSet((Segment("object", tuple(keyframes)),), stack.axis)
-    return FrameStack(stack.volume, stack.axis, automatic_window(stack.volume, intensities_near(prompts, stack)))
+    return focus.windowed(stack, PromptSet((Segment("object", tuple(keyframes)),), stack.axis))
 
 
 def score(
@@ -233,8 +233,8 @@ def score(
     distances = SurfaceDistances.between(found, truth, spacing_mm, scored)
     hd95_mm = distances.hd95_mm()
     return {
-        "dice": dice(found[scored], truth[scored]),
-        "jaccard": jaccard(found[scored], truth[scored]),
+        "dice": dice(found[scored], truth[scored]) if scored.any() else math.nan,
+        "jaccard": jaccard(found[scored], truth[scored]) if scored.any() else math.nan,
         "hd95_mm": hd95_mm if math.isnan(hd95_mm) else min(hd95_mm, diagonal_mm),
         "nsd": distances.surface_dice(),
         "over_propagation": over_propagation(found, truth),

@@ -20,7 +20,7 @@ from .records import CONTROLS, Record
 from .report_pictures import pictures, worst
 from .report_plots import COLORS, Curve, Dots, line_plot, strip_plot
 from .report_words import explanation, title
-from .statistics import Row, share_above, table
+from .statistics import Interval, Row, share_above
 
 TEMPLATE = Path(__file__).parent.parent / "Resources" / "Report" / "page.html"
 BASELINES = METHODS[1:]
@@ -30,11 +30,14 @@ GOALS = {80: "Interactions to Dice .8", 90: "to .9"}
 LEAST_OBJECTS = 3  # behind a point of the curve of retention, where there are as many at all
 
 
-def write_report(records: Sequence[Record], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> None:
+def write_report(
+    records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]
+) -> None:
     """Write ``report.html`` into the folder of an evaluation.
 
     Args:
         records: all that the evaluation has, failed ones too.
+        rows: the main table of these, see `statistics.table`.
         folder: where masks are kept, for the pictures.
         cases: the images of the pictures; of others there are none.
         settings: what was run, by name.
@@ -43,19 +46,19 @@ def write_report(records: Sequence[Record], folder: Path, cases: Sequence[Case],
         OutputError: the file cannot be written.
     """
     with replacing(folder / "report.html") as temporary:
-        temporary.write_text(page(records, folder, cases, settings), encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
+        temporary.write_text(page(records, rows, folder, cases, settings), encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
 
 
-def page(records: Sequence[Record], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> str:
-    """The report as HTML; see `write_report`."""
+def page(records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> str:
+    """Return the report as HTML; see `write_report`."""
     tried = [record for record in records if record.task]
     heading = escape(f"Evaluation of {settings.get('model', 'SAMSegmenter')}")
     sections = [
         f"<header><h1>{heading}</h1></header>",
         _facts(tried, settings),
-        _summary(tried),
+        _summary(tried, rows),
         _wins(tried),
-        _plots(tried),
+        _plots(tried, rows),
         _worst(tried, folder, cases),
         _objects(tried),
         _failures(records),
@@ -79,11 +82,10 @@ def _facts(records: Sequence[Record], settings: Mapping[str, Any]) -> str:
     return f'<div class="card"><dl class="facts">{items}</dl></div>'
 
 
-def _summary(records: Sequence[Record]) -> str:
-    """The main table: a row for each task and method."""
+def _summary(records: Sequence[Record], rows: Sequence[Row]) -> str:
+    """Return the main table: a row for each task and method."""
     cases = list(dict.fromkeys(record.case for record in records))
     shown = cases if len(cases) <= 4 else []  # of many cases the intervals speak
-    rows = table(records)
     goals = GOALS if any(row.corrected for row in rows) else {}
     heads = ["Task", "Method", "Dice (95 % interval)", *shown, "NSD", "HD95, mm", "Beyond the ends", "Seconds", *goals.values(), "Objects"]
     colors, best = _colors(records), {row.task: row.dice.mean for row in sorted(rows, key=lambda row: np.nan_to_num(row.dice.mean, nan=-1))}
@@ -129,15 +131,16 @@ def _wins(records: Sequence[Record]) -> str:
     return f"<h2>Objects with a higher Dice than the baselines</h2>{_table(heads, lines, '', texts=2)}"
 
 
-def _plots(records: Sequence[Record]) -> str:
+def _plots(records: Sequence[Record], rows: Sequence[Row]) -> str:
     colors, groups = _colors(records), defaultdict(list)
+    intervals = {(row.task, row.method): row.dice for row in rows}
     for record in records:
         if not record.error:
             groups[record.task].append(record)
     parts = []
     for number, (task, group) in enumerate(groups.items()):
         figures = [
-            _figure("Dice of each object, with mean and interval", _dice_plot(group, colors)),
+            _figure("Dice of each object, with mean and interval", _dice_plot(group, colors, intervals)),
             _figure("Dice by distance from the nearest marked slice", _retention_plot(group, colors)),
             _figure("Part beyond the object's ends, of its volume, with median", _beyond_plot(group, colors)),
         ]
@@ -148,12 +151,11 @@ def _plots(records: Sequence[Record]) -> str:
     return f'<h2>Plots</h2><div class="legend">{legend}</div>{"".join(parts)}' if parts else ""
 
 
-def _dice_plot(group: Sequence[Record], colors: Mapping[str, int]) -> str:
-    intervals = {row.method: row.dice for row in table(group)}
-    rows = [
-        Dots(method, colors[method], values, titles, intervals[method].mean, (intervals[method].low, intervals[method].high))
-        for method, values, titles in _by_method(group, "dice", ".3f")
-    ]
+def _dice_plot(group: Sequence[Record], colors: Mapping[str, int], intervals: Mapping[tuple[str, str], Interval]) -> str:
+    rows = []
+    for method, values, titles in _by_method(group, "dice", ".3f"):
+        interval = intervals[group[0].task, method]
+        rows.append(Dots(method, colors[method], values, titles, interval.mean, (interval.low, interval.high)))
     return strip_plot(rows, "Dice of each object by method", DICE_TICKS) if rows else ""
 
 

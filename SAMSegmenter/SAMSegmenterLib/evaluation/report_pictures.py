@@ -67,7 +67,7 @@ def comparison(stack: FrameStack, truth: np.ndarray, found: np.ndarray, slices: 
     for index in np.argsort(-wrong)[:slices]:
         stack.place(labels, int(index))[:] = found[index] + 2 * truth[index]
     values = np.concatenate([stack.intensities(int(index))[truth[index]] for index in np.flatnonzero(truth.any((1, 2)))] or [[]])
-    suited = FrameStack(stack.volume, stack.axis, automatic_window(stack.volume, values))
+    suited = stack.windowed(automatic_window(stack.volume, values))
     legend = PromptSet(tuple(Segment(name) for name in MEANINGS), stack.axis)
     return contact_sheet(suited, labels, legend, list(MEANINGS.values()), slices)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
+from ..extent import box_around, edges
 from ..prompts import Box, Keyframe, MaskPrompt, Point
 
 SEVERAL_AT = (0.15, 0.5, 0.85)
@@ -74,15 +75,14 @@ def positives(mask: np.ndarray, count: int, random: np.random.Generator) -> tupl
 
 def negatives(mask: np.ndarray, count: int) -> tuple[Point, ...]:
     """Pixels at equal steps through those outside the object, in its box made twice as wide and high."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     near = np.zeros(mask.shape, bool)
-    near[_doubled(rows), _doubled(columns)] = True
+    near[tuple(_doubled(part) for part in box_around(mask))] = True
     return _spread(near & ~mask, count, False)
 
 
-def _doubled(inside: np.ndarray) -> slice:
-    half = (inside[-1] - inside[0] + 1) / 2
-    return slice(max(int(np.floor(inside[0] - half)), 0), int(np.ceil(inside[-1] + half)) + 1)
+def _doubled(inside: slice) -> slice:
+    half = (inside.stop - inside.start) / 2
+    return slice(max(int(np.floor(inside.start - half)), 0), int(np.ceil(inside.stop - 1 + half)) + 1)
 
 
 def _spread(mask: np.ndarray, count: int, positive: bool) -> tuple[Point, ...]:
@@ -94,8 +94,7 @@ def _spread(mask: np.ndarray, count: int, positive: bool) -> tuple[Point, ...]:
 
 def tight_box(mask: np.ndarray) -> Box:
     """The rectangle around the object's pixels, edges included."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return Box(float(columns[0]) - 0.5, float(rows[0]) - 0.5, float(columns[-1]) + 0.5, float(rows[-1]) + 0.5)
+    return Box(*edges(mask))
 
 
 def shaken(box: Box, part: float, shape: tuple[int, int], random: np.random.Generator) -> Box:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,6 +50,10 @@ class Engine:
         """Understand a keyframe: a mask on its slice, and a memory of it."""
         with self.runner.timed("prompt"):
             return self.runner.surviving(lambda: self._seeder.seed(keyframe))
+
+    def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
+        """Return all masks that a keyframe may mean, see `Seeder.candidates`."""
+        return self.runner.surviving(lambda: self._seeder.candidates(keyframe))
 
     def prepare(self, seed: Seed) -> Iterator[int]:
         """Encode slices outwards from `seed`'s, in its view, until most of the cache is filled; yields each slice."""

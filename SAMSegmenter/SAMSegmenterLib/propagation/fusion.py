@@ -37,9 +37,3 @@ def fuse(forward: np.ndarray, backward: np.ndarray, nearness: float, qualities: 
 
 def _probability(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(logits, -CERTAIN, CERTAIN)))
-
-
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    """Overlap of two bool masks of the same shape, 0..1; 1 if both are empty."""
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else 1.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..extent import edges
 from ..frames import FrameStack
 from ..view import View
 
@@ -34,10 +35,8 @@ class Extent:
     @classmethod
     def of_mask(cls, mask: np.ndarray) -> Extent | None:
         """The extent of a bool slice ``(rows, columns)``; None if it is empty."""
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if not len(rows):
-            return None
-        return cls(columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5)
+        found = edges(mask)
+        return None if found is None else cls(*found)
 
     @classmethod
     def of_points(cls, xy: np.ndarray) -> Extent:

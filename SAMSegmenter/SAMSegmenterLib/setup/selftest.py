@@ -54,8 +54,8 @@ def self_test(cancelled: Callable[[], bool], device: str = "auto") -> Iterator[P
         InputError: there is no such device.
         ImportError: a package that is needed is missing or does not load.
     """
+    from ..extent import dice
     from ..models.loading import load_model
-    from ..propagation.fusion import dice
     from ..runs import Run
 
     volume, labels, names = make_phantom(shape_ijk=SHAPE_IJK, spacing_mm=SPACING_MM)

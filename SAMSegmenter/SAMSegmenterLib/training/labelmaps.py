@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError, memory_for
+from ..extent import box_around
 from ..imageio import read_labelmap
 from ..volume import Volume
 from .chance import SmoothField, rotations, uniform
@@ -117,10 +118,10 @@ def _numbered(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
 
 def _cube(volume: np.ndarray, spacing_mm: np.ndarray) -> Tensor:
     """The part that is not empty, scaled to cubic voxels and to fill a cube of `SIDE` of them along its longest edge."""
-    filled = np.nonzero(volume)
-    if not len(filled[0]):
+    box = box_around(volume != 0)
+    if box is None:
         return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)
-    part = volume[tuple(slice(places.min(), places.max() + 1) for places in filled)]
+    part = volume[box]
     lengths_mm = part.shape * spacing_mm
     shape = [max(1, round(length * SIDE / lengths_mm.max())) for length in lengths_mm]
     scaled = F.interpolate(torch.from_numpy(part)[None, None].float(), shape, mode="nearest")[0, 0].to(torch.int16)

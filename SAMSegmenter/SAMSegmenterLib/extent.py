@@ -1,0 +1,39 @@
+"""Boxes around masks, and how far masks overlap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def box_around(mask: np.ndarray) -> tuple[slice, ...] | None:
+    """Return the smallest box that holds a bool mask of any number of axes, a slice for each; None if the mask is empty."""
+    box = []
+    for axis in range(mask.ndim):
+        box.append(span(mask.any(tuple(other for other in range(mask.ndim) if other != axis))))
+    return None if None in box else tuple(box)
+
+
+def span(inside: np.ndarray) -> slice | None:
+    """Return the entries of a bool row ``(n,)`` from the first True to the last; None if there is none."""
+    found = np.flatnonzero(inside)
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else None
+
+
+def edges(mask: np.ndarray) -> tuple[float, float, float, float] | None:
+    """Return left, top, right and bottom edge of a bool mask ``(rows, columns)``, pixel centres at integers; None if it is empty."""
+    box = box_around(mask)
+    if box is None:
+        return None
+    rows, columns = box
+    return columns.start - 0.5, rows.start - 0.5, columns.stop - 0.5, rows.stop - 0.5
+
+
+def widened(part: slice, around: int, available: int) -> slice:
+    """Return a part of an axis and so many entries on either side of it, as far as they are among the `available` ones."""
+    return slice(max(0, part.start - around), min(available, part.stop + around))
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    """Return how far two bool masks of one shape overlap, 0..1 (Dice 1945): 1 if both are empty, as they agree."""
+    total = np.count_nonzero(one) + np.count_nonzero(other)
+    return float(2 * np.count_nonzero(one & other) / total) if total else 1.0
