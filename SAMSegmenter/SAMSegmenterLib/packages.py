@@ -79,7 +79,7 @@ def _explanation(package: str, wanted: str, error: Exception) -> str:
     stated = sorted({f'"{need}"' for user, need in needs if user in OURS and culprit != package})
     others = sorted({user for user, _ in needs if user not in OURS})
     what = f"{name} {version}, which does not fit" if version else f"{name}, which is not installed"
-    pip = f"python -m pip install {' '.join(stated) or wanted}"
+    pip = f"python -m pip install {'--force-reinstall ' if version else ''}{' '.join(stated) or wanted}"
     advice = f"In Slicer, press 'Repair' in the module SAMSegmenter and restart; elsewhere: {pip}"
     shared = f" It may be of another extension; {', '.join(others[:5])} use it, too." if others else ""
     return f"The Python package {package} does not load because of {what} ({_said(error)}).{shared} {advice}"

@@ -50,6 +50,7 @@ def test_another_version_is_blamed_on_its_package(used, says, folder):
     assert "tiny_network does not load because of tiny-reader 4.13, which does not fit" in text
     assert "It may be of another extension; other-extension, tiny-network use it, too" in text
     assert "press 'Repair'" in text
+    assert "pip install --force-reinstall tiny-network" in text
     assert ".." not in text
     refusal.match(says)
 

@@ -81,9 +81,7 @@ def repair() -> bool:
     def install() -> None:
         if torch and TORCH in broken:
             torch.uninstallTorch()
-        again = [each.specifier for each in broken if each not in (*FROM_PYTORCH, SAM2)]
-        if again:
-            slicer.util.pip_install(["--force-reinstall", "--no-deps", *again])
+        _reinstall(broken)
         _install(wanted, torch, again=True)
 
     _run(install, wanted)
@@ -195,6 +193,15 @@ def _install(needed: list[Requirement], torch: Any, again: bool = False) -> None
         _from_index(others, str(_constraints(needed)), again)
     if SAM2 in needed:
         _sam2(["--force-reinstall"] if again else [])
+
+
+def _reinstall(broken: list[Requirement]) -> None:
+    """Replace packages that are neither torch nor sam2; with those that sam2 imports, what they need in turn, which may be to blame."""
+    imported = [each.specifier for each in broken if each in IMPORTED_BY_SAM2]
+    alone = [each.specifier for each in broken if each not in (*FROM_PYTORCH, SAM2, *IMPORTED_BY_SAM2)]
+    for how, specifiers in (([], imported), (["--no-deps"], alone)):
+        if specifiers:
+            slicer.util.pip_install(["--force-reinstall", *how, *specifiers])
 
 
 def _from_pytorch(needed: list[Requirement], torch: Any) -> None:
