@@ -1,6 +1,7 @@
 # make demo     segment a built-in phantom, or VOLUME=... PROMPTS=..., on a machine that has nothing but Python 3.10 or newer
 # make test     install what the tests need, check the style, run all tests
-# make test-oldest   the library's tests with the oldest torch that is supported, in a virtual environment of its own (7 GB)
+# make test-oldest   the library's tests with the oldest torch, hydra and omegaconf that are supported, in an environment of their own (7 GB)
+# make test-setup    the module's set-up in a fresh environment without a compiler, and its self-test (6 GB; OPTIONS='--wheels FOLDER')
 # make benchmark, make lint, make clean
 
 # The first of these that is new enough; another one with: make PYTHON=...
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Another one: make demo VENV=.venv-other TORCH='torch==2.2.2 torchvision==0.17.2 numpy<2'
 TORCH ?= torch torchvision
-OLDEST := torch==2.2.2 torchvision==0.17.2 numpy<2
+OLDEST := torch==2.2.2 torchvision==0.17.2 numpy<2 hydra-core==1.3.2 omegaconf==2.2.1 iopath==0.1.10
 OUTPUT ?= demo
 VOLUME ?=
 PROMPTS ?=
@@ -21,7 +22,7 @@ EXTRA := test
 SAM2 := rf-sam-2>=1.0.3
 SAM2_SOURCE := sam2>=1.1
 
-.PHONY: demo test test-oldest lint benchmark clean
+.PHONY: demo test test-oldest test-setup lint benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/samsegmenter demo --output "$(OUTPUT)" $(if $(VOLUME),--volume "$(VOLUME)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
@@ -35,6 +36,9 @@ lint: $(VENV)/.test
 test-oldest:
 	$(MAKE) VENV=.venv-oldest TORCH="$(OLDEST)" EXTRA=oldest .venv-oldest/.test
 	.venv-oldest/bin/python -m pytest Testing/library
+
+test-setup:
+	"$(PYTHON)" Testing/setup/fresh.py $(OPTIONS)
 
 benchmark: $(VENV)/.test
 	PYTHONPATH=Testing/library $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)

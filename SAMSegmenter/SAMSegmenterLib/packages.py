@@ -11,6 +11,9 @@ from importlib import metadata
 from .errors import PackageError
 
 OURS = {"samsegmenter", "sam2", "rf-sam-2", "hydra-core", "omegaconf", "iopath"}  # whose needs are ours
+ANTLR = "antlr4-python3-runtime"
+# What comes of importing a package that is damaged, or beside another one than it was made for.
+MISFITS = ImportError, AttributeError, LookupError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def import_explained(package: str, wanted: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # antlr4 raises nothing narrower for files of another version of itself
+    except MISFITS as error:
         raise PackageError(_explanation(package, wanted, error)) from error
 
 
@@ -36,16 +39,33 @@ def check_numpy() -> None:
         torch, numpy = metadata.version("torch"), metadata.version("numpy")
     except metadata.PackageNotFoundError:
         return  # whatever imports it says so
-    if tuple(map(int, torch.split(".")[:2])) < (2, 3) and int(numpy.partition(".")[0]) >= 2:
+    if _numbers(torch) < (2, 3) and _numbers(numpy) >= (2, 0):
         raise PackageError(
             f"PyTorch {torch} does not work with numpy {numpy}. In Slicer, press 'Repair' in the module SAMSegmenter and restart; "
             'elsewhere: python -m pip install "numpy<2"'
         )
 
 
+def check_antlr() -> None:
+    """Raise `ImportError` where antlr4 is too new for the grammar of hydra, for which it would raise a mere `Exception`."""
+    try:
+        version, needs = metadata.version(ANTLR), metadata.requires("hydra-core") or []
+    except metadata.PackageNotFoundError:
+        return  # whatever imports it says so
+    stated = next((need for need in needs if need.startswith(ANTLR)), "")
+    if "4.9" in stated and _numbers(version) >= (4, 10):  # from where on grammars of older ones are not read
+        raise ImportError(f"hydra-core needs {stated}", name="antlr4")
+
+
 def normal(name: str) -> str:
     """Return a package's name as the index compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    """The first two numbers of a version."""
+    major, minor, *_ = map(int, re.findall(r"\d+", f"{version}.0"))
+    return major, minor
 
 
 def _explanation(package: str, wanted: str, error: Exception) -> str:
@@ -59,7 +79,7 @@ def _explanation(package: str, wanted: str, error: Exception) -> str:
     stated = sorted({f'"{need}"' for user, need in needs if user in OURS and culprit != package})
     others = sorted({user for user, _ in needs if user not in OURS})
     what = f"{name} {version}, which does not fit" if version else f"{name}, which is not installed"
-    pip = f"python -m pip install {' '.join(stated) or wanted}"
+    pip = f"python -m pip install {'--force-reinstall ' if version else ''}{' '.join(stated) or wanted}"
     advice = f"In Slicer, press 'Repair' in the module SAMSegmenter and restart; elsewhere: {pip}"
     shared = f" It may be of another extension; {', '.join(others[:5])} use it, too." if others else ""
     return f"The Python package {package} does not load because of {what} ({_said(error)}).{shared} {advice}"
@@ -85,7 +105,7 @@ def _needs(name: str) -> list[tuple[str, str]]:
         for need in user.requires or []:
             stated, _, condition = need.partition(";")
             if normal(re.match(r"[\w.-]*", stated)[0]) == name and "extra" not in condition:
-                found.append((normal(user.metadata["Name"] or ""), stated.replace(" ", "")))
+                found.append((normal(user.metadata["Name"] or ""), re.sub("[ ()]", "", stated)))
     return found
 
 

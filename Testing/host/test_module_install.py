@@ -290,11 +290,11 @@ def test_what_is_broken_is_installed_again(slicer_host, the_panel, a_computer, m
     assert then == (["safetensors>=0.4", "timm>=1.0"], None)
 
 
-def test_with_a_broken_sam2_comes_what_it_imports(slicer_host, the_panel, a_computer, monkeypatch):
+def test_with_a_broken_sam2_comes_what_it_imports_and_what_that_needs(slicer_host, the_panel, a_computer, monkeypatch):
     press_repair(the_panel, monkeypatch, "rf-sam-2")
     again = ["hydra-core>=1.3.2", "iopath>=0.1.10", "tqdm>=4.66.1"]
     assert [arguments for arguments, _ in a_computer.done] == [
-        ["--force-reinstall", "--no-deps", *again],
+        ["--force-reinstall", *again],
         again,
         ["--force-reinstall", "--no-deps", "rf-sam-2>=1.0.3"],
     ]

@@ -16,7 +16,8 @@ def downloading(models_folder, monkeypatch):
     models_folder.rmdir()
     monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(transfer, "CHUNK_BYTES", 4000)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", download.MIRROR_VARIABLE):
+    proxies = [f"{scheme}_proxy" for scheme in ("http", "https", "all")]
+    for name in (*proxies, *map(str.upper, proxies), download.MIRROR_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -23,6 +23,11 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
+    def do_CONNECT(self) -> None:
+        """As a proxy that is asked for the way to an encrypted host, and refuses it."""
+        self.server.host.asked.append({"CONNECT": self.path})
+        self.send_error(403)
+
     @property
     def start(self) -> int:
         """The first byte that is asked for."""

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
+import loopback
 from loopback import in_chunks, is_slow, says
 from published import CONTENT, left_in
 from SAMSegmenterLib.errors import Cancelled, CheckpointError
@@ -61,11 +63,40 @@ def test_a_mirror_is_asked_in_place_of_the_authors_host(entry, host, monkeypatch
     assert download.fetch(replace(entry, url="https://example.invalid/x")).read_bytes() == CONTENT
 
 
-def test_proxies_of_the_environment_are_used(entry, host, monkeypatch):
-    monkeypatch.setenv("http_proxy", host.url.rpartition("/")[0])
+@pytest.fixture
+def beyond_proxies(entry, monkeypatch):
+    """A model on a host that does not exist, so that nothing but a proxy can lead to it."""
     monkeypatch.setenv("no_proxy", "")
-    assert download.fetch(replace(entry, url="http://authors.invalid/model.pt")).read_bytes() == CONTENT
+    return replace(entry, url="http://authors.invalid/model.pt")
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_proxies_of_the_environment_are_used(variable, beyond_proxies, host, monkeypatch):
+    monkeypatch.setenv(variable, host.url.rpartition("/")[0])
+    assert download.fetch(beyond_proxies).read_bytes() == CONTENT
     assert host.asked[0]["Host"] == "authors.invalid"
+
+
+def test_a_proxy_that_refuses_the_way_to_an_encrypted_host_is_named(beyond_proxies, host, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", host.url.rpartition("/")[0])
+    with pytest.raises(DownloadError, match=f"the proxy in use is {urlsplit(host.url).netloc}"):
+        download.fetch(replace(beyond_proxies, url="https://authors.invalid/model.pt"))
+    assert host.asked[0] == {"CONNECT": "authors.invalid:443"}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [("http://me:secret@{place}", "gave up"), ("{place}", "gave up"), ("me:secret@{place}", "check proxy URL")],
+    ids=["with a password", "without a scheme", "malformed"],
+)
+def test_a_proxy_that_cannot_be_used_is_named_without_its_password(stated, why, scheme, beyond_proxies, monkeypatch):
+    with loopback.host(b"") as gone:
+        place = urlsplit(gone.url).netloc
+    monkeypatch.setenv(f"{scheme}_proxy", stated.format(place=place))
+    with pytest.raises(DownloadError, match=f"{why}.*the proxy in use is {place}") as refusal:
+        download.fetch(replace(beyond_proxies, url=f"{scheme}://authors.invalid/model.pt"))
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_hash_that_is_not_published_is_recorded_at_the_first_download(unhashed, host, models_folder):

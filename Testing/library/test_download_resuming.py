@@ -140,7 +140,7 @@ def test_a_host_that_breaks_off_at_once_each_time_is_given_up_and_what_arrived_i
 def test_a_host_that_is_not_there_is_named(entry, host):
     with loopback.host(b"") as gone:
         url = gone.url
-    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*gave up.*Check the network and the proxy"):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*gave up.*Check the network; no proxy is set"):
         download.fetch(replace(entry, url=url))
 
 

@@ -190,6 +190,34 @@ def test_an_entry_that_is_one_byte_longer_than_its_room_is_refused(tiny):
         read_checkpoint(written(tiny, content))
 
 
+def said_of_last_entry(path, layout, field, value):
+    """The same archive, its directory's last record with another value in a field (APPNOTE 4.3.12)."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into(layout, content, content.rindex(b"PK\x01\x02") + field, value)
+    return written(path, content)
+
+
+def test_an_entry_that_is_said_to_be_encrypted_is_refused(tiny):
+    path = said_of_last_entry(tiny, "<H", 8, torch_archive.ENCRYPTED)
+    with pytest.raises(CheckpointError, match=r"is compressed or encrypted.*was not opened.*unpack it"):
+        read_checkpoint(path)
+
+
+def test_two_entries_at_the_same_place_are_refused(tiny):
+    with zipfile.ZipFile(tiny) as archive:
+        place = archive.infolist()[-2].header_offset
+    with pytest.raises(CheckpointError, match="is another, or larger, than its directory says"):
+        read_checkpoint(said_of_last_entry(tiny, "<I", 42, place))
+
+
+def test_an_entry_that_lies_within_another_is_refused(tmp_path):
+    alone = packed(tmp_path / "alone.zip", [("archive/data/1", b"1234")]).read_bytes()
+    inner = alone[: alone.index(b"PK\x01\x02")]
+    path = packed(tmp_path / "nested.pt", [("archive/data.pkl", b"."), ("archive/data/0", inner), ("archive/data/1", b"1234")])
+    with pytest.raises(CheckpointError, match="is another, or larger, than its directory says"):
+        read_checkpoint(said_of_last_entry(path, "<I", 42, path.read_bytes().index(inner)))
+
+
 def test_a_directory_that_is_larger_than_any_networks_is_not_read(tiny, monkeypatch):
     monkeypatch.setattr(torch_archive, "LARGEST_DIRECTORY", 100)
     with pytest.raises(CheckpointError, match="is truncated, or not a file of PyTorch weights"):

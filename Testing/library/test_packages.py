@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from SAMSegmenterLib.errors import PackageError
-from SAMSegmenterLib.packages import check_numpy, import_explained
+from SAMSegmenterLib.packages import check_antlr, check_numpy, import_explained
 
 LIBRARY = Path(__file__).parents[2] / "SAMSegmenter"
 
@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("used", "says"),
     [
-        ("raise Exception('Could not read version 3 (expected 4).')", r"Could not read version 3 \(expected 4\)"),
+        ("raise ValueError('Could not read version 3 (expected 4).')", r"Could not read version 3 \(expected 4\)"),
         ("", "cannot import name 'wanted' from 'tiny_reader'"),
     ],
     ids=["raises when it is imported", "lacks a name"],
@@ -50,6 +50,7 @@ def test_another_version_is_blamed_on_its_package(used, says, folder):
     assert "tiny_network does not load because of tiny-reader 4.13, which does not fit" in text
     assert "It may be of another extension; other-extension, tiny-network use it, too" in text
     assert "press 'Repair'" in text
+    assert "pip install --force-reinstall tiny-network" in text
     assert ".." not in text
     refusal.match(says)
 
@@ -68,6 +69,27 @@ def test_a_numpy_that_is_too_new_for_torch_is_named(torch, numpy, fits, monkeypa
     else:
         with pytest.raises(PackageError, match=r"PyTorch 2\.2\.2 does not work with numpy 2\.4\.6.*numpy<2"):
             check_numpy()
+
+
+@pytest.mark.parametrize(
+    ("version", "needed", "fits"),
+    [
+        ("4.13.2", "==4.9.*", False),
+        ("4.10", "(==4.9.*)", False),
+        ("4.9.3", "==4.9.*", True),
+        ("4.7.2", "==4.9.*", True),
+        ("4.13.2", ">=4.13", True),
+    ],
+)
+def test_an_antlr4_that_is_too_new_for_hydra_is_named(version, needed, fits, folder):
+    installed(folder, "antlr4-python3-runtime", version)
+    installed(folder, "hydra-core", "1.3.2", needs=[f"antlr4-python3-runtime {needed}"])
+    if fits:
+        check_antlr()
+        return
+    blamed = rf"sam2 does not load because of antlr4-python3-runtime {version}, which does not fit .*\"antlr4-python3-runtime==4\.9\.\*\""
+    with pytest.raises(PackageError, match=blamed), import_explained("sam2", "it"):
+        check_antlr()
 
 
 def test_sam2_with_a_broken_omegaconf_names_it(tmp_path):

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from ..packages import import_explained
+from ..packages import check_antlr, import_explained
 
 with import_explained("sam2", '--no-deps "rf-sam-2>=1.0.3"'):
+    check_antlr()
     from sam2.modeling.backbones.hieradet import Hiera
     from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
     from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer

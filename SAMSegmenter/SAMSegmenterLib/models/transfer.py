@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import Cancelled, CheckpointError, OutputError, printable
 from .folders import share
@@ -84,7 +85,7 @@ class Transfer:
                     most = max(most, self._arrived)
                     self._pause_after(error, failures)
                 except requests.RequestException as error:
-                    raise self._error(f"could not be downloaded ({_reason(error)}).") from error
+                    raise self._error(f"could not be downloaded ({_reason(error)}); {_proxy(self.url)}.") from error
 
     def discard(self) -> None:
         """Forget what has arrived."""
@@ -180,7 +181,7 @@ class Transfer:
 
     def _pause_after(self, error: Exception, failures: int) -> None:
         if failures >= ATTEMPTS:
-            advice = f"Check the network and the proxy. {self._kept}"
+            advice = f"Check the network; {_proxy(self.url)}. {self._kept}"
             raise self._error(f"gave up after {ATTEMPTS} attempts ({_reason(error)}). {advice}") from error
         end = time.monotonic() + FIRST_PAUSE_SECONDS * 2 ** max(failures - 1, 0)
         while (left := end - time.monotonic()) > 0:
@@ -240,6 +241,12 @@ def _count(text: str) -> int | None:
 
 def _whose(total: int | None) -> str:
     return "any model" if total is None else "the file"
+
+
+def _proxy(url: str) -> str:
+    """Which proxy a request to `url` goes through, in words and without what may be secret in its address."""
+    proxy = select_proxy(url, get_environ_proxies(url))
+    return f"the proxy in use is {printable(re.sub('.*(@|//)', '', proxy))}" if proxy else "no proxy is set for this address"
 
 
 def _reason(error: Exception) -> str:

@@ -81,9 +81,7 @@ def repair() -> bool:
     def install() -> None:
         if torch and TORCH in broken:
             torch.uninstallTorch()
-        again = [each.specifier for each in broken if each not in (*FROM_PYTORCH, SAM2)]
-        if again:
-            slicer.util.pip_install(["--force-reinstall", "--no-deps", *again])
+        _reinstall(broken)
         _install(wanted, torch, again=True)
 
     _run(install, wanted)
@@ -109,7 +107,13 @@ def install_from(folder: Path) -> bool:
     lines = [f"{wheel.name} {wheel.version}" for wheel in found.found.values()]
     if not _agreed(_("From the folder {folder}:").format(folder=folder) + "\n" + _listed(lines)):
         return False
-    _run(lambda: [slicer.util.pip_install([*each, "-c", str(_constraints(missing))]) for each in found.pip_arguments], missing)
+
+    def install() -> None:
+        with _constraints(missing) as constraints:
+            for arguments in found.pip_arguments:
+                slicer.util.pip_install([*arguments, "-c", constraints])
+
+    _run(install, missing)
     return True
 
 
@@ -192,9 +196,19 @@ def _install(needed: list[Requirement], torch: Any, again: bool = False) -> None
         _from_pytorch(needed, torch)
     others = [each.specifier for each in needed if each not in (*FROM_PYTORCH, SAM2)]
     if others:
-        _from_index(others, str(_constraints(needed)), again)
+        with _constraints(needed) as constraints:
+            _from_index(others, constraints, again)
     if SAM2 in needed:
         _sam2(["--force-reinstall"] if again else [])
+
+
+def _reinstall(broken: list[Requirement]) -> None:
+    """Replace packages that are neither torch nor sam2; with those that sam2 imports, what they need in turn, which may be to blame."""
+    imported = [each.specifier for each in broken if each in IMPORTED_BY_SAM2]
+    alone = [each.specifier for each in broken if each not in (*FROM_PYTORCH, SAM2, *IMPORTED_BY_SAM2)]
+    for how, specifiers in (([], imported), (["--no-deps"], alone)):
+        if specifiers:
+            slicer.util.pip_install(["--force-reinstall", *how, *specifiers])
 
 
 def _from_pytorch(needed: list[Requirement], torch: Any) -> None:
@@ -225,14 +239,16 @@ def _sam2(how: list[str]) -> None:
             slicer.util.pip_install([*how, "--no-deps", "--no-build-isolation", SAM2_SOURCE.specifier])
 
 
-def _constraints(needed: list[Requirement]) -> Path:
+@contextmanager
+def _constraints(needed: list[Requirement]) -> Iterator[str]:
     """A file of versions that pip must keep to: those of torch that are there and not to be installed, and an old numpy where need be."""
     kept = [finding for finding in requirements.find(FROM_PYTORCH) if finding.version and finding.requirement not in needed]
     lines = [f"{each.requirement.name}=={each.version}" for each in kept]
     lines += [OLD_NUMPY.specifier] if OLD_NUMPY in requirements.NEEDED else []
-    path = Path(tempfile.mkdtemp(prefix="samsegmenter-")) / "constraints.txt"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return path
+    with tempfile.TemporaryDirectory(prefix="samsegmenter-") as folder:
+        path = Path(folder, "constraints.txt")
+        path.write_text("\n".join(lines), encoding="utf-8")
+        yield str(path)
 
 
 def _run(install: Callable[[], None], wanted: list[Requirement]) -> None:
