@@ -1,6 +1,7 @@
 # make demo     segment a built-in phantom, or VOLUME=... PROMPTS=..., on a machine that has nothing but Python 3.10 or newer
 # make test     install what the tests need, check the style, run all tests
 # make test-oldest   the library's tests with the oldest torch that is supported, in a virtual environment of its own (7 GB)
+# make docs     the pages of docs/ and the API as HTML in build/docs, warnings being errors
 # make benchmark, make lint, make clean
 
 # The first of these that is new enough; another one with: make PYTHON=...
@@ -21,7 +22,7 @@ EXTRA := test
 SAM2 := rf-sam-2>=1.0.3
 SAM2_SOURCE := sam2>=1.1
 
-.PHONY: demo test test-oldest lint benchmark clean
+.PHONY: demo test test-oldest lint docs benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/samsegmenter demo --output "$(OUTPUT)" $(if $(VOLUME),--volume "$(VOLUME)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
@@ -35,6 +36,9 @@ lint: $(VENV)/.test
 test-oldest:
 	$(MAKE) VENV=.venv-oldest TORCH="$(OLDEST)" EXTRA=oldest .venv-oldest/.test
 	.venv-oldest/bin/python -m pytest Testing/library
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html -W --keep-going docs build/docs
 
 benchmark: $(VENV)/.test
 	PYTHONPATH=Testing/library $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)
@@ -61,4 +65,8 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml
 
 $(VENV)/.test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(VENV)/torch.txt --editable .[$(EXTRA)]
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(VENV)/torch.txt --editable .[docs]
 	touch $@
