@@ -2,6 +2,7 @@
 # make test     install what the tests need, check the style, run all tests
 # make test-oldest   the library's tests with the oldest torch, hydra and omegaconf that are supported, in an environment of their own (7 GB)
 # make test-setup    the module's set-up in a fresh environment without a compiler, and its self-test (6 GB; OPTIONS='--wheels FOLDER')
+# make docs     the pages of docs/ and the API as HTML in build/docs, warnings being errors
 # make benchmark, make lint, make clean
 
 # The first of these that is new enough; another one with: make PYTHON=...
@@ -22,7 +23,7 @@ EXTRA := test
 SAM2 := rf-sam-2>=1.0.3
 SAM2_SOURCE := sam2>=1.1
 
-.PHONY: demo test test-oldest test-setup lint benchmark clean
+.PHONY: demo test test-oldest test-setup lint docs benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/samsegmenter demo --output "$(OUTPUT)" $(if $(VOLUME),--volume "$(VOLUME)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
@@ -39,6 +40,9 @@ test-oldest:
 
 test-setup:
 	"$(PYTHON)" Testing/setup/fresh.py $(OPTIONS)
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html -W --keep-going docs build/docs
 
 benchmark: $(VENV)/.test
 	PYTHONPATH=Testing/library $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)
@@ -65,4 +69,8 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml
 
 $(VENV)/.test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(VENV)/torch.txt --editable .[$(EXTRA)]
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(VENV)/torch.txt --editable .[docs]
 	touch $@
