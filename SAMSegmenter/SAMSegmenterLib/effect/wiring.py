@@ -231,9 +231,6 @@ class Wiring:
     def _act(self, name: str, *values: Any) -> None:
         """Do what a control or a key asks for, and show what went wrong."""
         told = self.messages.shown
-        if name == "details":
-            slicer.util.infoDisplay(told.details, windowTitle=_("SAM Segmenter"))
-            return
         self.controller.applier.finish()
         if name == "answer":
             self._attempt(lambda: self._answer(told))
