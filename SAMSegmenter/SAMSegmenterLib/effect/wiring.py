@@ -22,7 +22,8 @@ from .panel import WHEN_IDLE, Panel
 from .pointer import PRESSES, Pointer
 from .workbench import OtherPlane
 
-POLL_MS = 30  # while something is running
+QUICK_MS = 10  # while the user waits for a preview, or for segments to be written
+POLL_MS = 30  # while slices or networks arrive, which have the processor
 IDLE_MS = 120  # to notice what the user has chosen elsewhere in the editor
 
 
@@ -281,9 +282,15 @@ class Wiring:
 
     def _run_clock(self) -> None:
         """Look often while something is running, and seldom else."""
-        wanted = POLL_MS if self.controller.busy or self.fetcher.busy or not self._is_listed else IDLE_MS
+        wanted = self._milliseconds_to_next_look()
         if self._timer and self._timer.interval != wanted:
             self._timer.setInterval(wanted)
+
+    def _milliseconds_to_next_look(self) -> int:
+        busy = self.controller.busy
+        if busy in ("preview", "apply"):
+            return QUICK_MS
+        return POLL_MS if busy or self.fetcher.busy or not self._is_listed else IDLE_MS
 
     def _poll(self) -> None:
         changed = False
