@@ -33,10 +33,9 @@ def test_a_run_is_told_in_one_line_with_the_reasons_behind_details(work):
     listed = len(work.controller.review())
     assert work.message == f"Done: slices {filled[0]}-{filled[-1]}, {len(filled)} slices, {listed} to check."
     assert "liver ends at slice 23" in work.details
-    work.press("details")
-    (shown,) = work.host.user.texts("info")
-    assert shown == work.details
-    assert "Computed on a processor" in shown
+    work.panel.folds["Details"].click()
+    assert work.panel.details.text == work.details
+    assert "Computed on a processor" in work.details
 
 
 def test_a_run_of_several_segments_names_each(work):

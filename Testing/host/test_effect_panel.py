@@ -66,22 +66,23 @@ def test_keys_are_named_in_the_tooltips(work):
 def test_the_panel_fits_into_a_narrow_column(work):
     frame = work.effect.scriptedEffect.optionsFrame()
     assert frame.minimumSizeHint.width() <= COLUMN_PIXELS
-    for part in work.panel.body.findChildren(slicer_collapsible()):
-        part.collapsed = False
-    frame.adjustSize()
-    assert frame.minimumSizeHint.width() <= COLUMN_PIXELS
-
-
-def slicer_collapsible():
-    import ctk
-
-    return ctk.ctkCollapsibleButton
+    for header in work.panel.folds.values():
+        header.click()
+        frame.adjustSize()
+        assert frame.minimumSizeHint.width() <= COLUMN_PIXELS
 
 
 def test_what_is_rarely_needed_is_folded(work):
-    folded = {each.text: each.collapsed for each in work.panel.body.findChildren(slicer_collapsible())}
-    assert folded["Advanced"]
-    assert folded["Range"]
+    column = work.editor.window()
+    column.appear()
+    parts = {"Details": work.panel.details, "Range": work.panel.direction, "Advanced": work.panel.mode}
+    assert set(work.panel.folds) == set(parts)
+    assert not any(part.isVisible() for part in parts.values())
+    for title in parts:
+        work.panel.folds[title].click()
+        assert {name for name, part in parts.items() if part.isVisible()} == {title}
+    work.panel.folds[title].click()
+    assert not any(part.isVisible() for part in parts.values())
 
 
 # ---------------------------------------------------------------- parameters
@@ -242,12 +243,12 @@ def drawn_lines(work):
 
 
 def test_only_what_can_be_done_is_enabled(work):
-    enabled = {name for name, button in work.panel.actions.items() if button.enabled and not button.isHidden()}
-    always = {"polarity", "use_slice", "clear", "propagate", "remove_keyframe"}
+    enabled = {name for name, button in work.panel.actions.items() if button.enabled}
+    always = {"polarity", "use_slice", "clear", "propagate", "remove_keyframe", "propose", "line_markup"}
     assert enabled == always
     work.segment_by_box()
-    enabled = {name for name, button in work.panel.actions.items() if button.enabled and not button.isHidden()}
-    assert enabled == {*always, "undo", "apply", "remove", "next", "previous", "details"}
+    enabled = {name for name, button in work.panel.actions.items() if button.enabled}
+    assert enabled == {*always, "undo", "apply", "remove", "next", "previous"}
     assert not work.panel.progress.text
 
 

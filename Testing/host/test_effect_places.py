@@ -12,7 +12,7 @@ pytest_plugins = ["effect_fixtures"]
 
 WIDTHS = (350, 500)
 SLACK_PIXELS = 1
-INNER_MARGIN = 6  # of a button, left and right of its text
+INNER_MARGIN = {"QPushButton": 6, "QToolButton": 20}  # beside a text; of a fold's header with its arrow
 
 
 def controls(work):
@@ -22,15 +22,8 @@ def controls(work):
     panel = work.panel
     named = {**panel.actions, **{f"tool {kind}": button for kind, button in panel.tools.items()}}
     named |= {name: getattr(panel, name) for name in ("model", "keyframes", "review", "progress", "direction", "range", "mode", "device")}
-    folds = panel.body.findChildren(slicer_fold())
     spins = panel.body.findChildren(qt.QAbstractSpinBox)
-    return {**named, **{f"fold {fold.text}": fold for fold in folds}, **{f"number {n}": spin for n, spin in enumerate(spins)}}
-
-
-def slicer_fold():
-    import ctk
-
-    return ctk.ctkCollapsibleButton
+    return {**named, **panel.folds, **{f"number {n}": spin for n, spin in enumerate(spins)}}
 
 
 def places(work):
@@ -43,8 +36,7 @@ def places(work):
     for name, widget in controls(work).items():
         if widget.isVisible():
             corner = widget.mapTo(column, qt.QPoint(0, 0))
-            height = 0 if name.startswith("fold") else widget.height  # of a fold, its header stays
-            found[name] = (corner.x(), corner.y(), widget.width, height)
+            found[name] = (corner.x(), corner.y(), widget.width, widget.height)
     return found
 
 
@@ -68,7 +60,7 @@ def watch(work, column):
         moved = {name: (before[name], now.get(name)) for name in before if not is_near(before[name], now.get(name))}
         assert not moved, f"{step}: {moved}"
 
-    assert {"propagate", "apply", "stop_keep", "answer", "details", "remove_keyframe"} <= set(before)
+    assert {"propagate", "apply", "stop_keep", "answer", "Details", "Range", "Advanced", "remove_keyframe"} <= set(before)
     return watch
 
 
@@ -78,7 +70,7 @@ def is_near(one, other):
 
 def click(work, name):
     """Without scrolling there, as a hand that knows where the button is."""
-    button = work.panel.actions[name]
+    button = controls(work)[name]
     assert button.enabled, f"{name} is disabled; the panel says: {work.message}"
     column = work.editor.window()
     before = column.verticalScrollBar().value
@@ -131,15 +123,20 @@ def test_no_control_moves_when_a_message_asks_something(work, watch):
     watch("after the answer")
 
 
-def test_opening_a_fold_moves_no_button_above_it(work, watch):
-    for title in ("Advanced", "Range"):
-        fold = next(each for each in work.panel.body.findChildren(slicer_fold()) if each.text == title)
-        before = places(work)
-        fold.collapsed = False
-        now = places(work)
-        moved = [name for name in before if not is_near(before[name], now[name]) and not name.startswith("fold")]
-        assert not [name for name in moved if name in work.panel.actions and name not in ("propose", "line_markup")]
-        fold.collapsed = True
+def test_no_control_moves_when_a_fold_opens_or_closes(work, watch):
+    work.segment_by_box()
+    for title in ("Range", "Advanced", "Details", "Range", "Details", "Details"):
+        click(work, title)
+        watch(title)
+
+
+def test_no_control_moves_while_details_are_open(work, watch):
+    click(work, "Details")
+    watch("before there are any")
+    work.segment_by_box()
+    watch("with those of a run")
+    click(work, "apply")
+    watch("when they are gone")
 
 
 def test_a_button_that_is_disabled_by_its_own_press_scrolls_nothing(work, column):
@@ -158,22 +155,24 @@ def test_nothing_is_cut_off(work, column):
     import qt
 
     work.segment_by_box()
-    for fold in work.panel.body.findChildren(slicer_fold()):
-        fold.collapsed = False
-    column.settle()
-    assert column.widget().width <= column.viewport().width
     frame = work.effect.scriptedEffect.optionsFrame()
-    cut = []
-    for kind in (qt.QPushButton, qt.QLabel, qt.QCheckBox):
-        for widget in frame.findChildren(kind):
-            text = re.sub("&", "", widget.text)
-            if text and widget.isVisible() and not getattr(widget, "wordWrap", False):
-                needed = max(widget.fontMetrics().horizontalAdvance(line) for line in text.split("\n"))
-                room = widget.width - (INNER_MARGIN if kind is qt.QPushButton else 0)
-                cut += [(text, needed, room)] if needed > room else []
-    assert not cut
+    for header in work.panel.folds.values():
+        header.click()
+        column.settle()
+        assert column.widget().width <= column.viewport().width
+        seen = [each for kind in (qt.QPushButton, qt.QToolButton, qt.QLabel, qt.QCheckBox) for each in frame.findChildren(kind)]
+        cut = [each.text for each in seen if each.isVisible() and each.text and is_cut_off(each)]
+        assert not cut, header.text
     for table in (work.panel.keyframes, work.panel.review):
         assert not table.horizontalScrollBar().isVisible()
+
+
+def is_cut_off(widget):
+    """Whether a text is longer than there is room for it; one that wraps, higher."""
+    if getattr(widget, "wordWrap", False):
+        return widget.heightForWidth(widget.width) > widget.height
+    needed = max(widget.fontMetrics().horizontalAdvance(line) for line in re.sub("&", "", widget.text).split("\n"))
+    return needed > widget.width - INNER_MARGIN.get(type(widget).__name__, 0)
 
 
 def test_the_first_hint_shows_a_box_until_there_is_one(work):

@@ -236,3 +236,21 @@ def test_escape_stops_a_run(running, quick_network):
     quick_network.go_on()
     running.wait()
     assert "kept" in running.message
+
+
+def test_the_clock_is_quick_only_while_something_is_waited_for(work, quick_network):
+    from SAMSegmenterLib.effect.wiring import IDLE_MS, POLL_MS, QUICK_MS
+
+    clock = work.effect._timer
+    work.wait_for(lambda: clock.interval == IDLE_MS)
+    work.draw_box()
+    assert clock.interval == QUICK_MS
+    work.wait_for(lambda: clock.interval == IDLE_MS)
+    work.propagate_and_pause(quick_network, 5)
+    assert clock.interval == POLL_MS
+    quick_network.go_on()
+    work.wait_for(lambda: clock.interval == IDLE_MS)
+    work.panel.actions["apply"].click()
+    assert clock.interval == QUICK_MS
+    work.wait_for(lambda: clock.interval == IDLE_MS)
+    np.testing.assert_array_equal(work.segment(), work.truth == 1)

@@ -24,7 +24,7 @@ PLACES = st.tuples(st.integers(-4, 36), st.integers(-4, 36), st.integers(-1, 12)
 MODIFIERS = st.sampled_from([(), (), ("Control",), ("Shift",)])
 KEYS = st.sampled_from(["P", "B", "S", "L", "D", "M", "T", "U", "Shift+U", "R", "K", "G", "X", "A", "N", "Shift+N", "Del"])
 BUTTONS = st.sampled_from(
-    ["polarity", "use_slice", "undo", "redo", "clear", "propagate", "stop_keep", "stop_drop", "remove", "answer", "answer", "details"]
+    ["polarity", "use_slice", "undo", "redo", "clear", "propagate", "stop_keep", "stop_drop", "remove", "answer", "answer"]
 )
 CHOICES = {
     "direction": ("both", "forward", "backward"),

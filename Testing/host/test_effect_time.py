@@ -71,6 +71,61 @@ def test_a_slice_is_followed_through_time_and_every_time_keeps_its_mask(work, fi
         assert not np.delete(written, SLICE, axis=0).any()
 
 
+def written_times(work, browser):
+    """The times at which the segmentation that the sequence keeps holds anything."""
+    from SAMSegmenterLib.effect.times import copies_of
+
+    segments = [node.GetSegmentation().GetSegment(work.id("liver")) for node in copies_of(work.segmentation)]
+    labelmaps = [each.GetRepresentation("Binary labelmap") for each in segments]
+    return [time for time, each in enumerate(labelmaps) if each.GetNumberOfPoints() and each.GetScalarRange()[1] > 0]
+
+
+def test_times_are_written_in_turn(work, film):
+    browser, _truth = film
+    work.segment_by_box(SLICE)
+    shown = browser.GetSelectedItemNumber()
+    work.panel.actions["apply"].click()
+    for count in range(TIMES):
+        assert work.controller.applier.is_writing
+        assert work.controller.busy == "apply"
+        assert written_times(work, browser) == list(range(count))
+        work.controller.applier.step()
+    work.wait()
+    assert f"{TIMES} time points" in work.message
+    assert browser.GetSelectedItemNumber() == shown
+
+
+def test_input_waits_for_the_last_time(work, film):
+    browser, _truth = film
+    work.segment_by_box(SLICE)
+    work.panel.actions["apply"].click()
+    work.controller.applier.step()
+    work.click(*work.middle()[:2], SLICE)
+    assert not work.controller.applier.is_writing
+    assert written_times(work, browser) == list(range(TIMES))
+
+
+def test_a_change_that_slicer_tells_of_amidst_a_step_disturbs_nothing(work, film):
+    browser, _truth = film
+    work.segment_by_box(SLICE)
+    told = []
+    tag = browser.AddObserver("ModifiedEvent", lambda *_: told.append(work.effect.source_changed()))
+    work.press("apply")
+    browser.RemoveObserver(tag)
+    assert len(told) >= TIMES
+    assert f"{TIMES} time points" in work.message
+    assert written_times(work, browser) == list(range(TIMES))
+
+
+def test_a_scene_that_is_closed_amidst_the_times_ends_the_writing(work, film):
+    work.segment_by_box(SLICE)
+    work.panel.actions["apply"].click()
+    work.controller.applier.step()
+    slicer.mrmlScene.Clear(0)
+    work.host.process_events()
+    assert not work.controller.busy
+
+
 def test_nothing_is_written_if_the_user_does_not_confirm(work, film):
     work.draw_box(SLICE)
     work.propagate()

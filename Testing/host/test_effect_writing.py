@@ -9,12 +9,16 @@ pytest_plugins = ["effect_fixtures"]
 @pytest.fixture
 def write(work):
     """Writes a mask into "liver"; given what that returned, withdraws what the next mask no longer holds."""
-    from SAMSegmenterLib.effect.writing import Patch, write_segment
+    from SAMSegmenterLib.effect.writing import Patch, to_end, write_segment
 
     segment = work.segmentation.GetSegmentation().GetSegmentIdBySegmentName("liver")
     work.effect.scriptedEffect.saveStateForUndo()
     work.effect.scriptedEffect.defaultModifierLabelmap()
-    return lambda mask, earlier=None: write_segment(work.effect.scriptedEffect, segment, Patch.of(mask), earlier and earlier.contributed)
+
+    def write(mask, earlier=None):
+        return to_end(write_segment(work.effect.scriptedEffect, segment, Patch.of(mask), earlier and earlier.contributed))
+
+    return write
 
 
 def test_what_is_remembered_of_a_write_is_no_larger_than_the_segment(work, write):

@@ -1,8 +1,9 @@
-"""Making the preview part of the segments: one segment at a time between two turns of the event loop, in one step of undo."""
+"""Making the preview part of the segments: a little at a time between two turns of the event loop, in one step of undo."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ from ..errors import InputError
 from .editing import Editing
 from .messages import Message
 from .workbench import Workbench
-from .writing import Patch, Written, grid_of, segment_in_box, write_segment
+from .writing import Patch, Written, grid_of, segment_in_box, to_end, write_segment
 
 WARNING = "\N{WARNING SIGN}"
+DONE = object()
 Key = tuple[slicer.vtkMRMLSegmentationNode, str]  # a segmentation, and a segment's ID
 
 
@@ -43,17 +45,17 @@ class Applier:
         self._editing, self._workbench = editing, workbench
         self._contributed: dict[Key, Patch | None] = {}
         self._applied: dict[Key, Applied] = {}
-        self._queue: deque[str] = deque()
+        self._writing: Generator[None, None, None] | None = None
         self._told: list[str] = []
         self._report_shown: Message | None = None
 
     @property
     def is_writing(self) -> bool:
-        """Return whether segments are still to be written."""
-        return bool(self._queue)
+        """Return whether something is still to be written."""
+        return self._writing is not None
 
     def apply(self) -> None:
-        """Begin to write what the preview shows: one step of the editor's undo; `step` writes the segments, one at a time.
+        """Begin to write what the preview shows: one step of the editor's undo; `step` does the writing, a little at a time.
 
         What is written is settled, and not written again unasked; so is what the user has undone, unless its segment is selected.
         What an earlier call had added and the preview no longer holds is taken out again; whatever else a segment has stays.
@@ -71,14 +73,14 @@ class Applier:
         spared = [each for each in pending if self._is_spared(each)]
         self._told = [_("{name} is hidden, and was left as it is.").format(name=self._editing.title(each)) for each in spared]
         segments = [each for each in pending if each not in spared]
-        if self._workbench.canvas.times:
-            self._told[:0] = self._write_through_time(segments) if segments else []
-        elif segments:
+        if not segments:
+            self._tell()
+        elif self._workbench.canvas.times:
+            self._begin_through_time(segments)
+        else:
             self._forget_gone()
             self._editing.effect.saveStateForUndo()
-            self._queue.extend(segments)
-        if not self._queue:
-            self._tell()
+            self._writing = self._write_all(segments)
 
     def pending(self) -> list[str]:
         """Return the IDs of the segments that `apply` would write now."""
@@ -87,13 +89,11 @@ class Applier:
         return [each for each in pending if each not in offered or each == self._editing.segment]
 
     def step(self) -> bool:
-        """Write the next segment; whether there was one."""
-        if not self._queue:
+        """Write a little more; whether there was anything."""
+        if self._writing is None or self._writing.gi_running:  # showing another time has the editor tell of a change amidst a step
             return False
-        segment = self._queue.popleft()
-        if self._editing.has_segment(segment):
-            self._told.append(self._write(segment))
-        if not self._queue:
+        if next(self._writing, DONE) is DONE:
+            self._writing = None
             self._tell()
         return True
 
@@ -105,7 +105,10 @@ class Applier:
 
     def leave(self) -> None:
         """Forget what is left, as when the scene is closed."""
-        self._queue.clear()
+        if self._writing is not None:
+            self._writing.close()
+            self._writing = None
+        self._told = []
         self._applied.clear()
 
     def forget(self, segment: str) -> None:
@@ -116,6 +119,8 @@ class Applier:
 
     def follow(self) -> bool:
         """Notice the editor's undo and redo of what was written: undone, it can be applied again. Whether there was one."""
+        if self.is_writing:
+            return False
         changed = False
         for (node, segment), applied in self._applied.items():
             preview = self._workbench.preview
@@ -147,36 +152,57 @@ class Applier:
             self._editing.messages.clear()
         return True
 
-    def _write(self, segment: str) -> str:
-        """Write one segment; what became of it, in words."""
+    def _write_all(self, segments: list[str]) -> Generator[None, None, None]:
+        """Write segments one after the other, each as long as it is there."""
+        for segment in segments:
+            steps = self._write(segment)
+            while self._editing.has_segment(segment) and next(steps, DONE) is not DONE:
+                yield
+
+    def _write(self, segment: str) -> Generator[None, None, None]:
+        """Write one segment, and have told what became of it."""
         effect, preview, node = self._editing.effect, self._workbench.preview, self._editing.segmentation_node
         mask = preview.patch(segment).on(self._workbench.stack.volume.ijk_to_ras, grid_of(effect))
         earlier = self._contributed.get((node, segment))
-        written = write_segment(effect, segment, mask, earlier)
+        written = yield from write_segment(effect, segment, mask, earlier)
         self._contributed[node, segment] = written.contributed
         self._applied[node, segment] = Applied(written, earlier, _changed(node, segment))
         preview.settle(segment)
-        return self._report(segment, written)
+        self._told.append(self._report(segment, written))
+        yield
 
-    def _write_through_time(self, segments: list[str]) -> list[str]:
-        """Write every time's mask into the segmentation of that time, which the sequence then keeps."""
-        effect, preview, canvas = self._editing.effect, self._workbench.preview, self._workbench.canvas
-        items = sorted({index for segment in segments for index in preview.slices(segment)})
+    def _begin_through_time(self, segments: list[str]) -> None:
+        """Ask the user, and begin to write every time's masks."""
+        items = sorted({index for segment in segments for index in self._workbench.preview.slices(segment)})
         question = _("The masks of {count} time points will be written. This cannot be undone. Go on?").format(count=len(items))
-        if not slicer.util.confirmOkCancelDisplay(question):
-            return []
-        canvas.times.keep(self._editing.segmentation_node)
-        rejected = 0
-        for item in canvas.times.visit(items):
-            for segment in segments:
-                mask = np.zeros(grid_of(effect).GetDimensions()[::-1], bool)
-                found = preview.slice(segment, item)
-                canvas.frame_of(mask, item)[:] = False if found is None else found
-                rejected += write_segment(effect, segment, Patch.of(mask), None).rejected
-            canvas.times.save(self._editing.segmentation_node)
+        if slicer.util.confirmOkCancelDisplay(question):
+            self._writing = self._write_through_time(segments, items)
+        else:
+            self._tell()
+
+    def _write_through_time(self, segments: list[str], items: list[int]) -> Generator[None, None, None]:
+        """Write one time's masks after the other's into the segmentation of that time, which the sequence then keeps."""
+        preview, times, node = self._workbench.preview, self._workbench.canvas.times, self._editing.segmentation_node
+        times.keep(node)
+        count = rejected = 0
+        with closing(times.visit(items)) as visited:
+            for item in visited:
+                there = list(filter(self._editing.has_segment, segments))
+                for segment in there:
+                    rejected += to_end(write_segment(self._editing.effect, segment, self._at_time(segment, item), None)).rejected
+                times.save(node)
+                count += bool(there)
+                yield
         for segment in segments:
             preview.settle(segment)
-        return [_("{count} time points written.").format(count=len(items)) + _rejection(rejected)]
+        self._told.insert(0, _("{count} time points written.").format(count=count) + _rejection(rejected))
+
+    def _at_time(self, segment: str, item: int) -> Patch:
+        """Return what was found of a segment at a time."""
+        mask = np.zeros(grid_of(self._editing.effect).GetDimensions()[::-1], bool)
+        found = self._workbench.preview.slice(segment, item)
+        self._workbench.canvas.frame_of(mask, item)[:] = False if found is None else found
+        return Patch.of(mask)
 
     def _is_spared(self, segment: str) -> bool:
         """Whether a segment is hidden, and not the selected one, which the user is asked about."""

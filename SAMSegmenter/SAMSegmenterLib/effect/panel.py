@@ -47,14 +47,15 @@ class Panel:
         add(self.body)
         layout = qt.QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self._model_row(), self._tools(), self._run_row(), self._slices(), self._range(), self._advanced()):
+        folds, self.folds = widgets.folds({_("Details"): self._details(), _("Range"): self._range(), _("Advanced"): self._advanced()})
+        for part in (self._model_row(), self._tools(), self._run_row(), self._slices(), folds):
             layout.addWidget(part)
 
     # ------------------------------------------------------------------ parts
 
     def _message_area(self) -> Any:
-        """The message, in an area that stays as high as it is, with the button that answers it and the one for details."""
-        area, layout = widgets.grid(BUTTON_COLUMNS)
+        """The message, in an area that stays as high as it is, with the button that answers it."""
+        area, layout = widgets.grid(1)
         top = qt.QWidget()
         row = qt.QHBoxLayout(top)
         row.setContentsMargins(0, 0, 0, 0)
@@ -62,10 +63,7 @@ class Panel:
         self.hint = qt.QLabel()
         self.hint.setPixmap(qt.QPixmap(str(BOX_PICTURE)))
         self.hint.setToolTip(_("A box, dragged closely around the segment."))
-        self.message = qt.QLabel()
-        self.message.setWordWrap(True)
-        self.message.setAlignment(qt.Qt.AlignTop | qt.Qt.AlignLeft)
-        self.message.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+        self.message = widgets.text()
         room = qt.QScrollArea()
         room.setFrameShape(qt.QFrame.NoFrame)
         room.setWidgetResizable(True)
@@ -75,15 +73,12 @@ class Panel:
         room.setWidget(self.message)
         row.addWidget(self.hint)
         row.addWidget(room, 1)
-        layout.addWidget(top, 0, 0, 1, BUTTON_COLUMNS)
-        layout.addWidget(self._action("answer", "", _("Do what the message offers.")), 1, 0, 1, BUTTON_COLUMNS - 1)
-        layout.addWidget(self._action("details", _("Details"), _("Tell more about the message.")), 1, BUTTON_COLUMNS - 1)
+        layout.addWidget(top, 0, 0)
+        layout.addWidget(self._action("answer", "", _("Do what the message offers.")), 1, 0)
         return area
 
     def _model_row(self) -> Any:
-        row = qt.QWidget()
-        layout = qt.QFormLayout(row)
-        layout.setContentsMargins(0, 0, 0, 0)
+        row, layout = widgets.form()
         self.model = widgets.combo(_("The network. Others can be had in the SAMSegmenter module."))
         self.model.connect("currentIndexChanged(int)", lambda index: self._act("model", self.model.itemData(index)))
         layout.addRow(_("Model:"), self.model)
@@ -152,8 +147,14 @@ class Panel:
         layout.addWidget(row, 2, 1)
         return part
 
+    def _details(self) -> Any:
+        part, layout = widgets.form()
+        self.details = widgets.text()
+        layout.addRow(self.details)
+        return part
+
     def _range(self) -> Any:
-        part, layout = widgets.section(_("Range"))
+        part, layout = widgets.form()
         self.direction = self._choice(layout, _("Direction:"), "Direction", _("Where to go from the keyframes."), {
             "both": _("both ways"), "forward": _("to higher slice numbers"), "backward": _("to lower slice numbers"),
         })
@@ -173,7 +174,7 @@ class Panel:
         return part
 
     def _advanced(self) -> Any:
-        part, layout = widgets.section(_("Advanced"))
+        part, layout = widgets.form()
         self.keyframe_model = widgets.combo(_("The network that makes masks of the prompts on a slice, for the other one to carry on."))
         keyframe_model = self.keyframe_model
         keyframe_model.connect("currentIndexChanged(int)", lambda index: self._act("keyframe_model", keyframe_model.itemData(index)))
@@ -214,7 +215,7 @@ class Panel:
         self.actions["answer"].text = message.answer
         self.actions["answer"].setEnabled(bool(message.answer))
         self.actions["answer"].setFlat(not message.answer)
-        self.actions["details"].setEnabled(bool(message.details))
+        self.details.text = message.details or _("There is nothing more to tell about the message above.")
 
     def show_hint(self, is_first: bool) -> None:
         """Show how a box is drawn, to those who have not marked anything."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import ctk
 import qt
 
 from .networks import Choice
@@ -37,6 +36,15 @@ def combo(tip: str) -> Any:
     return made
 
 
+def text() -> Any:
+    """Return room for text of several lines, which can be copied from it."""
+    made = qt.QLabel()
+    made.setWordWrap(True)
+    made.setAlignment(qt.Qt.AlignTop | qt.Qt.AlignLeft)
+    made.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+    return made
+
+
 def grid(columns: int) -> tuple[Any, Any]:
     """Return a part and the grid within, whose columns share its width evenly."""
     part = qt.QWidget()
@@ -56,13 +64,48 @@ def table(tip: str, rows: int) -> Any:
     return made
 
 
-def section(title: str) -> tuple[Any, Any]:
-    """Return a part that is folded, and the layout within."""
-    part = ctk.ctkCollapsibleButton()
-    part.text = title
-    part.collapsed = True
+def form() -> tuple[Any, Any]:
+    """Return a part and the layout within, of rows with titles."""
+    part = qt.QWidget()
     layout = qt.QFormLayout(part)
+    layout.setContentsMargins(0, 0, 0, 0)
     return part, layout
+
+
+def folds(parts: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return titled parts folded away below a row of headers, and the headers by title.
+
+    One part is open at most, below all headers: whichever is opened moves nothing but what was open before.
+    """
+    area, layout = grid(len(parts))
+    headers = {title: _header(title) for title in parts}
+    for column, (title, part) in enumerate(parts.items()):
+        part.setAccessibleName(title)
+        part.setVisible(False)
+        layout.addWidget(headers[title], 0, column)
+        layout.addWidget(part, 1, 0, 1, len(parts))
+        headers[title].connect("toggled(bool)", lambda is_open, title=title: _fold(headers, title, parts[title], is_open))
+    return area, headers
+
+
+def _header(title: str) -> Any:
+    made = qt.QToolButton()
+    made.text = title
+    made.setCheckable(True)
+    made.setAutoRaise(True)
+    made.setArrowType(qt.Qt.RightArrow)
+    made.setToolButtonStyle(qt.Qt.ToolButtonTextBesideIcon)
+    made.setFocusPolicy(qt.Qt.NoFocus)
+    made.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
+    return made
+
+
+def _fold(headers: dict[str, Any], title: str, part: Any, is_open: bool) -> None:
+    if is_open:
+        for other in headers.keys() - {title}:
+            headers[other].setChecked(False)
+    headers[title].setArrowType(qt.Qt.DownArrow if is_open else qt.Qt.RightArrow)
+    part.setVisible(is_open)
 
 
 def fill(table: Any, entries: list[tuple[int, str]]) -> None:

@@ -22,7 +22,8 @@ from .panel import WHEN_IDLE, Panel
 from .pointer import PRESSES, Pointer
 from .workbench import OtherPlane
 
-POLL_MS = 30  # while something is running
+QUICK_MS = 10  # while the user waits for a preview, or for segments to be written
+POLL_MS = 30  # while slices or networks arrive, which have the processor
 IDLE_MS = 120  # to notice what the user has chosen elsewhere in the editor
 
 
@@ -231,9 +232,6 @@ class Wiring:
     def _act(self, name: str, *values: Any) -> None:
         """Do what a control or a key asks for, and show what went wrong."""
         told = self.messages.shown
-        if name == "details":
-            slicer.util.infoDisplay(told.details, windowTitle=_("SAM Segmenter"))
-            return
         self.controller.applier.finish()
         if name == "answer":
             self._attempt(lambda: self._answer(told))
@@ -284,9 +282,15 @@ class Wiring:
 
     def _run_clock(self) -> None:
         """Look often while something is running, and seldom else."""
-        wanted = POLL_MS if self.controller.busy or self.fetcher.busy or not self._is_listed else IDLE_MS
+        wanted = self._milliseconds_to_next_look()
         if self._timer and self._timer.interval != wanted:
             self._timer.setInterval(wanted)
+
+    def _milliseconds_to_next_look(self) -> int:
+        busy = self.controller.busy
+        if busy in ("preview", "apply"):
+            return QUICK_MS
+        return POLL_MS if busy or self.fetcher.busy or not self._is_listed else IDLE_MS
 
     def _poll(self) -> None:
         changed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +87,10 @@ def grid_of(effect: Any) -> slicer.vtkOrientedImageData:
     return effect.referenceGeometryImage()
 
 
-def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | None) -> Written:
+def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | None) -> Generator[None, None, Written]:
     """Add `mask` to a segment, and take out what earlier writes had `contributed` and `mask` no longer holds.
+
+    It pauses between its steps, of which each is short enough for the user not to notice; see `to_end`.
 
     Args:
         effect: the scripted effect; its `saveStateForUndo` has been called.
@@ -101,14 +104,25 @@ def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | N
     wanted, mine, before = mask.within(box), earlier.within(box), segment_in_box(effect, segment, grid, box)
     # Of bools, a > b is a & ~b in one pass; there are millions.
     withdrawn, new = (mine & before) > wanted, wanted > before
+    yield
     modes = slicer.qSlicerSegmentEditorAbstractEffect
     _modify(effect, segment, withdrawn, box, grid, modes.ModificationModeRemove)
     _modify(effect, segment, new, box, grid, modes.ModificationModeAdd)
+    yield
     after = segment_in_box(effect, segment, grid, box)
     added, removed = after > before, np.count_nonzero(before > after)
     rejected = np.count_nonzero(wanted > after) + np.count_nonzero(withdrawn & after)
     kept = Patch(shape, box, (mine & after) | (added & wanted))
     return Written(np.count_nonzero(added), removed, rejected, kept, Patch(shape, box, before), Patch(shape, box, after))
+
+
+def to_end(writing: Generator[None, None, Written]) -> Written:
+    """Return what becomes of a mask that is written without a pause."""
+    while True:
+        try:
+            next(writing)
+        except StopIteration as end:
+            return end.value
 
 
 def segment_in_box(effect: Any, segment: str, grid: slicer.vtkOrientedImageData, box: Box) -> np.ndarray:

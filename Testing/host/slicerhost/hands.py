@@ -11,6 +11,7 @@ import slicer
 import vtk
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QToolButton
 
 from .ctk import ctkCollapsibleButton
 from .module_panel import ModulePanel
@@ -136,11 +137,14 @@ def mouse_click(button: Any) -> None:
 
 
 def unfold(widget: Any) -> None:
-    """Open the folds that a widget lies in."""
+    """Open the folds that a widget lies in: collapsible buttons, and hidden parts that a button, which can be checked, has the name of."""
     above = widget.parent()
     while above is not None:
         if isinstance(above, ctkCollapsibleButton) and above.collapsed:
             above.collapsed = False
+            widget.window().settle()
+        elif above.isHidden() and above.accessibleName:
+            next(each for each in above.parent().findChildren(QToolButton) if each.text == above.accessibleName).setChecked(True)
             widget.window().settle()
         above = above.parent()
 
