@@ -75,7 +75,7 @@ def register_sample():
 
 def load_phantom(source=None):
     """Add the built-in phantom to the scene; see `samples.load_phantom`."""
-    from SAMSegmenterLib.setup import samples
+    from SAMSegmenterLib.in_slicer.module import samples
 
     return samples.load_phantom(source)
 
@@ -88,7 +88,7 @@ class SAMSegmenterWidget(ScriptedLoadableModuleWidget):
         self.panel = None
 
     def setup(self):
-        from SAMSegmenterLib.setup.panel import Panel
+        from SAMSegmenterLib.in_slicer.module.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)
         self.panel = Panel(self.layout)
@@ -125,7 +125,7 @@ class SAMSegmenterTest(ScriptedLoadableModuleTest):
         assert slicer.modules.SAMSegmenterWidget.panel is not None
 
     def test_the_phantom_loads(self):
-        from SAMSegmenterLib.setup import samples
+        from SAMSegmenterLib.in_slicer.module import samples
 
         (node,) = samples.load_phantom()
         low, high = slicer.util.arrayFromVolume(node).min(), slicer.util.arrayFromVolume(node).max()

@@ -13,7 +13,7 @@ from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from .effect.wiring import Wiring
+    from .in_slicer.effect.wiring import Wiring
 
 ICON = Path(__file__).parent / "Resources" / "Icons" / "SegmentEditorEffect.png"
 
@@ -44,7 +44,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return qt.QIcon(str(ICON)) if ICON.exists() else qt.QIcon()
 
     def helpText(self) -> str:
-        from .effect.keys import control
+        from .in_slicer.effect.keys import control
 
         text = _(
             "Mark a segment on one slice and get it in the whole volume.<br><p>"
@@ -58,12 +58,12 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return "<html>" + text.format(key=control())
 
     def setupOptionsFrame(self) -> None:
-        from .effect.wiring import Wiring
+        from .in_slicer.effect.wiring import Wiring
 
         self.wiring = Wiring(self.scriptedEffect)
 
     def setMRMLDefaults(self) -> None:
-        from .effect import settings
+        from .in_slicer.effect import settings
 
         settings.set_defaults(self.scriptedEffect)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .extent import edges
-from .prompts import Box, Keyframe, PromptSet, Segment
-from .volume import Volume
+from .image.extent import edges
+from .image.volume import Volume
+from .prompts.types import Box, Keyframe, PromptSet, Segment
 
 NAMES = ("liver", "kidney_right", "kidney_left", "spleen", "aorta", "spine", "lungs")
 AIR_HU, FAT_HU, MUSCLE_HU, BOWEL_HU = -1000, -100, 55, 42

@@ -7,8 +7,8 @@ import numpy as np
 import slicer
 import vtk
 
+from SAMSegmenterLib.in_slicer.module import requirements, samples
 from SAMSegmenterLib.phantom import make_phantom
-from SAMSegmenterLib.setup import requirements, samples
 
 EFFECT = "SAMSegmenter"
 LIVER = 1  # its label in the phantom

@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
 
 SIZE = 256  # pixels of input
 SIDE = 512  # pixels of a slice
@@ -43,8 +43,8 @@ def _noise(slices: int) -> FrameStack:
 def _main(who: str, slices: int) -> None:
     from networks import random_network
     from phantoms import as_model
-    from SAMSegmenterLib.propagation.options import Options
-    from SAMSegmenterLib.usage import peak_memory_mb
+    from SAMSegmenterLib.network.options import Options
+    from SAMSegmenterLib.session.usage import peak_memory_mb
     from speed import keyframes, run_ours, run_upstream
 
     network = random_network("t", SIZE)

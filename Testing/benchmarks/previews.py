@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from networks import random_network
 from phantoms import as_model
 from SAMSegmenterLib.models.loading import load_model
-from SAMSegmenterLib.prompts import Box, Keyframe, Point
-from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Point
+from SAMSegmenterLib.session.session import Session
 from speed import TINY_SIZES, rod
 
 

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
+from SAMSegmenterLib.models.interfaces import Model
 from SAMSegmenterLib.models.loading import load_model
-from SAMSegmenterLib.models.protocols import Model
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, PromptSet, Segment
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.slice_result import SliceResult
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, PromptSet, Segment
 from SAMSegmenterLib.propagation.engine import Engine
 from SAMSegmenterLib.propagation.fusion import fuse
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.results import SliceResult
-from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.session.session import Session
 
 LEAST_SLICES, LEAST_PIXELS = 6, 60
 BEYOND = 15  # slices behind an object's end that a pass may still spoil

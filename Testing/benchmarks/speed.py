@@ -12,13 +12,13 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 from networks import random_network
 from phantoms import as_model
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
 from SAMSegmenterLib.models.loading import load_model
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, PromptSet, Segment
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, PromptSet, Segment
+from SAMSegmenterLib.session.session import Session
 from upstream import add_prompts, upstream_state
 
 TINY_SIZES = (256, 448, 512, 672, 896, 1024)

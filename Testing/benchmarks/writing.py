@@ -32,13 +32,13 @@ def measure(options: tuple[str, ...], axis: str) -> dict[str, float]:
 
 def made_up_run(axis: str):
     """Return a run whose segments are balls that overlap, as if it had been propagated."""
-    from SAMSegmenterLib.frames import FrameStack
+    from SAMSegmenterLib.image.stack import FrameStack
+    from SAMSegmenterLib.image.volume import Volume
+    from SAMSegmenterLib.image.window import Window
     from SAMSegmenterLib.models.loading import load_model
-    from SAMSegmenterLib.prompts import Box, Keyframe, PromptSet, Segment
-    from SAMSegmenterLib.runs import Run
-    from SAMSegmenterLib.session import Session
-    from SAMSegmenterLib.volume import Volume
-    from SAMSegmenterLib.window import Window
+    from SAMSegmenterLib.prompts.types import Box, Keyframe, PromptSet, Segment
+    from SAMSegmenterLib.session.run import Run
+    from SAMSegmenterLib.session.session import Session
 
     shape = {"k": (SLICES, SIDE, SIDE), "j": (SIDE, SLICES, SIDE), "i": (SIDE, SIDE, SLICES)}[axis]
     voxels = np.empty(shape, np.int16)
@@ -54,12 +54,12 @@ def made_up_run(axis: str):
 
 def _fill(session, segment, middle: int, column: int) -> None:
     """Give a segment a ball around (`column`, 240) of slice `middle`, found by a pass either way."""
-    from SAMSegmenterLib.propagation.appearance import Appearance
-    from SAMSegmenterLib.propagation.quality import Finding
-    from SAMSegmenterLib.propagation.results import SliceResult
-    from SAMSegmenterLib.propagation.seed import Seed
+    from SAMSegmenterLib.evidence.appearance import Appearance
+    from SAMSegmenterLib.image.view import View
+    from SAMSegmenterLib.keyframes.seed import Seed
+    from SAMSegmenterLib.network.slice_result import SliceResult
     from SAMSegmenterLib.propagation.track import Track
-    from SAMSegmenterLib.view import View
+    from SAMSegmenterLib.propagation.trust import Finding
 
     view = View(column - 140, 100, 280, 280, CELLS)
     y, x = (np.mgrid[:CELLS, :CELLS] + 0.5) * view.width / CELLS - view.width / 2
@@ -79,9 +79,9 @@ def _fill(session, segment, middle: int, column: int) -> None:
 
 
 def _run(axis: str, options: list[str]) -> None:
-    from SAMSegmenterLib.cli_common import write_text
-    from SAMSegmenterLib.cli_runs import write
-    from SAMSegmenterLib.usage import peak_memory_mb
+    from SAMSegmenterLib.cli.options import write_text
+    from SAMSegmenterLib.cli.running import write
+    from SAMSegmenterLib.session.usage import peak_memory_mb
 
     run = made_up_run(axis)
     with tempfile.TemporaryDirectory() as folder:

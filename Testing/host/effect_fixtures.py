@@ -36,7 +36,7 @@ def effect_host(slicer_host):
 @pytest.fixture
 def quick_network(effect_host, monkeypatch):
     """All sessions find by brightness, at once."""
-    from SAMSegmenterLib.effect import workbench
+    from SAMSegmenterLib.in_slicer.effect import workbench
 
     network = QuickNetwork()
     monkeypatch.setattr(workbench, "open_session", lambda stack, chosen: QuickSession(stack, network))

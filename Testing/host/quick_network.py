@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from effect_steps import BALL, PATIENCE_S
-from SAMSegmenterLib.composition import PassReport, SliceMask
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Keyframe, PromptSet
-from SAMSegmenterLib.summary import REVIEWED, Summary
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.prompts.types import Keyframe, PromptSet
+from SAMSegmenterLib.session.composition import PassReport, SliceMask
+from SAMSegmenterLib.session.summary import REVIEWED, Summary
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from effect_steps import assert_works_again
-from SAMSegmenterLib.marks import Mark, Marks, dumps
+from SAMSegmenterLib.prompts.marks import Mark, Marks, dumps
 
 pytest_plugins = ["effect_fixtures"]
 

@@ -7,7 +7,7 @@ import pytest
 import slicer
 
 from effect_steps import two_balls
-from SAMSegmenterLib.marks import marks_to_json
+from SAMSegmenterLib.prompts.marks import marks_to_json
 
 pytest_plugins = ["effect_fixtures"]
 

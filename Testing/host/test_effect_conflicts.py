@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.marks import Marks, dumps
+from SAMSegmenterLib.prompts.marks import Marks, dumps
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -19,7 +19,7 @@ def disputed(work):
 
 
 def highlighted(work):
-    from SAMSegmenterLib.effect.drawing import DISPUTED
+    from SAMSegmenterLib.in_slicer.effect.mark_icons import DISPUTED
 
     return work.effect.pointer._pictures[work.view.widget]._data[DISPUTED].GetNumberOfLines() > 0
 

@@ -36,7 +36,7 @@ def drag(work, screen, start, *way):
 
 def drawn(work):
     """Extent of all that is drawn in the axial view, and the widest line, in its pixels."""
-    from SAMSegmenterLib.effect.drawing import INSIDE
+    from SAMSegmenterLib.in_slicer.effect.mark_icons import INSIDE
 
     picture = work.effect.pointer._pictures[work.view.widget]
     bounds = picture._data[INSIDE].GetBounds()

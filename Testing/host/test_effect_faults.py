@@ -7,7 +7,7 @@ import slicer
 
 from effect_steps import NAME, another_volume, assert_works_again, fingerprint, in_another_process, lps, two_balls
 from SAMSegmenterLib.errors import SAMSegmenterError
-from SAMSegmenterLib.setup import requirements
+from SAMSegmenterLib.in_slicer.module import requirements
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -307,7 +307,7 @@ def test_a_run_asked_for_before_a_preview_has_failed_is_given_up_and_can_be_aske
 
 
 def test_a_session_that_cannot_be_opened_is_tried_again(work, monkeypatch):
-    from SAMSegmenterLib.effect import workbench
+    from SAMSegmenterLib.in_slicer.effect import workbench
 
     opened = workbench.open_session
     monkeypatch.setattr(workbench, "open_session", lambda stack, chosen: (_ for _ in ()).throw(OSError("no disk")))

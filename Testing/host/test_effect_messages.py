@@ -6,7 +6,7 @@ import pytest
 import slicer
 
 from effect_steps import start_anew
-from SAMSegmenterLib.effect.keys import control, delete_keys
+from SAMSegmenterLib.in_slicer.effect.keys import control, delete_keys
 from slicerhost.host import new_segment_id
 
 pytest_plugins = ["effect_fixtures"]

@@ -10,8 +10,9 @@ import slicer
 
 import loopback
 from effect_steps import BALL, dice, two_balls
-from SAMSegmenterLib.models import catalog, store
-from SAMSegmenterLib.setup import requirements
+from SAMSegmenterLib.in_slicer.module import requirements
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import store
 
 pytest_plugins = ["effect_fixtures"]
 
@@ -126,7 +127,7 @@ class Bright:
 @pytest.fixture
 def a_proposer(monkeypatch, work):
     """Any network that finds without prompts finds what is bright; at once, and is on this computer."""
-    from SAMSegmenterLib.effect import workbench
+    from SAMSegmenterLib.in_slicer.effect import workbench
 
     proposer = Bright(level=20)
     monkeypatch.setattr(workbench, "open_proposer", lambda chosen, device: proposer)

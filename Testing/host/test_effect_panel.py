@@ -55,7 +55,7 @@ def test_every_control_is_explained(work):
 
 
 def test_keys_are_named_in_the_tooltips(work):
-    from SAMSegmenterLib.effect.keys import KEYS, TOOLS
+    from SAMSegmenterLib.in_slicer.effect.keys import KEYS, TOOLS
 
     for kind, key in TOOLS.items():
         assert work.panel.tools[kind].toolTip.endswith(f"({key})")

@@ -335,7 +335,7 @@ def test_keys_choose_tools_and_act(work):
 
 def test_no_key_is_one_of_the_segment_editors_own():
     """`qMRMLSegmentEditorWidget::installKeyboardShortcuts` in Slicer 5.8 to 5.11."""
-    from SAMSegmenterLib.effect.keys import KEYS, TOOLS
+    from SAMSegmenterLib.in_slicer.effect.keys import KEYS, TOOLS
 
     theirs = {"Esc", "Space", "Z", "Y", "Q", "W", "I", "/", "*", ",", ".", "<", ">", "Ctrl+Z", "Ctrl+Y"}
     theirs |= {str(digit) for digit in range(10)} | {f"Shift+{digit}" for digit in range(10)}

@@ -141,8 +141,8 @@ def test_stop_and_drop_leaves_everything_as_before(running, quick_network):
 
 
 def test_keys_do_nothing_during_a_run_that_their_buttons_would_not(running, quick_network):
-    from SAMSegmenterLib.effect.keys import KEYS
-    from SAMSegmenterLib.effect.panel import WHEN_IDLE
+    from SAMSegmenterLib.in_slicer.effect.keys import KEYS
+    from SAMSegmenterLib.in_slicer.effect.panel import WHEN_IDLE
 
     marks, shown = running.marks, running.preview()
     disabled = [name for name, button in running.panel.actions.items() if name in KEYS and not button.enabled]
@@ -239,7 +239,7 @@ def test_escape_stops_a_run(running, quick_network):
 
 
 def test_the_clock_is_quick_only_while_something_is_waited_for(work, quick_network):
-    from SAMSegmenterLib.effect.wiring import IDLE_MS, POLL_MS, QUICK_MS
+    from SAMSegmenterLib.in_slicer.effect.wiring import IDLE_MS, POLL_MS, QUICK_MS
 
     clock = work.effect._timer
     work.wait_for(lambda: clock.interval == IDLE_MS)

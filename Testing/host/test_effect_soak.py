@@ -271,7 +271,7 @@ def count_nodes():
 
 def filled(segmentation, name):
     """Where a segment has voxels, in a form that can be compared."""
-    from SAMSegmenterLib.mrml import array_of  # its texts need the host
+    from SAMSegmenterLib.in_slicer.mrml import array_of  # its texts need the host
 
     image = slicer.vtkOrientedImageData()
     segmentation.GetBinaryLabelmapRepresentation(name, image)

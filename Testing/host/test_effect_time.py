@@ -73,7 +73,7 @@ def test_a_slice_is_followed_through_time_and_every_time_keeps_its_mask(work, fi
 
 def written_times(work, browser):
     """The times at which the segmentation that the sequence keeps holds anything."""
-    from SAMSegmenterLib.effect.times import copies_of
+    from SAMSegmenterLib.in_slicer.effect.sequence import copies_of
 
     segments = [node.GetSegmentation().GetSegment(work.id("liver")) for node in copies_of(work.segmentation)]
     labelmaps = [each.GetRepresentation("Binary labelmap") for each in segments]
@@ -183,7 +183,7 @@ def test_marks_and_preview_follow_the_time_that_is_shown(work, film):
     show(work, browser, 4)
     assert work.controller.prompting.visible_marks() == []
     shown = work.controller.workbench.preview._images[work.id("liver")]
-    from SAMSegmenterLib.mrml import array_of
+    from SAMSegmenterLib.in_slicer.mrml import array_of
 
     assert dice(array_of(shown)[0] > 0, truth[4, SLICE]) > 0.9
     work.controller.jump(0)

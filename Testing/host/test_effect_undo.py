@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.marks import Mark, Marks, dumps
+from SAMSegmenterLib.prompts.marks import Mark, Marks, dumps
 from slicerhost.hands import SliceView
 
 pytest_plugins = ["effect_fixtures"]

@@ -9,12 +9,12 @@ import pytest
 import slicer
 
 from effect_steps import dice, torso
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import CT_PRESETS
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
 from SAMSegmenterLib.models.loading import load_model
-from SAMSegmenterLib.prompts import Box, Keyframe
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.window import CT_PRESETS
+from SAMSegmenterLib.prompts.types import Box, Keyframe
+from SAMSegmenterLib.session.session import Session
 
 pytest_plugins = ["effect_fixtures"]
 

@@ -9,7 +9,7 @@ pytest_plugins = ["effect_fixtures"]
 @pytest.fixture
 def write(work):
     """Writes a mask into "liver"; given what that returned, withdraws what the next mask no longer holds."""
-    from SAMSegmenterLib.effect.writing import Patch, to_end, write_segment
+    from SAMSegmenterLib.in_slicer.effect.writing import Patch, to_end, write_segment
 
     segment = work.segmentation.GetSegmentation().GetSegmentIdBySegmentName("liver")
     work.effect.scriptedEffect.saveStateForUndo()

@@ -17,7 +17,7 @@ import pytest
 import slicer
 
 from module_steps import PATIENCE_S, SOURCE, wait_until
-from SAMSegmenterLib.models import store
+from SAMSegmenterLib.models.storage import store
 from SAMSegmenterLib.worker import shared_worker
 
 pytest_plugins = ["module_fixtures"]

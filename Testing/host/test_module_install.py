@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from SAMSegmenterLib.setup import requirements, wheels
-from SAMSegmenterLib.setup.requirements import SAM2
+from SAMSegmenterLib.in_slicer.module import requirements, wheels
+from SAMSegmenterLib.in_slicer.module.requirements import SAM2
 
 pytest_plugins = ["module_fixtures"]
 

@@ -12,9 +12,10 @@ import pytest
 from module_steps import wait_until
 from networks import weights_of_their_own
 from SAMSegmenterLib.errors import OutputError
-from SAMSegmenterLib.models import catalog, loading, store
+from SAMSegmenterLib.in_slicer.module import requirements
+from SAMSegmenterLib.models import catalog, loading
 from SAMSegmenterLib.models.detect import Ambiguous
-from SAMSegmenterLib.setup import requirements
+from SAMSegmenterLib.models.storage import store
 
 pytest_plugins = ["module_fixtures"]
 

@@ -11,7 +11,7 @@ PATIENCE_S = 10
 
 @pytest.fixture
 def pump(slicer_host):
-    from SAMSegmenterLib import pump
+    from SAMSegmenterLib.in_slicer import pump
 
     pump.install()
     return pump

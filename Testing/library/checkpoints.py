@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from SAMSegmenterLib.models import catalog, store
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import store
 
 PICO = store.SHIPPED / "samsegmenter_pico.safetensors"
 OFFICIAL = [entry for entry in catalog.entries() if entry.id.startswith(("sam2.1-", "sam2-hiera"))]

@@ -6,8 +6,8 @@ import pytest
 
 from cli_steps import INVERSE, SIDE, SLICES, segment
 from phantoms import ball
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from SAMSegmenterLib import cli
-
 # With the oldest torch (`make test-oldest`) these have nothing to compare with: transformers needs a newer one, and tensors that only
 # know where they would lie looked for a real GPU then.
 NEEDING_NEWER_TORCH = ["test_family_edgetam.py", "test_devices.py"]

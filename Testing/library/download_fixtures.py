@@ -7,7 +7,8 @@ import pytest
 import loopback
 from networks import weights_of_their_own
 from published import CONTENT, SHA256, TINY
-from SAMSegmenterLib.models import catalog, download, transfer
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import download, transfer
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 
 from evaluation_steps import SIDE, SLICES, Fixed, object_mask
 from SAMSegmenterLib.evaluation.cases import Target, find_cases
-from SAMSegmenterLib.evaluation.protocol import parse_tasks
+from SAMSegmenterLib.evaluation.tasks import parse_tasks
 from SAMSegmenterLib.evaluation.trials import Plan
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.image.volume import Volume
 
 AXES = st.sampled_from("ijk")
 

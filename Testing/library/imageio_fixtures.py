@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from images import image_of, noise, oblique
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.image.volume import Volume
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
+from SAMSegmenterLib.image.volume import RAS_TO_LPS
 from SAMSegmenterLib.imageio import SegmentInfo
-from SAMSegmenterLib.volume import RAS_TO_LPS
 
 VOLUME_FORMATS = ["a.nrrd", "a.nhdr", "a.nii", "a.nii.gz", "a.mha", "a.mhd"]
 EXACT_FORMATS = ["a.seg.nrrd", "a.nrrd", "a.mha"]

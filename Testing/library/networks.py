@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import nn
 
-from SAMSegmenterLib.models import catalog, store
+from SAMSegmenterLib.models import catalog
 from SAMSegmenterLib.models.families import layouts
+from SAMSegmenterLib.models.storage import store
 
 IDS = {
     "pico": "samsegmenter-pico",

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.models.protocols import Model
-from SAMSegmenterLib.propagation.network import IMAGENET_MEAN, IMAGENET_STD
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.models.interfaces import Model
+from SAMSegmenterLib.network.network import IMAGENET_MEAN, IMAGENET_STD
 
 
 def cells(slices: int = 16, side: int = 64, seed: int = 0) -> FrameStack:

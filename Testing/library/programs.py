@@ -15,7 +15,7 @@ import vtk
 from dicom_slices import slice_at
 from images import image_of
 from nifti_files import store
-from SAMSegmenterLib.volume import RAS_TO_LPS
+from SAMSegmenterLib.image.volume import RAS_TO_LPS
 
 NIFTI = (".nii.gz",)
 NRRD = (".nrrd", ".seg.nrrd")

@@ -3,9 +3,9 @@
 import pytest
 
 from phantoms import ball
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.session.session import Session
 from session_steps import WINDOW
 
 

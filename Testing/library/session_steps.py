@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, Scribble
+from SAMSegmenterLib.session.session import Session
 
 WINDOW = Window(-160, 240)
 

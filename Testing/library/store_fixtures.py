@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from SAMSegmenterLib.models import folders, store
+from SAMSegmenterLib.models.storage import folders, store
 
 
 @pytest.fixture

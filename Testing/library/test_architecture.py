@@ -138,5 +138,5 @@ def test_faces_of_slicer_reach_torch_on_the_worker_only():
 
 
 def test_command_line_starts_without_loading_torch():
-    code = "import SAMSegmenterLib.cli, sys; sys.exit('torch' in sys.modules)"
+    code = "import SAMSegmenterLib.cli.main, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)

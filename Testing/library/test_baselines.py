@@ -10,12 +10,12 @@ import pytest
 from networks import random_network
 from phantoms import as_model, ball, cells
 from SAMSegmenterLib.errors import SAMSegmenterError
-from SAMSegmenterLib.evaluation.baselines import BASELINES, Copy, Grow, Interpolate
-from SAMSegmenterLib.evaluation.methods import Unsuited
-from SAMSegmenterLib.evaluation.upstream import Upstream
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.evaluation.methods.base import Unsuited
+from SAMSegmenterLib.evaluation.methods.baselines import BASELINES, Copy, Grow, Interpolate
+from SAMSegmenterLib.evaluation.methods.upstream import Upstream
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point
 from upstream import propagate_upstream
 
 MIDDLE = 16

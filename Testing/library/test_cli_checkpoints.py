@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from cli_steps import MIDDLE, assert_refused
 from networks import random_network, weights_of_their_own
-from SAMSegmenterLib.models import catalog, store
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import store
 
 pytest_plugins = ["cli_fixtures"]
 

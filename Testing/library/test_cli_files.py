@@ -13,8 +13,8 @@ import SimpleITK as sitk
 from cli_steps import INVERSE, SIDE, SLICES, assert_refused, leftovers, segment
 from dicom_slices import slice_at
 from phantoms import ball
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["cli_fixtures"]
 

@@ -8,10 +8,11 @@ import numpy as np
 from cli_steps import INVERSE, SIDE, SLICES
 from dicom_slices import axial, slice_at
 from phantoms import ball
+from SAMSegmenterLib.image.volume import Source, Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.models import catalog, store
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import store
 from SAMSegmenterLib.phantom import make_phantom
-from SAMSegmenterLib.volume import Source, Volume
 
 pytest_plugins = ["cli_fixtures"]
 

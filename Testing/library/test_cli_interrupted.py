@@ -12,7 +12,7 @@ import pytest
 from cli_steps import LIBRARY, MIDDLE, labels_in, leftovers, segment
 from phantoms import ball
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.session.session import Session
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -127,7 +127,7 @@ def test_ctrl_c_while_loading_leaves_no_output(propagate, monkeypatch, tmp_path)
 
 
 def test_ctrl_c_after_the_segmentation_does_not_say_that_nothing_was_written(propagate, monkeypatch, tmp_path, out):
-    monkeypatch.setattr("SAMSegmenterLib.cli_propagate.write_text", lambda path, text: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("SAMSegmenterLib.cli.propagate.write_text", lambda path, text: signal.raise_signal(signal.SIGINT))
     outcome = propagate("--range", "9:11", "--stats", tmp_path / "s.json")
     assert outcome.code == 130
     assert "nothing was written" not in outcome.err

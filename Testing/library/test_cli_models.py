@@ -15,9 +15,9 @@ from rich.console import Console
 
 import loopback
 from networks import weights_of_their_own
-from SAMSegmenterLib import cli, cli_models
-from SAMSegmenterLib.models import catalog, download, hashes, loading, store, transfer
+from SAMSegmenterLib.models import catalog, loading
 from SAMSegmenterLib.models.detect import Ambiguous
+from SAMSegmenterLib.models.storage import download, hashes, store, transfer
 
 CONTENT = bytes(range(256)) * 400
 PICO = store.SHIPPED / "samsegmenter_pico.safetensors"

@@ -15,7 +15,7 @@ import torch
 
 from cli_steps import LIBRARY, MIDDLE, SIDE, assert_refused, assert_wrong_call, labels_in, leftovers, segment
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.runs import Run
+from SAMSegmenterLib.session.run import Run
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -132,8 +132,8 @@ NO_MEMORY = {
         "SAMSegmenterLib.imageio.read_by_header",
         "SAMSegmenterLib.imageio.read_labelmap",
         "SAMSegmenterLib.models.loading.load_model",
-        "SAMSegmenterLib.runs.windowed",
-        "SAMSegmenterLib.session.Session.layers",
+        "SAMSegmenterLib.session.run.windowed",
+        "SAMSegmenterLib.session.session.Session.layers",
     ],
 )
 def test_memory_that_runs_out_is_called_so_and_nothing_is_left(propagate, marked, tmp_path, monkeypatch, where, error):
@@ -154,7 +154,7 @@ def test_a_result_that_memory_does_not_hold_as_nifti_is_kept_as_seg_nrrd(propaga
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
-    monkeypatch.setattr("SAMSegmenterLib.layers.Layers.array", fail)
+    monkeypatch.setattr("SAMSegmenterLib.image.layers.Layers.array", fail)
     assert_refused(propagate("--range", "9:11"), "out.nii.gz: there is too little free memory", "The result was saved as")
     assert not out.exists()
     (rescued,) = elsewhere.glob("samsegmenter-*/out.seg.nrrd")
@@ -179,7 +179,7 @@ def test_a_volume_that_memory_really_does_not_hold_is_refused_in_words(scan, mar
 
 
 def test_a_network_that_is_damaged_is_an_error(propagate, monkeypatch, out):
-    monkeypatch.setattr("SAMSegmenterLib.session.Session.propagate", lambda *a, **b: raise_(CheckpointError("pico: its answer is NaN.")))
+    monkeypatch.setattr("SAMSegmenterLib.session.session.Session.propagate", lambda *a, **b: raise_(CheckpointError("pico: its answer is NaN.")))
     assert_refused(propagate(), "pico: its answer is NaN.")
     assert not out.exists()
 

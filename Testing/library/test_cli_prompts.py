@@ -11,8 +11,8 @@ import pytest
 
 from cli_steps import BOX, INVERSE, LIBRARY, MIDDLE, SIDE, SLICES, assert_refused, labels_in, segment
 from phantoms import ball
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["cli_fixtures"]
 

@@ -9,8 +9,8 @@ import torch
 
 from cli_steps import MIDDLE, SIDE, SLICES, assert_refused, labels_in, segment
 from phantoms import ball
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["cli_fixtures"]
 

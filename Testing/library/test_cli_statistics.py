@@ -8,10 +8,10 @@ import pytest
 
 from cli_steps import INVERSE, MIDDLE, SIDE, SLICES, labels_in, segment
 from phantoms import ball
+from SAMSegmenterLib.image.volume import Source, Volume
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.models import catalog
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.volume import Source, Volume
+from SAMSegmenterLib.session.session import Session
 
 pytest_plugins = ["cli_fixtures"]
 

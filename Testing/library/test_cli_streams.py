@@ -8,7 +8,7 @@ import pytest
 
 from cli_steps import LIBRARY, leftovers, segment
 from SAMSegmenterLib.errors import OutputError
-from SAMSegmenterLib.models import folders
+from SAMSegmenterLib.models.storage import folders
 
 pytest_plugins = ["cli_fixtures"]
 

@@ -6,8 +6,8 @@ import SimpleITK as sitk
 
 from cli_steps import SIDE, SLICES, assert_refused, leftovers, segment
 from phantoms import ball
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import read_labelmap, read_volume, write_volume
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["cli_fixtures"]
 

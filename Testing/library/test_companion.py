@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from phantoms import ball
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
-from SAMSegmenterLib.propagation.companion import Companion, Found
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.view import View
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.network.network import Decoded
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.slice_result import SliceResult
+from SAMSegmenterLib.prompts.types import Keyframe, MaskPrompt
+from SAMSegmenterLib.propagation.corrector import Companion, Found
 from SAMSegmenterLib.propagation.engine import Engine
-from SAMSegmenterLib.propagation.network import Decoded
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.results import SliceResult
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.view import View
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.session.session import Session
 
 CPU = torch.device("cpu")
 

@@ -10,13 +10,13 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 import layouts
 from networks import random_network
 from SAMSegmenterLib.models.families import db_sam, edgetam, mobile_sam, sam, sam2, sam2_unet, sam_med2d
-from SAMSegmenterLib.propagation.memory import MemoryBank
-from SAMSegmenterLib.propagation.network import Network
-from SAMSegmenterLib.training.network import Trainee
+from SAMSegmenterLib.network.memory import MemoryBank
+from SAMSegmenterLib.network.network import Network
 from SAMSegmenterLib.training.rollout import Rollout
 from SAMSegmenterLib.training.scenes import Scenes
 from SAMSegmenterLib.training.sequences import look_through
-from SAMSegmenterLib.training.views import Slices
+from SAMSegmenterLib.training.squares import Slices
+from SAMSegmenterLib.training.trainee import Trainee
 
 SIZE = 256
 

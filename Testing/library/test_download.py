@@ -10,8 +10,9 @@ import loopback
 from loopback import in_chunks, is_slow, says
 from published import CONTENT, left_in
 from SAMSegmenterLib.errors import Cancelled, CheckpointError
-from SAMSegmenterLib.models import catalog, download, hashes, licences, store, transfer
-from SAMSegmenterLib.models.transfer import DownloadError
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import download, hashes, licences, store, transfer
+from SAMSegmenterLib.models.storage.transfer import DownloadError
 
 pytest_plugins = ["download_fixtures"]
 pytestmark = pytest.mark.usefixtures("downloading")

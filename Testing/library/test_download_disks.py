@@ -9,7 +9,7 @@ import pytest
 from loopback import in_chunks
 from published import CONTENT, HALF
 from SAMSegmenterLib.errors import OutputError
-from SAMSegmenterLib.models import download, store, transfer
+from SAMSegmenterLib.models.storage import download, store, transfer
 
 pytest_plugins = ["download_fixtures"]
 pytestmark = pytest.mark.usefixtures("downloading")

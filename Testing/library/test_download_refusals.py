@@ -6,8 +6,9 @@ from safetensors.torch import save_file
 
 from loopback import in_chunks, says, until_closed
 from published import CONTENT, SHA256, left_in
-from SAMSegmenterLib.models import download, hashes, loading, store, transfer
-from SAMSegmenterLib.models.transfer import DownloadError
+from SAMSegmenterLib.models import loading
+from SAMSegmenterLib.models.storage import download, hashes, store, transfer
+from SAMSegmenterLib.models.storage.transfer import DownloadError
 
 pytest_plugins = ["download_fixtures"]
 pytestmark = pytest.mark.usefixtures("downloading")

@@ -9,8 +9,8 @@ import loopback
 from loopback import breaks_off, falls_silent, says
 from published import CONTENT, HALF, left_in
 from SAMSegmenterLib.errors import Cancelled
-from SAMSegmenterLib.models import download, store, transfer
-from SAMSegmenterLib.models.transfer import DownloadError
+from SAMSegmenterLib.models.storage import download, store, transfer
+from SAMSegmenterLib.models.storage.transfer import DownloadError
 
 pytest_plugins = ["download_fixtures"]
 pytestmark = pytest.mark.usefixtures("downloading")

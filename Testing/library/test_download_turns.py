@@ -10,7 +10,7 @@ import pytest
 from loopback import is_slow
 from published import CONTENT, SHA256
 from SAMSegmenterLib.errors import Cancelled
-from SAMSegmenterLib.models import download, store
+from SAMSegmenterLib.models.storage import download, store
 
 pytest_plugins = ["download_fixtures"]
 pytestmark = pytest.mark.usefixtures("downloading")

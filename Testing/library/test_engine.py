@@ -10,16 +10,16 @@ import torch
 from networks import random_network
 from phantoms import as_model, ball, cells
 from SAMSegmenterLib.errors import SAMSegmenterError
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
-from SAMSegmenterLib.propagation import device
-from SAMSegmenterLib.propagation.cache import FeatureCache
-from SAMSegmenterLib.propagation.device import Execution, pick_device, pick_execution
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.network import device
+from SAMSegmenterLib.network.cache import FeatureCache
+from SAMSegmenterLib.network.device import Execution, pick_device, pick_execution
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.runner import Runner
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, Scribble
 from SAMSegmenterLib.propagation.engine import Engine
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.runner import Runner
-from SAMSegmenterLib.window import Window
 
 CPU = torch.device("cpu")
 EXACT = Options(precision="float32", compact_cache=False, early_stop=False)

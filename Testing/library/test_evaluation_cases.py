@@ -8,8 +8,8 @@ import pytest
 
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.evaluation.cases import Case, find_cases, find_objects, modality
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import SegmentInfo, write_segmentation, write_volume
-from SAMSegmenterLib.volume import Volume
 
 SHAPE = 9, 20, 24
 GRID = np.diag([-0.8, -0.8, 2.5, 1])

@@ -15,9 +15,9 @@ import torch
 
 from cli_steps import LIBRARY, assert_refused, assert_wrong_call
 from phantoms import ball
-from SAMSegmenterLib.evaluation import choice
+from SAMSegmenterLib.evaluation.methods import choice
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 METHODS = "samsegmenter,copy"
 

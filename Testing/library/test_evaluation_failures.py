@@ -5,7 +5,7 @@ import pytest
 from evaluation_steps import Fixed, object_mask
 from SAMSegmenterLib.errors import InputError, OutputError
 from SAMSegmenterLib.evaluation.cases import Case
-from SAMSegmenterLib.evaluation.methods import Unsuited
+from SAMSegmenterLib.evaluation.methods.base import Unsuited
 from SAMSegmenterLib.evaluation.trials import Trials
 
 pytest_plugins = ["evaluation_fixtures"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.evaluation.metrics import SurfaceDistances, jaccard, over_propagation, over_segmentation, retention
-from SAMSegmenterLib.extent import dice
+from SAMSegmenterLib.image.extent import dice
 
 SPACING = 5.0, 2.0, 1.0  # mm between slices, rows and columns
 

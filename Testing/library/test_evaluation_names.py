@@ -9,9 +9,9 @@ import pytest
 
 from evaluation_steps import Fixed, object_mask
 from SAMSegmenterLib.evaluation.cases import find_cases
-from SAMSegmenterLib.evaluation.outputs import write_outputs
-from SAMSegmenterLib.evaluation.protocol import parse_tasks
 from SAMSegmenterLib.evaluation.records import Record, mask_path, write_mask
+from SAMSegmenterLib.evaluation.report.outputs import write_outputs
+from SAMSegmenterLib.evaluation.tasks import parse_tasks
 from SAMSegmenterLib.evaluation.trials import Plan, Trials
 
 pytest_plugins = ["evaluation_fixtures"]

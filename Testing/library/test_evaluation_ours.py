@@ -3,8 +3,8 @@
 import numpy as np
 
 from evaluation_steps import SLICES
-from SAMSegmenterLib.evaluation.methods import Ours
-from SAMSegmenterLib.evaluation.protocol import Propagation, SingleSlices
+from SAMSegmenterLib.evaluation.methods.base import Ours
+from SAMSegmenterLib.evaluation.tasks import Propagation, SingleSlices
 
 pytest_plugins = ["evaluation_fixtures"]
 

@@ -7,8 +7,8 @@ from evaluation_steps import Fixed, object_mask
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.evaluation.records import Record, read_records
 from SAMSegmenterLib.evaluation.trials import Trials
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["evaluation_fixtures"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation_steps import FIRST, LAST, Fixed, Learning
-from SAMSegmenterLib.evaluation.protocol import Rounds
+from SAMSegmenterLib.evaluation.tasks import Rounds
 
 pytest_plugins = ["evaluation_fixtures"]
 

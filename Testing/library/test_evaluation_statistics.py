@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.evaluation.records import Record
-from SAMSegmenterLib.evaluation.statistics import Interval, bootstrap_mean, share_above, table
+from SAMSegmenterLib.evaluation.report.statistics import Interval, bootstrap_mean, share_above, table
 
 
 def record(case, label, method, dice, task="mask", error="", **scores):

@@ -7,11 +7,11 @@ import pytest
 
 from evaluation_steps import LAST, MIDDLE, SIDE, SLICES, Fixed, Offering
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.evaluation.methods import Unsuited
-from SAMSegmenterLib.evaluation.protocol import PRESETS, Propagation, SingleSlices, parse_task, parse_tasks, score
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.evaluation.methods.base import Unsuited
+from SAMSegmenterLib.evaluation.tasks import PRESETS, Propagation, SingleSlices, parse_task, parse_tasks, score
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.prompts.types import Keyframe, MaskPrompt
 
 pytest_plugins = ["evaluation_fixtures"]
 

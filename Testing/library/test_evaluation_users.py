@@ -5,9 +5,9 @@ import pytest
 
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.evaluation import users
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Point, check_keyframe
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Point, check_keyframe
 
 
 @pytest.fixture

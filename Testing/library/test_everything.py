@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.evaluation.everything import Candidate, masks_on_slice, propagate_candidates, with_candidates, without_overlap
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.evaluation.methods.everything import Candidate, masks_on_slice, propagate_candidates, with_candidates, without_overlap
+from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.phantom import make_phantom
-from SAMSegmenterLib.prompts import Keyframe, Point, PromptSet, Segment
-from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.prompts.types import Keyframe, Point, PromptSet, Segment
+from SAMSegmenterLib.session.session import Session
 
 SLICE = 12
 

@@ -21,11 +21,11 @@ from phantoms import as_model, cells
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.models.families import edgetam
 from SAMSegmenterLib.models.families.normalisers import published
-from SAMSegmenterLib.prompts import Box, Keyframe
+from SAMSegmenterLib.network.memory import MemoryBank
+from SAMSegmenterLib.network.network import Network
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe
 from SAMSegmenterLib.propagation.engine import Engine
-from SAMSegmenterLib.propagation.memory import MemoryBank
-from SAMSegmenterLib.propagation.network import Network
-from SAMSegmenterLib.propagation.options import Options
 
 SIZE = 256
 

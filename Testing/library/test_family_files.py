@@ -9,9 +9,11 @@ import torch
 import layouts
 from layouts import contained, filled, shapes_only
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models import catalog, checkpoint, loading, store
+from SAMSegmenterLib.models import catalog, loading
 from SAMSegmenterLib.models.detect import detect
-from SAMSegmenterLib.models.importing import import_file
+from SAMSegmenterLib.models.storage import store
+from SAMSegmenterLib.models.storage.importing import import_file
+from SAMSegmenterLib.models.weights import checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*which is a no-op")  # weights put into networks without memory
 SMALL = "configs/sam2/sam2_hiera_s.yaml"

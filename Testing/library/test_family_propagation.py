@@ -7,11 +7,11 @@ import torch
 import layouts
 from networks import random_network
 from phantoms import cells
+from SAMSegmenterLib.keyframes.slice_models import Embeddings, KeyframeMaker
 from SAMSegmenterLib.models.loading import load_model, load_slice_model
-from SAMSegmenterLib.prompts import Box, Keyframe, PromptSet, Segment
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.slicewise import Embeddings, KeyframeMaker
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, PromptSet, Segment
+from SAMSegmenterLib.session.session import Session
 from upstream import propagate_upstream
 
 PX = 512

@@ -16,7 +16,7 @@ from layouts import SAM2_1_TINY, SAM2_TINY, biosam2_shapes, filled, sam2_shapes,
 from SAMSegmenterLib.errors import CheckpointError, InputError
 from SAMSegmenterLib.models.families import biosam2, sam2
 from SAMSegmenterLib.models.families.normalisers import CHANNEL_STATISTICS
-from SAMSegmenterLib.propagation.network import Network
+from SAMSegmenterLib.network.network import Network
 
 SIZE = 256
 SAM2_SMALL = "configs/sam2/sam2_hiera_s.yaml"

@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from geometry import AXES, volumes
-from SAMSegmenterLib import frames
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack, TimeStack
+from SAMSegmenterLib.image.stack import FrameStack, TimeStack
+from SAMSegmenterLib.image.view import View
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import CT_PRESETS, Window, automatic_window, looks_like_ct
 from SAMSegmenterLib.imageio import read_volume
-from SAMSegmenterLib.view import View
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import CT_PRESETS, Window, automatic_window, looks_like_ct
 
 PLACES = st.lists(st.tuples(*[st.floats(-50, 50)] * 2), min_size=1, max_size=5).map(np.array)
 GREY = Window(-500, 500)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from phantoms import ball
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Point
-from SAMSegmenterLib.propagation import search, seeding
-from SAMSegmenterLib.propagation.holes import filled
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.keyframes import search
+from SAMSegmenterLib.keyframes.holes import filled
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Point
+from SAMSegmenterLib.session.session import Session
 
 NOWHERE = np.empty((0, 2))
 

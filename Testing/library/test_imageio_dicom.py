@@ -7,8 +7,8 @@ from hypothesis import given, settings
 
 from dicom_slices import axial, colour, slice_at
 from geometry import affines
+from SAMSegmenterLib.image.volume import RAS_TO_LPS
 from SAMSegmenterLib.imageio import read_volume
-from SAMSegmenterLib.volume import RAS_TO_LPS
 
 pytest_plugins = ["imageio_fixtures"]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from geometry import affines
 from headers import CONTENT, LPS, META, SHAPE, VOXELS, meta_file, slices
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.image.volume import RAS_TO_LPS
 from SAMSegmenterLib.imageio import SegmentInfo, holds_voxels_of, read_labelmap, read_volume, write_segmentation
-from SAMSegmenterLib.volume import RAS_TO_LPS
 
 SYNONYMS = ("Offset", "Position", "Origin"), ("TransformMatrix", "Rotation", "Orientation")
 PACKED = zlib.compress(CONTENT)

@@ -9,10 +9,10 @@ import pytest
 from images import LIVER_AND_CYST, noise, oblique, painted
 from nifti_files import header_of, store
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import check_output, read_volume, write_segmentation, write_volume
 from SAMSegmenterLib.imageio.nifti import open_nifti
 from SAMSegmenterLib.imageio.nifti_writing import TAKEN_OVER
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["imageio_fixtures"]
 

@@ -11,9 +11,9 @@ from geometry import affines
 from images import painted
 from nifti_files import at, header_of, store
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.image.volume import apart
 from SAMSegmenterLib.imageio import read_labelmap, read_volume
 from SAMSegmenterLib.imageio.nifti_place import itk_places, place, sform_readers_place
-from SAMSegmenterLib.volume import apart
 
 QFORM = np.array([[2.0, 0, 0, -50], [0, 3, 0, 20], [0, 0, 4, 7], [0, 0, 0, 1]])
 SFORM = np.array([[-2.0, 0, 0, 60], [0, 3, 0, 20], [0, 0, 4, 7], [0, 0, 0, 1]])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from geometry import affines
 from headers import LPS, PLACED, SHAPE, VOXELS, nrrd_file
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.image.volume import RAS_TO_LPS
 from SAMSegmenterLib.imageio import SegmentInfo, read_labelmap, read_segment_names, read_volume, write_segmentation
-from SAMSegmenterLib.volume import RAS_TO_LPS
 
 SPACES = {"left-posterior-superior": (1, 1, 1), "RAS": (-1, -1, 1), "Left-Anterior-Superior": (1, -1, 1), "LPS": (1, 1, 1)}
 UNITS = {"mm": 1, "um": 1e-3, "µm": 1e-3, "microns": 1e-3, "m": 1e3, "cm": 10, "": 1, "millimeters": 1}

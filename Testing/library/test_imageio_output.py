@@ -187,7 +187,7 @@ NO_MEMORY = MemoryError("Unable to allocate"), RuntimeError("Failed to allocate 
         ("a.mha", "SimpleITK.WriteImage"),
         ("a.mha", "SimpleITK.GetImageFromArray"),
         ("a.nii.gz", "SAMSegmenterLib.imageio.writing.write_nifti"),
-        ("a.nii", "SAMSegmenterLib.layers.ArrayLayers.array"),
+        ("a.nii", "SAMSegmenterLib.image.layers.ArrayLayers.array"),
     ],
 )
 def test_memory_that_runs_out_while_writing_is_called_so(tmp_path, knee, monkeypatch, name, target, error):

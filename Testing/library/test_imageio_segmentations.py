@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from geometry import affines
 from images import EXACT_FORMATS, LIVER_AND_CYST, SEGMENTATION_FORMATS, noise, painted
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import SegmentInfo, check_output, default_color, read_labelmap, read_segment_names, write_segmentation
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["imageio_fixtures"]
 

@@ -9,8 +9,8 @@ import SimpleITK as sitk
 
 from images import VOLUME_FORMATS, image_of, noise, nrrd_header, oblique, painted
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import read_labelmap, read_volume, write_volume
-from SAMSegmenterLib.volume import Volume
 
 pytest_plugins = ["imageio_fixtures"]
 

@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 import layouts
 from networks import weights_of_their_own
 from SAMSegmenterLib.errors import CheckpointError, InputError, OutputError
-from SAMSegmenterLib.models import catalog, hashes, loading, store
-from SAMSegmenterLib.models.importing import files_in, import_file
+from SAMSegmenterLib.models import catalog, loading
 from SAMSegmenterLib.models.loading import load_model, load_proposer, load_slice_model
+from SAMSegmenterLib.models.storage import hashes, store
+from SAMSegmenterLib.models.storage.importing import files_in, import_file
 
 PICO = store.SHIPPED / "samsegmenter_pico.safetensors"
 Usage = namedtuple("Usage", "total used free")

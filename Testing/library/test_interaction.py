@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from phantoms import ball
-from SAMSegmenterLib.composition import SliceMask
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.interaction import Ended, Interaction, Progress
-from SAMSegmenterLib.prompts import Box, Keyframe, PromptSet, Segment
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.summary import Summary
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, PromptSet, Segment
+from SAMSegmenterLib.session.background import Ended, Interaction, Progress
+from SAMSegmenterLib.session.composition import SliceMask
+from SAMSegmenterLib.session.session import Session
+from SAMSegmenterLib.session.summary import Summary
 from SAMSegmenterLib.worker import Worker
 
 SECONDS = 30

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geometry import AXES
-from SAMSegmenterLib import layers as module
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image import layers as module
+from SAMSegmenterLib.image.layers import ArrayLayers, SegmentLayers
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
 from SAMSegmenterLib.imageio.sparse_gzip import CHUNK, SparseGzip
-from SAMSegmenterLib.layers import ArrayLayers, SegmentLayers
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
 
 SHAPE = (5, 6, 7)
 

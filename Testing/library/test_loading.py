@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from networks import weights_of_their_own
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models import catalog, hashes, store
+from SAMSegmenterLib.models import catalog
 from SAMSegmenterLib.models.loading import find, load_model, load_slice_model
+from SAMSegmenterLib.models.storage import hashes, store
 
 PICO = store.SHIPPED / "samsegmenter_pico.safetensors"
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from geometry import AXES, volumes
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack, TimeStack
-from SAMSegmenterLib.marking import contradicted_by, mask_mark, prompt_set, slices_of
-from SAMSegmenterLib.marks import Mark, Marks, dumps, loads
-from SAMSegmenterLib.prompts import Line, Point, check_keyframe
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack, TimeStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.prompts.from_marks import contradicted_by, mask_mark, prompt_set, slices_of
+from SAMSegmenterLib.prompts.marks import Mark, Marks, dumps, loads
+from SAMSegmenterLib.prompts.types import Line, Point, check_keyframe
 
 SQUARE = [(10, 10), (30, 10), (30, 26), (10, 26)]
 

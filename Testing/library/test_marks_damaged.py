@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from json_damage import damage, places
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.marking import mask_mark, prompt_set
-from SAMSegmenterLib.marks import Mark, Marks, dumps, loads, salvaged
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.prompts.from_marks import mask_mark, prompt_set
+from SAMSegmenterLib.prompts.marks import Mark, Marks, dumps, loads, salvaged
 
 STACK = FrameStack(Volume(np.zeros((6, 20, 24), np.uint8)), window=Window(0, 1))
 MARKED = (

@@ -11,8 +11,8 @@ import torch
 
 from checkpoints import saved
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models.checkpoint import read_checkpoint
 from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.models.weights.checkpoint import read_checkpoint
 
 
 def test_a_file_given_as_text_and_in_half_precision_loads(pico_state, tmp_path):

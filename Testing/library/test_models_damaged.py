@@ -8,8 +8,8 @@ import torch
 
 from checkpoints import saved, written
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models.checkpoint import read_checkpoint
 from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.models.weights.checkpoint import read_checkpoint
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])

@@ -12,8 +12,8 @@ from SAMSegmenterLib.models import catalog
 from SAMSegmenterLib.models.detect import detect
 from SAMSegmenterLib.models.families.layouts import built, layout
 from SAMSegmenterLib.models.families.sam2 import build
-from SAMSegmenterLib.models.hashes import file_sha256
 from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.models.storage.hashes import file_sha256
 
 
 @pytest.fixture(scope="module")

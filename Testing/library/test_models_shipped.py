@@ -5,9 +5,10 @@ import torch
 
 from checkpoints import PICO, written
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models import catalog, store
-from SAMSegmenterLib.models.hashes import file_sha256
+from SAMSegmenterLib.models import catalog
 from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.models.storage import store
+from SAMSegmenterLib.models.storage.hashes import file_sha256
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 
 from checkpoints import saved, written
 from SAMSegmenterLib.errors import CheckpointError, InputError
-from SAMSegmenterLib.models import checkpoint, torch_archive
-from SAMSegmenterLib.models.checkpoint import NUMBERS, read_checkpoint
-from SAMSegmenterLib.models.converting import convert
+from SAMSegmenterLib.models.weights import checkpoint, torch_archive
+from SAMSegmenterLib.models.weights.checkpoint import NUMBERS, read_checkpoint
+from SAMSegmenterLib.models.weights.converting import convert
 
 BASE = torch.arange(24, dtype=torch.float32)
 TENSORS = {

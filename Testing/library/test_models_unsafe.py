@@ -12,9 +12,9 @@ import torch
 
 from checkpoints import saved, written
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models import checkpoint
-from SAMSegmenterLib.models.checkpoint import read_checkpoint
 from SAMSegmenterLib.models.loading import load_model
+from SAMSegmenterLib.models.weights import checkpoint
+from SAMSegmenterLib.models.weights.checkpoint import read_checkpoint
 
 
 class Bomb:

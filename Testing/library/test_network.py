@@ -6,9 +6,9 @@ import torch
 
 from networks import random_network
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.propagation.memory import MemoryBank
-from SAMSegmenterLib.propagation.network import Network
-from SAMSegmenterLib.propagation.rewrites import in_precision, resized
+from SAMSegmenterLib.network.memory import MemoryBank
+from SAMSegmenterLib.network.network import Network
+from SAMSegmenterLib.network.rewrites import in_precision, resized
 
 SIZE = 128
 GRID = SIZE // 16

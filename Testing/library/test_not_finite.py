@@ -10,15 +10,15 @@ import torch
 
 from phantoms import ball
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.evaluation.everything import masks_on_slice
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.evaluation.methods.everything import masks_on_slice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.keyframes.slice_models import Embeddings, KeyframeMaker, proposed_keyframe, segment_each_slice
 from SAMSegmenterLib.models.families import sam2
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
-from SAMSegmenterLib.propagation.network import Decoded
-from SAMSegmenterLib.propagation.options import MODES, Options
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.slicewise import Embeddings, KeyframeMaker, proposed_keyframe, segment_each_slice
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.network.network import Decoded
+from SAMSegmenterLib.network.options import MODES, Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
+from SAMSegmenterLib.session.session import Session
 
 MIDDLE = 6
 BOX = Keyframe(MIDDLE, box=Box(22, 22, 42, 42))

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.overlay import BACKGROUND, CAPTION, GAP, LEGEND, PROMPT, TILE, contact_sheet
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, Point, PromptSet, Scribble, Segment
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, Point, PromptSet, Scribble, Segment
+from SAMSegmenterLib.session.contact_sheet import BACKGROUND, CAPTION, GAP, LEGEND, PROMPT, TILE, contact_sheet
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 SHAPE = 20, 24, 28  # i, j, k

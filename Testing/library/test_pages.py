@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from SAMSegmenterLib.propagation.cache import FeatureCache
-from SAMSegmenterLib.propagation.network import Features
-from SAMSegmenterLib.propagation.pages import BLOCK, Shelf
-from SAMSegmenterLib.view import View
+from SAMSegmenterLib.image.view import View
+from SAMSegmenterLib.network.cache import FeatureCache
+from SAMSegmenterLib.network.network import Features
+from SAMSegmenterLib.network.pages import BLOCK, Shelf
 
 VIEW = View(0, 0, 8, 8, 64)
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.propagation.appearance import Appearance
+from SAMSegmenterLib.evidence.appearance import Appearance
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.view import View
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.network.region import Extent, following, region_around
+from SAMSegmenterLib.network.slice_result import BACKGROUND, STEP, SliceResult
 from SAMSegmenterLib.propagation.fusion import fuse
 from SAMSegmenterLib.propagation.plan import Pass, plan
-from SAMSegmenterLib.propagation.quality import ENOUGH_TRUST, LEAST_TRUST, ending, examine, least_trust, limit, review_order
-from SAMSegmenterLib.propagation.region import Extent, following, region_around
-from SAMSegmenterLib.propagation.results import BACKGROUND, STEP, SliceResult
 from SAMSegmenterLib.propagation.track import Track
-from SAMSegmenterLib.view import View
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.propagation.trust import ENOUGH_TRUST, LEAST_TRUST, ending, examine, least_trust, limit, review_order
 
 # ---------------------------------------------------------------- plan
 

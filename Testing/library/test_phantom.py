@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import looks_like_ct
 from SAMSegmenterLib.phantom import NOISE_HU, make_phantom, phantom_prompts
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import looks_like_ct
 
 SMALL = (64, 64, 32)
 

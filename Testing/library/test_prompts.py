@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.focus import intensities_near
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, check_keyframe
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.prompts.focus import intensities_near
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, check_keyframe
 
 BOX = Box(2, 3, 10, 12)
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from geometry import AXES, affines
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Source, Volume
+from SAMSegmenterLib.image.window import Window
 from SAMSegmenterLib.imageio import SegmentInfo, read_labelmap, write_segmentation
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
-from SAMSegmenterLib.prompts_io import PromptFile, prompts_from_dict, prompts_to_dict, read_prompts
-from SAMSegmenterLib.volume import Source, Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.prompts.json_file import PromptFile, prompts_from_dict, prompts_to_dict, read_prompts
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
 
 SHAPE = (9, 12, 15)  # k, j, i
 

@@ -7,24 +7,24 @@ import pytest
 import torch
 
 from phantoms import ball
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Keyframe, MaskPrompt
-from SAMSegmenterLib.propagation.appearance import Appearance
-from SAMSegmenterLib.propagation.canvas import MOST_CELLS, Canvas
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.patches import Carrier
-from SAMSegmenterLib.propagation.quality import Finding
+from SAMSegmenterLib.evidence.appearance import Appearance
+from SAMSegmenterLib.evidence.carried_labels import Carrier
+from SAMSegmenterLib.evidence.random_walk import walk
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.view import View
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.keyframes.seed import Seed
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.slice_result import SliceResult
+from SAMSegmenterLib.prompts.types import Keyframe, MaskPrompt
+from SAMSegmenterLib.propagation.cells import MOST_CELLS, Canvas
 from SAMSegmenterLib.propagation.refinement import BLOCK, Gap, _met
-from SAMSegmenterLib.propagation.results import SliceResult
-from SAMSegmenterLib.propagation.seed import Seed
 from SAMSegmenterLib.propagation.track import Track
-from SAMSegmenterLib.propagation.walker import walk
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.session_io import restore_session, save_session
-from SAMSegmenterLib.view import View
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.propagation.trust import Finding
+from SAMSegmenterLib.session.saving import restore_session, save_session
+from SAMSegmenterLib.session.session import Session
 
 WINDOW = Window(-160, 240)
 VIEW = View(0, 0, 64, 64, 128)

@@ -11,13 +11,13 @@ from phantoms import ball
 from SAMSegmenterLib.errors import InputError, OutputError
 from SAMSegmenterLib.evaluation.cases import Case
 from SAMSegmenterLib.evaluation.records import Record, mask_path, write_mask
-from SAMSegmenterLib.evaluation.report import page, write_report
-from SAMSegmenterLib.evaluation.report_pictures import MEANINGS, comparison, pictures, worst
-from SAMSegmenterLib.evaluation.report_plots import Curve, Dots, line_plot, strip_plot
-from SAMSegmenterLib.evaluation.statistics import table
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.evaluation.report.page import page, write_report
+from SAMSegmenterLib.evaluation.report.pictures import MEANINGS, comparison, pictures, worst
+from SAMSegmenterLib.evaluation.report.plots import Curve, Dots, line_plot, strip_plot
+from SAMSegmenterLib.evaluation.report.statistics import table
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
-from SAMSegmenterLib.volume import Volume
 
 SETTINGS = {"model": "pico", "sha256": "0" * 64}
 VOID = {"meta", "img"}

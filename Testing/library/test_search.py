@@ -8,18 +8,18 @@ import torch
 
 from networks import random_network
 from phantoms import as_model, ball
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, Point
-from SAMSegmenterLib.propagation.choosing import SIGNS, fitness, signs
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.question import question
-from SAMSegmenterLib.propagation.runner import Runner
-from SAMSegmenterLib.propagation.search import best_answer, every_answer, worth_searching
-from SAMSegmenterLib.propagation.seeding import Seeder
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.keyframes.question import question
+from SAMSegmenterLib.keyframes.ranking import SIGNS, fitness, signs
+from SAMSegmenterLib.keyframes.search import best_answer, every_answer, worth_searching
+from SAMSegmenterLib.keyframes.seeder import Seeder
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.runner import Runner
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, Point
+from SAMSegmenterLib.session.session import Session
 
 SIZE = 128
 Y, X = np.mgrid[:SIZE, :SIZE]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Point, PromptSet, Segment
-from SAMSegmenterLib.propagation.options import MODES, Options
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.summary import REVIEWED
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.network.options import MODES, Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Point, PromptSet, Segment
+from SAMSegmenterLib.session.session import Session
+from SAMSegmenterLib.session.summary import REVIEWED
 from session_steps import WINDOW, box, painted, run
 
 pytest_plugins = ["session_fixtures"]

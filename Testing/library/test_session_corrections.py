@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.propagation import engine
-from SAMSegmenterLib.propagation.quality import examine
+from SAMSegmenterLib.propagation.trust import examine
 from session_steps import box, painted, run
 
 pytest_plugins = ["session_fixtures"]

@@ -14,11 +14,11 @@ from json_damage import damage, places
 from networks import random_network
 from phantoms import as_model, cells
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.session_io import fingerprint, restore_session, save_session
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, Scribble
+from SAMSegmenterLib.session.saving import fingerprint, restore_session, save_session
+from SAMSegmenterLib.session.session import Session
 from session_steps import findings
 
 DAMAGE = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,9 +8,9 @@ import pytest
 from networks import random_network
 from phantoms import as_model, cells
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.propagation.options import MODES
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.session_io import restore_session, save_session
+from SAMSegmenterLib.network.options import MODES
+from SAMSegmenterLib.session.saving import restore_session, save_session
+from SAMSegmenterLib.session.session import Session
 from session_steps import findings, random_step
 
 STEPS = 12

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError, OutputError
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt
-from SAMSegmenterLib.session_io import restore_session, save_session
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt
+from SAMSegmenterLib.session.saving import restore_session, save_session
 from session_steps import box, painted, run
 
 pytest_plugins = ["session_fixtures"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.prompts import Keyframe, MaskPrompt, PromptSet, Segment
-from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.prompts.types import Keyframe, MaskPrompt, PromptSet, Segment
+from SAMSegmenterLib.session.session import Session
 from session_steps import painted, run
 
 pytest_plugins = ["session_fixtures"]

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from SAMSegmenterLib.errors import CheckpointError, InputError
-from SAMSegmenterLib.interaction import Progress
-from SAMSegmenterLib.models import catalog, store
-from SAMSegmenterLib.setup import requirements, wheels
-from SAMSegmenterLib.setup.requirements import SAM2, TORCH, Requirement
-from SAMSegmenterLib.setup.selftest import LEAST_DICE, Outcome, self_test
+from SAMSegmenterLib.in_slicer.module import requirements, wheels
+from SAMSegmenterLib.in_slicer.module.requirements import SAM2, TORCH, Requirement
+from SAMSegmenterLib.in_slicer.module.selftest import LEAST_DICE, Outcome, self_test
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import store
+from SAMSegmenterLib.session.background import Progress
 
 REPOSITORY = Path(__file__).parents[2]
 FAMILIES = REPOSITORY / "SAMSegmenter" / "SAMSegmenterLib" / "models" / "families"

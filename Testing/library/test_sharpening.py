@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from phantoms import ball
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, Scribble
-from SAMSegmenterLib.propagation import seeding
-from SAMSegmenterLib.propagation.options import Options
-from SAMSegmenterLib.propagation.question import question
-from SAMSegmenterLib.propagation.sharpening import sharpened
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.keyframes.question import question
+from SAMSegmenterLib.keyframes.sharpening import sharpened
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, Scribble
+from SAMSegmenterLib.session.session import Session
 
 BOX = Box(19.5, 19.5, 44.5, 44.5)
 Y, X = np.mgrid[:64, :64]

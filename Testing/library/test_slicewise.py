@@ -8,22 +8,15 @@ import torch
 
 from phantoms import ball
 from SAMSegmenterLib.errors import InputError, SAMSegmenterError
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.keyframes.slice_models import RECENT, Embeddings, KeyframeMaker, ask, proposed_keyframe, segment_each_slice
 from SAMSegmenterLib.models.families import sam2
-from SAMSegmenterLib.models.protocols import Embedding, SliceMasks
-from SAMSegmenterLib.prompts import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
-from SAMSegmenterLib.runs import label_each_slice, proposed
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.slicewise import (
-    RECENT,
-    Embeddings,
-    KeyframeMaker,
-    ask,
-    proposed_keyframe,
-    segment_each_slice,
-)
-from SAMSegmenterLib.window import Window
+from SAMSegmenterLib.models.interfaces import Embedding, SliceMasks
+from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment
+from SAMSegmenterLib.session.run import label_each_slice, proposed
+from SAMSegmenterLib.session.session import Session
 
 MIDDLE, SIDE = 16, 64
 BOX = Box(21, 21, 43, 43)

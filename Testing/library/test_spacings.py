@@ -6,15 +6,15 @@ import torch
 
 from phantoms import ball
 from SAMSegmenterLib.evaluation.metrics import SurfaceDistances
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point
-from SAMSegmenterLib.propagation.looks import Looks
-from SAMSegmenterLib.propagation.region import Extent, region_around
-from SAMSegmenterLib.session import Session
+from SAMSegmenterLib.evidence.intensities import Looks
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.network.region import Extent, region_around
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point
+from SAMSegmenterLib.session.session import Session
 from SAMSegmenterLib.training.labelmaps import SIDE, Labelmaps
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import Window
 
 EVEN = [(1e-6,) * 3, (1e-9,) * 3, (1e-6, 1e-6, 3e-6), (900.0,) * 3]
 NEEDLES = [(1e-6, 1.0, 1.0), (1.0, 1e-6, 1.0), (1000.0, 1e-6, 1.0)]

@@ -9,7 +9,8 @@ import pytest
 
 from published import MEDSAM2, TINY, placed
 from SAMSegmenterLib.errors import CheckpointError, InputError, OutputError
-from SAMSegmenterLib.models import catalog, hashes, locks, records, store
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import hashes, locks, records, store
 
 pytest_plugins = ["store_fixtures"]
 pytestmark = pytest.mark.usefixtures("both_folders")

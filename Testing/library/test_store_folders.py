@@ -8,7 +8,8 @@ import pytest
 
 from published import MEDSAM2, TINY, placed
 from SAMSegmenterLib.errors import OutputError
-from SAMSegmenterLib.models import catalog, folders, records, store
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import folders, records, store
 
 pytest_plugins = ["store_fixtures"]
 pytestmark = pytest.mark.usefixtures("both_folders")

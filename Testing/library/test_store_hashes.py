@@ -6,7 +6,8 @@ import pytest
 
 from published import MEDSAM2, TINY, placed
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.models import catalog, hashes
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import hashes
 
 pytest_plugins = ["store_fixtures"]
 pytestmark = pytest.mark.usefixtures("both_folders")

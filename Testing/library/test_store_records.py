@@ -12,7 +12,8 @@ import pytest
 
 from published import MEDSAM2, TINY
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.models import catalog, licences, locks, records
+from SAMSegmenterLib.models import catalog
+from SAMSegmenterLib.models.storage import licences, locks, records
 
 pytest_plugins = ["store_fixtures"]
 pytestmark = pytest.mark.usefixtures("both_folders")
@@ -72,7 +73,7 @@ def test_records_of_many_at_once_are_all_kept():
 def test_a_program_that_dies_gives_its_turn_back(mine):
     path = mine / "x"
     code = (
-        f"import os, pathlib, SAMSegmenterLib.models.locks as locks\nwith locks.turn(pathlib.Path({str(path)!r})):\n"
+        f"import os, pathlib, SAMSegmenterLib.models.storage.locks as locks\nwith locks.turn(pathlib.Path({str(path)!r})):\n"
         "    print('has it', flush=True)\n    os._exit(1)"
     )
     library = str(Path(locks.__file__).parents[2])

@@ -6,9 +6,9 @@ import torch
 
 from networks import random_network
 from phantoms import as_model, cells
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point
+from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.propagation.engine import Engine
-from SAMSegmenterLib.propagation.options import Options
 from upstream import add_prompts, propagate_upstream, upstream_state
 
 TOLERANCE = 1e-3

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from SAMSegmenterLib.errors import InputError, OutOfMemory
+from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.imageio import write_volume
 from SAMSegmenterLib.training import labelmaps
 from SAMSegmenterLib.training.labelmaps import SIDE, Labelmaps, read_labelmaps
 from SAMSegmenterLib.training.sequences import look_through
-from SAMSegmenterLib.training.views import Slices
-from SAMSegmenterLib.volume import Volume
+from SAMSegmenterLib.training.squares import Slices
 from training_steps import CPU, failing
 
 pytest_plugins = ["training_fixtures"]

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from SAMSegmenterLib.errors import CheckpointError
-from SAMSegmenterLib.training import prompting
-from SAMSegmenterLib.training.network import Trainee, make_network
 from SAMSegmenterLib.training.rollout import Rollout
+from SAMSegmenterLib.training.trainee import Trainee, make_network
 from training_steps import moving_disc
 
 pytest_plugins = ["training_fixtures"]
@@ -18,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("seeded")
 
 def test_trainee_answers_as_the_engine_does(shipped_model):
     """A prompted and a tracked slice: the network in training and the one in use give the same logits."""
-    from SAMSegmenterLib.propagation.memory import Recall
-    from SAMSegmenterLib.propagation.network import Network
+    from SAMSegmenterLib.network.memory import Recall
+    from SAMSegmenterLib.network.network import Network
 
     size = shipped_model.native_size
     trainee = Trainee(make_network(size, shipped_model.network.state_dict()).eval())

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from SAMSegmenterLib.training import prompting
 from SAMSegmenterLib.training.losses import judge, judge_candidates, mask_loss
 from training_steps import disc
 

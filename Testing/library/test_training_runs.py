@@ -10,8 +10,8 @@ import torch
 from SAMSegmenterLib.errors import CheckpointError, SAMSegmenterError
 from SAMSegmenterLib.models.loading import load_model
 from SAMSegmenterLib.training.curve import draw_curve, read_log
-from SAMSegmenterLib.training.network import Trainee
 from SAMSegmenterLib.training.recipe import LENGTHS, Recipe
+from SAMSegmenterLib.training.trainee import Trainee
 from SAMSegmenterLib.training.trainer import LOG, STATE, WEIGHTS, Trainer
 from SAMSegmenterLib.training.workers import train
 from training_steps import CPU, SMALL

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from SAMSegmenterLib.training.appearance import Appearance, blurred
-from SAMSegmenterLib.training.chance import SmoothField, rotations
+from SAMSegmenterLib.training.random_fields import SmoothField, rotations
+from SAMSegmenterLib.training.rendering import Appearance, blurred
 from SAMSegmenterLib.training.scenes import PRIMITIVES, Scenes, Seen
-from SAMSegmenterLib.training.views import Slices, whole
+from SAMSegmenterLib.training.squares import Slices, whole
 from training_steps import CPU
 
 pytest_plugins = ["training_fixtures"]

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from SAMSegmenterLib.image.view import View
 from SAMSegmenterLib.training.scenes import Scenes
 from SAMSegmenterLib.training.sequences import OVERVIEW, _followed, look_through
-from SAMSegmenterLib.training.views import Extents, Slices, carried, following, on_slice
-from SAMSegmenterLib.view import View
+from SAMSegmenterLib.training.squares import Extents, Slices, carried, following, on_slice
 from training_steps import CPU
 
 pytest_plugins = ["training_fixtures"]

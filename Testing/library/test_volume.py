@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from geometry import affines, volumes
 from SAMSegmenterLib.errors import InputError
-from SAMSegmenterLib.extent import box_around
-from SAMSegmenterLib.volume import Source, Volume
+from SAMSegmenterLib.image.extent import box_around
+from SAMSegmenterLib.image.volume import Source, Volume
 
 PLACES = st.lists(st.tuples(*[st.floats(-500, 500)] * 3), min_size=1, max_size=5).map(np.array)
 

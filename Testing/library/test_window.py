@@ -7,21 +7,21 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from SAMSegmenterLib.extent import dice
-from SAMSegmenterLib.focus import intensities_near
-from SAMSegmenterLib.frames import FrameStack, TimeStack
-from SAMSegmenterLib.padding import LEAST, MOST, Padding
+from SAMSegmenterLib.evidence.appearance import Appearance
+from SAMSegmenterLib.image.extent import dice
+from SAMSegmenterLib.image.padding import LEAST, MOST, Padding
+from SAMSegmenterLib.image.stack import FrameStack, TimeStack
+from SAMSegmenterLib.image.view import View
+from SAMSegmenterLib.image.volume import Volume
+from SAMSegmenterLib.image.window import CT_PRESETS, Window, automatic_window, looks_like_ct
+from SAMSegmenterLib.keyframes.seed import Seed
+from SAMSegmenterLib.keyframes.sharpening import sharpened
+from SAMSegmenterLib.network.slice_result import SliceResult
 from SAMSegmenterLib.phantom import NAMES, make_phantom
-from SAMSegmenterLib.prompts import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
-from SAMSegmenterLib.propagation.appearance import Appearance
-from SAMSegmenterLib.propagation.canvas import Canvas
-from SAMSegmenterLib.propagation.results import SliceResult
-from SAMSegmenterLib.propagation.seed import Seed
-from SAMSegmenterLib.propagation.sharpening import sharpened
-from SAMSegmenterLib.session import Session
-from SAMSegmenterLib.view import View
-from SAMSegmenterLib.volume import Volume
-from SAMSegmenterLib.window import CT_PRESETS, Window, automatic_window, looks_like_ct
+from SAMSegmenterLib.prompts.focus import intensities_near
+from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
+from SAMSegmenterLib.propagation.cells import Canvas
+from SAMSegmenterLib.session.session import Session
 
 HUGE = float(np.finfo(np.float32).max)
 ORGANS = ("liver", "kidney_right", "spleen")

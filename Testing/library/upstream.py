@@ -10,9 +10,9 @@ import sam2.sam2_video_predictor as upstream
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from SAMSegmenterLib.frames import FrameStack
-from SAMSegmenterLib.prompts import Keyframe
-from SAMSegmenterLib.propagation.network import IMAGENET_MEAN, IMAGENET_STD
+from SAMSegmenterLib.image.stack import FrameStack
+from SAMSegmenterLib.network.network import IMAGENET_MEAN, IMAGENET_STD
+from SAMSegmenterLib.prompts.types import Keyframe
 
 Logits = dict[int, torch.Tensor]
 upstream.tqdm = lambda frames, **_: frames  # no progress bars

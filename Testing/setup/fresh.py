@@ -49,7 +49,7 @@ def start_over_in(folder: Path) -> None:
 def set_up(wheels: Path | None) -> None:
     """Do what the panel's button does until nothing is missing; what only some networks need is offered in a second turn."""
     stand_in_for_slicer()
-    from SAMSegmenterLib.setup import installer, requirements
+    from SAMSegmenterLib.in_slicer.module import installer, requirements
 
     install = installer.install_missing
     if wheels:
@@ -62,7 +62,7 @@ def set_up(wheels: Path | None) -> None:
 
 def fill(folder: Path) -> None:
     """Follow what the panel says about a folder without wheels."""
-    from SAMSegmenterLib.setup.wheels import commands
+    from SAMSegmenterLib.in_slicer.module.wheels import commands
 
     if not any(folder.glob("*.whl")):
         for line in commands().splitlines():
@@ -71,7 +71,7 @@ def fill(folder: Path) -> None:
 
 def check() -> None:
     """Run the self-test."""
-    from SAMSegmenterLib.setup.selftest import self_test
+    from SAMSegmenterLib.in_slicer.module.selftest import self_test
 
     *_, outcome = self_test(lambda: False, "cpu")
     print(outcome)

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, printable
-from ..frames import FrameStack
+from ..image.stack import FrameStack
+from ..image.volume import Volume
+from ..image.window import looks_like_ct
 from ..imageio import read_labelmap, read_segment_names, read_volume
-from ..volume import Volume
-from ..window import looks_like_ct
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 MARK = "_labels"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..extent import box_around, dice
+from ..image.extent import box_around, dice
 
 TOLERANCE_MM = 3.0  # as TotalSegmentator is scored: a voxel of coarse volumes, and about what experts differ by
 

@@ -17,11 +17,11 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError, OutputError, SAMSegmenterError, is_out_of_memory, printable
 from ..files import make_folder, replacing
-from ..frames import FrameStack
+from ..image.stack import FrameStack
 from .cases import Case, Target, find_objects, modality
-from .methods import Method, Unsuited
-from .protocol import Task
+from .methods.base import Method, Unsuited
 from .records import Record, mask_path, read_records, read_text, write_mask
+from .tasks import Task
 
 RECORDS = "results.jsonl"
 SETTINGS = "settings.json"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
-from ..extent import box_around, edges
-from ..prompts import Box, Keyframe, MaskPrompt, Point
+from ..image.extent import box_around, edges
+from ..prompts.types import Box, Keyframe, MaskPrompt, Point
 
 SEVERAL_AT = (0.15, 0.5, 0.85)
 POINTS = 5

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..volume import Volume
+from ..image.volume import Volume
 from .dicom import is_dicom
 from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
 from .itk import check_exists, read_by_header, read_segment_names

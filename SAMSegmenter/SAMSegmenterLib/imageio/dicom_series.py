@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError, printable
 from ..files import READABLE
-from ..volume import RAS_TO_LPS, Source, Volume
+from ..image.volume import RAS_TO_LPS, Source, Volume
 from .dicom import Picture, read_header
 from .dicom_frames import evenly, frames_of
 from .dicom_grid import Grid, even_grid, interpolated

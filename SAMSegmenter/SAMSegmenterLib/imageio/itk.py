@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError, is_out_of_memory
 from ..files import READABLE, check_name
-from ..volume import RAS_TO_LPS, Source, Volume, apart, check_geometry
+from ..image.volume import RAS_TO_LPS, Source, Volume, apart, check_geometry
 from .header import Header
 from .nrrd_header import MAGIC, is_nrrd
 from .values import float32_suffices, without_padding_nan

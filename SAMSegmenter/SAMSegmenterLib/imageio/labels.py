@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header
 
 from ..errors import InputError
-from ..volume import Volume
+from ..image.volume import Volume
 
 MOST_DISTINCT = 1000  # values; an image has more, and next to each voxel other ones
 

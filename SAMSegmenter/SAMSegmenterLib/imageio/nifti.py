@@ -21,7 +21,7 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
 from ..errors import InputError
-from ..volume import Source, Volume
+from ..image.volume import Source, Volume
 from .nifti_place import place
 from .values import float32_suffices, without_padding_nan
 

@@ -17,7 +17,7 @@ from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 
 from ..errors import InputError
-from ..volume import apart
+from ..image.volume import apart
 
 TOLD = 0.01  # of a voxel: another place is told from here on
 RIGHT = 1e-4  # how far from right angles ITK takes axes for orthogonal, and lengths count as equal

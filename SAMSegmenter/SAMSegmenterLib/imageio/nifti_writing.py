@@ -14,7 +14,7 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
 from ..errors import InputError
-from ..volume import SAME_PLACE, Volume, apart
+from ..image.volume import SAME_PLACE, Volume, apart
 from .nifti import open_nifti
 from .nifti_place import SCANNER, place
 

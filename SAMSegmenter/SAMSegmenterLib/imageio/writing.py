@@ -16,8 +16,8 @@ import SimpleITK as sitk
 
 from ..errors import InputError, OutputError, is_out_of_memory, memory_for
 from ..files import check_name, check_writable, real, replacing
-from ..layers import ArrayLayers, Layers
-from ..volume import Volume
+from ..image.layers import ArrayLayers, Layers
+from ..image.volume import Volume
 from .itk import read_image
 from .nifti_writing import nifti_header, write_nifti
 from .nrrd_header import NrrdPlace

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
 from ..packages import check_numpy
-from . import catalog, hashes, store
+from . import catalog
 from .catalog import CatalogEntry
-from .checkpoint import read_checkpoint
 from .detect import detect
 from .families.normalisers import CHANNEL_STATISTICS
-from .folders import expanded
-from .protocols import Model, Proposer, SliceModel
+from .interfaces import Model, Proposer, SliceModel
+from .storage import hashes, store
+from .storage.folders import expanded
+from .weights.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

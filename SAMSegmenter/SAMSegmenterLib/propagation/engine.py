@@ -9,23 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..frames import FrameStack
-from ..models.protocols import Model
-from ..prompts import Keyframe
-from ..view import View
-from .appearance import Appearance
-from .companion import Companion, Found
-from .memory import Memory, MemoryBank, Recall
-from .network import Decoded
-from .options import Options
-from .pages import Shelf
-from .quality import examine
-from .region import Extent, following
-from .results import SliceResult
-from .runner import Runner
-from .seed import Seed
-from .seeding import Seeder
+from ..evidence.appearance import Appearance
+from ..image.stack import FrameStack
+from ..image.view import View
+from ..keyframes.seed import Seed
+from ..keyframes.seeder import Seeder
+from ..models.interfaces import Model
+from ..network.memory import Memory, MemoryBank, Recall
+from ..network.network import Decoded
+from ..network.options import Options
+from ..network.pages import Shelf
+from ..network.region import Extent, following
+from ..network.runner import Runner
+from ..network.slice_result import SliceResult
+from ..prompts.types import Keyframe
+from .corrector import Companion, Found
 from .track import Track
+from .trust import examine
 
 PREPARED = 0.8  # of the cache is filled in advance; the rest stays free for the slices the user looks at
 

@@ -21,15 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..frames import FrameStack
-from .canvas import Canvas
-from .companion import CERTAIN, NETWORK_CERTAIN
+from ..evidence.carried_labels import Carrier
+from ..evidence.random_walk import walk
+from ..image.stack import FrameStack
+from ..keyframes.seed import Seed
+from ..network.slice_result import STEP, SliceResult
+from .cells import Canvas
+from .corrector import CERTAIN, NETWORK_CERTAIN
 from .fusion import fuse
-from .patches import Carrier
-from .results import STEP, SliceResult
-from .seed import Seed
 from .track import Track
-from .walker import walk
 
 FAINTEST = 0.1  # labels are raised to the object's from there on
 BLOCK = 32  # slices that are walked through at a time, which bounds the memory needed

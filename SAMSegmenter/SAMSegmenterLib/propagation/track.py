@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..view import View
-from .companion import Companion
-from .memory import MemoryBank
-from .network import Decoded
-from .quality import LEAST_TRUST, Finding, ending, limit
-from .results import SliceResult
-from .seed import Seed
+from ..image.view import View
+from ..keyframes.seed import Seed
+from ..network.memory import MemoryBank
+from ..network.network import Decoded
+from ..network.slice_result import SliceResult
+from .corrector import Companion
+from .trust import LEAST_TRUST, Finding, ending, limit
 
 
 @dataclass(eq=False)

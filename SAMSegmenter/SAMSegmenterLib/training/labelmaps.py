@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError, memory_for
-from ..extent import box_around
+from ..image.extent import box_around
+from ..image.volume import Volume
 from ..imageio import read_labelmap
-from ..volume import Volume
-from .chance import SmoothField, rotations, uniform
+from .random_fields import SmoothField, rotations, uniform
 from .scenes import Seen
 
 SIDE = 128  # voxels along each edge of the cube that a label map is kept in

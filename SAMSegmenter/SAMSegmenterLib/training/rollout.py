@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..propagation.network import IMAGENET_MEAN, IMAGENET_STD
+from ..network.network import IMAGENET_MEAN, IMAGENET_STD
 from .losses import Judged, judge, judge_candidates
-from .network import Answer, Frames, Trainee
-from .prompting import box, clicks, correction
 from .sequences import Sequences
-from .views import carried
+from .simulated_prompts import box, clicks, correction
+from .squares import carried
+from .trainee import Answer, Frames, Trainee
 
 SURE = 10.0  # logits of a mask that is certain
 CORRECTED = 0.3  # of the prompts are followed by a correction

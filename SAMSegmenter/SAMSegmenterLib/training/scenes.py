@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .chance import SmoothField, happens, log_uniform, rotations, uniform
+from .random_fields import SmoothField, happens, log_uniform, rotations, uniform
 
 PRIMITIVES = 24  # per scene; the first two are the body and its wall
 REACH = 0.85  # centres lie within this distance of the middle, along each axis

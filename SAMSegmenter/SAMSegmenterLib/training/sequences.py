@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .appearance import Appearance
-from .chance import happens
+from .random_fields import happens
+from .rendering import Appearance
 from .scenes import Seen
-from .views import Extents, Slices, following, on_slice, whole
+from .squares import Extents, Slices, following, on_slice, whole
 
 OVERVIEW, FLOODED = 64, 32  # pixels of the coarse rasters in which objects are chosen, and followed
 LEAST_PART, MOST_PART = 0.001, 0.3  # of a slice, for an object to be chosen

@@ -22,12 +22,12 @@ from torch import Tensor
 from ..errors import CheckpointError, OutputError, is_out_of_memory
 from ..files import replacing
 from .labelmaps import Labelmaps
-from .network import Trainee, make_network
 from .recipe import Recipe
 from .rollout import Rollout
 from .scenes import Scenes
 from .sequences import Sequences, look_through
-from .views import Slices
+from .squares import Slices
+from .trainee import Trainee, make_network
 
 LOG_EVERY, SAVE_EVERY = 30, 240  # seconds
 LONGEST_GRADIENT = 1.0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..protocols import Embedding, SliceMasks
+from ..interfaces import Embedding, SliceMasks
 from .normalisers import Normaliser
 
 Candidates = Literal["ambiguous", "always", "never"]

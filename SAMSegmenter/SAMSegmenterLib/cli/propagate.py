@@ -1,0 +1,195 @@
+"""`samsegmenter propagate`: segment a volume from what is marked on some of its slices."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from ..errors import InputError
+from ..files import check_writable
+from .options import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, Warnings, check_files, interruptible, write_text
+from .running import (
+    ResampleOption,
+    SeriesOption,
+    VolumeArgument,
+    carry_on,
+    image_of,
+    prepare,
+    progress_bar,
+    prompts_of,
+    save,
+    slice_model,
+    started,
+    tell,
+    told,
+    write,
+)
+
+if TYPE_CHECKING:
+    from ..image.volume import Volume
+    from ..image.window import Window
+    from ..models.interfaces import SliceModel
+    from ..prompts.types import PromptSet
+    from ..session.run import Run
+
+MOST_DIGITS = 20  # of a slice's number; Python refuses to read thousands of them
+
+
+def propagate(
+    volume: VolumeArgument,
+    output: Annotated[
+        Path,
+        typer.Option("--output", metavar="FILE", readable=False, help=".seg.nrrd for 3D Slicer, or .nii.gz, .nii, .nrrd, .mha."),
+    ],
+    prompts: Annotated[
+        Optional[Path], typer.Option("--prompts", metavar="FILE", readable=False, help="What is marked, as JSON; see the README.")
+    ] = None,
+    propose: Annotated[
+        Optional[str], typer.Option("--propose", metavar="ID_OR_FILE", help="Instead of --prompts: a model that finds without prompts.")
+    ] = None,
+    on: Annotated[
+        Optional[list[int]],
+        typer.Option("--on", metavar="SLICE", help="A slice along k, numbered from 0, to ask it on; can be repeated."),
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = Device.auto,
+    mode: ModeOption = Mode.auto,
+    range_: Annotated[
+        Optional[str],
+        typer.Option("--range", metavar="FIRST:LAST", help="Slices to go to at most, numbered from 0, both included: 20:85. Default: all."),
+    ] = None,
+    stats: Annotated[
+        Optional[Path], typer.Option("--stats", metavar="FILE", readable=False, help="Write timing, stop reasons and trust as JSON.")
+    ] = None,
+    window: Annotated[
+        Optional[str],
+        typer.Option("--window", metavar="LEVEL,WIDTH", help="In the image's units, HU for CT: 40,400. Default: automatic."),
+    ] = None,
+    series: SeriesOption = None,
+    resample: ResampleOption = False,
+    overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
+    keyframes_by: Annotated[
+        Optional[str],
+        typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model that makes masks of the prompts, for --model to carry on."),
+    ] = None,
+    each_slice: Annotated[
+        bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")
+    ] = False,
+) -> None:
+    """Segment a volume from what is marked on some of its slices."""
+    slices, fixed = _range(range_), _window(window)
+    from ..imageio import check_output
+
+    _check_origin(prompts, propose, on, keyframes_by)
+    if each_slice:
+        _check_each_slice(keyframes_by, slices, {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto})
+    _check_files((volume, prompts, model, propose, keyframes_by), output, stats, overlap)
+    start, warn = time.perf_counter(), Warnings()
+    image = image_of(volume, series, resample, warn)
+    check_output(output, image)
+    marked = prompts_of(prompts, image, (output, stats), warn) if prompts else _proposed(image, propose, on, device, fixed)
+    if each_slice:
+        _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output)
+        return
+    run = prepare(image, marked, model, mode, device, fixed, warn, keyframes_by)
+    run.seconds["load"] = time.perf_counter() - start
+    carry_on(run, slices)
+    if not started(run):
+        print("samsegmenter: interrupted before anything was finished; nothing was written.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    write(run, output, overlap)
+    run.seconds["total"] = time.perf_counter() - start
+    if stats:
+        write_text(stats, json.dumps(run.stats(), indent=2))
+    _conclude(run, output, warn)
+
+
+def _range(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    if not (colon and all(end.strip().isdecimal() and len(end) < MOST_DIGITS for end in (first, last))):
+        raise typer.BadParameter(f"expected FIRST:LAST, two slice numbers such as 20:85, got {text!r}.", param_hint="'--range'")
+    slices = int(first), int(last)
+    if slices[0] > slices[1]:
+        why = f"FIRST must not lie behind LAST; did you mean {slices[1]}:{slices[0]}?"
+        raise typer.BadParameter(why, param_hint="'--range'")
+    return slices
+
+
+def _window(text: str | None) -> Window | None:
+    from ..image.window import Window
+
+    if text is None:
+        return None
+    try:
+        level, width = (float(part) for part in text.split(","))
+        return Window.from_level(level, width)
+    except (ValueError, InputError) as error:
+        why = f"expected LEVEL,WIDTH with a width above 0, such as 40,400, got {text!r}."
+        raise typer.BadParameter(why, param_hint="'--window'") from error
+
+
+def _check_origin(prompts: Path | None, propose: str | None, on: list[int] | None, keyframes_by: str | None) -> None:
+    """Refuse a call that does not say, or says twice, what to begin from."""
+    if bool(prompts) == bool(propose):
+        raise typer.BadParameter("give either --prompts, a file of what is marked, or --propose with a model that finds without prompts.")
+    if bool(propose) != bool(on):
+        raise typer.BadParameter("--propose and --on belong together: a model that finds without prompts, and a slice to ask it on.")
+    if propose and keyframes_by:
+        raise typer.BadParameter("--keyframes-by makes masks of prompts, and --propose gives masks already; leave one of them out.")
+
+
+def _check_each_slice(keyframes_by: str | None, slices: tuple[int, int] | None, of_propagation: dict[str, Any]) -> None:
+    if not (keyframes_by and slices):
+        raise typer.BadParameter("--each-slice needs a model as --keyframes-by, and a --range, since nothing else tells where to end.")
+    useless = ", ".join(name for name, given in of_propagation.items() if given)
+    if useless:
+        raise typer.BadParameter(f"--each-slice does not propagate and has no use for {useless}; leave that out.")
+
+
+def _check_files(read: Iterable[Path | str | None], output: Path, stats: Path | None, overlap: bool) -> None:
+    from ..imageio import check_output
+
+    check_files(read, (output, stats))
+    if overlap and not output.name.lower().endswith(".seg.nrrd"):
+        raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
+    check_output(output)
+    if stats:
+        check_writable(stats)
+
+
+def _proposed(image: Volume, model: str, slices: list[int], device: Device, window: Window | None) -> PromptSet:
+    from ..models.loading import load_proposer
+    from ..network.device import pick_device
+    from ..session.run import proposed
+
+    proposer = told(load_proposer(model, device=pick_device(device.value).type), model)
+    name = Path(model).stem if Path(model).is_file() else model
+    return proposed(image, proposer, slices, name, window)
+
+
+def _segment_each_slice(
+    image: Volume, marked: PromptSet, model: SliceModel, slices: tuple[int, int], window: Window | None, output: Path
+) -> None:
+    from ..session.run import label_each_slice
+
+    with progress_bar() as progress, interruptible() as stop:
+        labels = label_each_slice(image, marked, model, slices, window, progress, stop.is_set)
+        save(output, labels, image, marked)
+    if stop.is_set():
+        print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _conclude(run: Run, output: Path, warn: Warnings) -> None:
+    tell(run, f"{output}: {run.slices} slices in {run.seconds['total']:.1f} s", warn)
+    if run.cancelled:
+        print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
+        sys.exit(INTERRUPTED)

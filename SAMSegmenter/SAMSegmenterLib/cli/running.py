@@ -1,0 +1,175 @@
+"""What `propagate` and `demo` have in common: a run is prepared, shown while it goes on, written and told of."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import OutOfMemory, OutputError, memory_for, printable
+from ..files import READABLE
+from .options import Device, Mode, Warnings, check_files, interruptible
+
+if TYPE_CHECKING:
+    from ..image.layers import SegmentLayers
+    from ..image.volume import Volume
+    from ..image.window import Window
+    from ..models.interfaces import SliceModel
+    from ..prompts.types import PromptSet
+    from ..session.run import Run
+
+CROP = "Close other programs, or crop the image."
+REVIEWED = 0.5  # slices trusted less than this are named on the terminal
+
+# `readable=False`: typer would end with 2 for a file that may not be read, as for a wrong call; `cli.main` ends with 1.
+VolumeArgument = Annotated[
+    Path, typer.Argument(metavar="VOLUME", readable=False, help=f"The image: {READABLE}.")
+]
+SeriesOption = Annotated[
+    Optional[str],
+    typer.Option("--series", metavar="UID", help="Which series of a DICOM folder: its UID, the beginning of it, or its description."),
+]
+ResampleOption = Annotated[
+    bool, typer.Option("--resample", help="Interpolate DICOM slices that are not evenly spaced; the result lies on the new ones.")
+]
+
+
+def image_of(path: Path, series: str | None, resample: bool, warn: Warnings) -> Volume:
+    """Read an image, and tell what had to be assumed of it."""
+    from ..imageio import read_volume
+
+    with memory_for(str(path), CROP):
+        image = read_volume(path, series, resample)
+    warn(image.source.warnings)
+    return image
+
+
+def prompts_of(path: Path, image: Volume, results: Sequence[Path | None], warn: Warnings) -> PromptSet:
+    """What a prompt file marks on an image; `results` must not replace the masks that it names."""
+    from ..image.stack import FrameStack
+    from ..imageio import read_labelmap
+    from ..prompts.json_file import PromptFile
+
+    def read_mask(mask: Path) -> Volume:
+        check_files([mask], results)
+        return read_labelmap(mask)
+
+    file = PromptFile(path)
+    with memory_for(str(path), CROP):
+        marked = file.prompts(FrameStack(image, file.axis), read_mask)
+    warn(file.warnings)
+    return marked
+
+
+def prepare(
+    image: Volume,
+    marked: PromptSet,
+    model: str | None,
+    mode: Mode,
+    device: Device,
+    window: Window | None,
+    warn: Warnings,
+    keyframes_by: str | None = None,
+) -> Run:
+    from ..models.loading import load_model
+    from ..session.run import Run
+
+    maker = slice_model(keyframes_by, device) if keyframes_by else None
+    run = Run.of(image, marked, told(load_model(model), model), mode.value, device.value, window, maker)
+    run.warnings = warn.told
+    return run
+
+
+def slice_model(model: str, device: Device) -> SliceModel:
+    from ..models.loading import load_slice_model
+    from ..network.device import pick_device
+
+    return told(load_slice_model(model, device=pick_device(device.value).type), model)
+
+
+def told(model: Any, name: str | None) -> Any:
+    """A model, after telling what its file was taken for; nothing is told of one that was chosen by its name."""
+    if model.why:
+        print(f"samsegmenter: {name}: {model.why}", file=sys.stderr)
+    return model
+
+
+def carry_on(run: Run, slices: tuple[int, int] | None) -> None:
+    with progress_bar() as progress, interruptible() as stop:
+        run.propagate(slices, progress, stop.is_set)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """A bar with slices per second and time left on a terminal; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar:
+        task, start = bar.add_task("slices", total=None, speed=""), time.perf_counter()
+
+        def show(done: int, total: int) -> None:
+            speed = done / max(time.perf_counter() - start, 1e-3)
+            bar.update(task, completed=done, total=total, speed=f"{speed:.1f} slices/s" if done else "")
+
+        yield show
+
+
+def started(run: Run) -> bool:
+    return not run.cancelled or run.slices > 0
+
+
+def write(run: Run, path: Path, overlap: bool) -> None:
+    start = time.perf_counter()
+    with interruptible():  # what is finished shall not be lost just before it is safe
+        with memory_for("composing the result", CROP):
+            layers = run.labels(overlap)
+        save(path, layers, run.session.stack.volume, run.session.prompts)
+    run.seconds["write"] = time.perf_counter() - start
+
+
+def save(path: Path, labels: SegmentLayers, volume: Volume, prompts: PromptSet) -> None:
+    """Write what was found for the segments of `prompts`; see `imageio.write_segmentation`.
+
+    Raises:
+        OutputError, OutOfMemory: it could not be written there. It lies in the folder for temporary files then, if that is possible,
+            for want of memory as .seg.nrrd: a run may have taken hours.
+    """
+    from ..imageio import SegmentInfo, write_segmentation
+
+    segments = [SegmentInfo(segment.name, segment.color) for segment in prompts.segments]
+    try:
+        write_segmentation(path, labels, volume, segments)
+    except (OutputError, OutOfMemory) as error:
+        name = path.name if isinstance(error, OutputError) else f"{path.name.split('.')[0]}.seg.nrrd"
+        try:
+            rescued = Path(tempfile.mkdtemp(prefix="samsegmenter-"), name)
+            write_segmentation(rescued, labels, volume, segments)
+        except (OutputError, OutOfMemory, OSError):
+            raise error from None
+        raise OutputError(f"{error} The result was saved as {rescued}; move it from there.") from error
+
+
+def tell(run: Run, headline: str, warn: Warnings) -> None:
+    """On a terminal: the result, and the slices worth a look; warnings of the run anywhere."""
+    warn(run.session.stats()["warnings"])
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # users name files and segments
+    if not console.is_terminal:
+        return
+    console.print(headline)
+    for report in run.session.reports():
+        console.print(f"  {printable(report.segment)}: from slice {report.start} to {report.reached}: {report.reason}")
+    for number, segment in enumerate(run.session.prompts.segments):
+        doubtful = [str(index) for index in run.review(number) if run.trusts[number][index] < REVIEWED]
+        if doubtful:
+            console.print(f"  {printable(segment.name)}: slices most worth checking: {', '.join(doubtful)}")

@@ -1,0 +1,1 @@
+"""Volumes, and the slices, windows and views through which networks see them."""

@@ -1,0 +1,192 @@
+"""Labels of segments on a volume's grid, in several layers where segments overlap, read slice by slice.
+
+A segment takes one bit a voxel, and only within its extent on each slice: a labelmap takes 8 or 16 bits everywhere, for every layer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .extent import box_around
+from .stack import FrameStack
+
+SLAB_BYTES = 32 * 2**20  # of labels that are unpacked at once
+
+
+class Layers(ABC):
+    """Labels ``(k, j, i)`` in one or several layers.
+
+    Attributes:
+        shape: number of voxels along k, j and i.
+        dtype: np.uint8 or np.uint16.
+        labels: the labels that occur in each layer; every label lies in one of them.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    labels: tuple[tuple[int, ...], ...]
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield each slice along k as ``(j, i, layers)``, C-contiguous, to be read before the next."""
+
+    def array(self) -> np.ndarray:
+        """Return the only layer as ``(k, j, i)``.
+
+        Raises:
+            InputError: there are several.
+        """
+        if len(self.labels) != 1:
+            raise InputError(f"labels: the segments overlap, in {len(self.labels)} layers; one labelmap cannot hold them.")
+        voxels = np.zeros(self.shape, self.dtype)
+        for k, slice_ in enumerate(self):
+            voxels[k] = slice_[..., 0]
+        return voxels
+
+
+class ArrayLayers(Layers):
+    """Layers that lie in memory as arrays ``(k, j, i)``.
+
+    Raises:
+        InputError: there is none, they differ in shape, or they are neither uint8 nor uint16.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        if not arrays:
+            raise InputError("labels: expected at least one layer, got none.")
+        self.shape = arrays[0].shape
+        for array in arrays:
+            if array.ndim != 3 or array.shape != self.shape or array.dtype not in (np.uint8, np.uint16):
+                raise InputError(f"labels: expected uint8 or uint16 {self.shape}, got {array.dtype} {array.shape}.")
+        self.dtype = np.result_type(*arrays)
+        self._arrays = arrays
+        self.labels = tuple(_labels_in(array) for array in arrays)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for k in range(self.shape[0]):
+            yield np.stack([array[k] for array in self._arrays], axis=-1)
+
+    def array(self) -> np.ndarray:
+        return self._arrays[0] if len(self._arrays) == 1 else super().array()
+
+
+def _labels_in(array: np.ndarray) -> tuple[int, ...]:
+    """Return the labels of an array ``(k, j, i)``, without 0, in their order."""
+    seen = np.zeros(np.iinfo(array.dtype).max + 1, bool)
+    for slice_ in array:
+        seen[slice_] = True
+    return tuple(int(label) for label in np.flatnonzero(seen[1:]) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stamp:
+    """A mask on one slice within its extent, eight pixels of a row in a byte."""
+
+    top: int
+    left: int
+    width: int
+    bits: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> _Stamp | None:
+        """Return the stamp of a bool mask ``(rows, columns)``; None if it is empty."""
+        box = box_around(mask)
+        if box is None:
+            return None
+        part = mask[box]
+        return cls(box[0].start, box[1].start, part.shape[1], np.packbits(part, axis=1))
+
+    def put(self, target: np.ndarray, first: int, label: int) -> None:
+        """Write `label` into `target`, which holds the rows of the slice from `first` on, wherever the mask is."""
+        begin, end = max(first, self.top), min(first + len(target), self.top + len(self.bits))
+        if begin < end:
+            mask = np.unpackbits(self.bits[begin - self.top : end - self.top], axis=1, count=self.width).view(bool)
+            target[begin - first : end - first, self.left : self.left + self.width][mask] = label
+
+
+class SegmentLayers(Layers):
+    """Masks of segments, gathered slice by slice along any axis of a stack; those that overlap anywhere lie in different layers.
+
+    Args:
+        stack: the slices.
+        count: how many segments there are; they have the labels 1, 2, ...
+
+    Attributes:
+        voxels: ``(count,)`` how many voxels each segment has.
+    """
+
+    def __init__(self, stack: FrameStack, count: int) -> None:
+        self.shape = stack.volume.voxels.shape[:3]
+        self.dtype = np.dtype(np.uint8 if count < 256 else np.uint16)
+        self.voxels = np.zeros(count, np.int64)
+        self._stack = stack
+        self._stamps: dict[int, list[tuple[int, _Stamp]]] = {}  # by slice: label and mask
+        self._overlaps: list[set[int]] = [set() for _ in range(count)]
+
+    def add(self, index: int, masks: dict[int, np.ndarray]) -> None:
+        """Add slice `index`: bool ``(rows, columns)`` by label; segments that are not given are not on it."""
+        stamps = [(label, _Stamp.of(mask)) for label, mask in masks.items()]
+        self._stamps[index] = [(label, stamp) for label, stamp in stamps if stamp]
+        depth = np.zeros(self._stack.shape, self.dtype)
+        for label, _ in self._stamps[index]:
+            self.voxels[label - 1] += np.count_nonzero(masks[label])
+            depth += masks[label]
+        if (depth > 1).any():
+            self._note_overlaps({label: masks[label][depth > 1] for label, _ in self._stamps[index]})
+
+    def add_labels(self, index: int, labels: np.ndarray) -> None:
+        """Add slice `index` as labels ``(rows, columns)`` of any unsigned type."""
+        present = np.flatnonzero(np.bincount(labels.reshape(-1)))
+        self.add(index, {int(label): labels == label for label in present if label})
+
+    def _note_overlaps(self, crowded: dict[int, np.ndarray]) -> None:
+        """Note who shares voxels, from the masks where there are several."""
+        involved = [label for label, mask in crowded.items() if mask.any()]
+        for position, label in enumerate(involved):
+            for other in involved[position + 1 :]:
+                if other not in self._overlaps[label - 1] and (crowded[label] & crowded[other]).any():
+                    self._overlaps[label - 1].add(other)
+                    self._overlaps[other - 1].add(label)
+
+    @property
+    def labels(self) -> tuple[tuple[int, ...], ...]:
+        layers: list[list[int]] = [[]]
+        for label, overlaps in enumerate(self._overlaps, 1):
+            free = next((layer for layer in layers if not overlaps.intersection(layer)), None)
+            if free is None:
+                layers.append(free := [])
+            free.append(label)
+        return tuple(map(tuple, layers))
+
+    def slice(self, index: int) -> np.ndarray:
+        """Return slice `index` of the stack as labels ``(rows, columns)``, a later segment over an earlier one."""
+        labels = np.zeros(self._stack.shape, self.dtype)
+        for label, stamp in self._stamps.get(index, ()):
+            stamp.put(labels, 0, label)
+        return labels
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        layer_of = {label: number for number, labels in enumerate(self.labels) for label in labels}
+        count, (slices, rows, columns) = len(self.labels), self.shape
+        step = max(1, SLAB_BYTES // (count * rows * columns * self.dtype.itemsize))
+        memory = np.empty((step, rows, columns, count), self.dtype)
+        for first in range(0, slices, step):
+            slab = memory[: slices - first]
+            slab[:] = 0
+            for index, part, top in self._parts(slab, first):
+                for label, stamp in self._stamps[index]:
+                    stamp.put(part[..., layer_of[label]], top, label)
+            yield from slab
+
+    def _parts(self, slab: np.ndarray, first: int) -> Iterator[tuple[int, np.ndarray, int]]:
+        """Yield the slices of the stack that cross a slab, which part of it they are, and the first of their rows that it holds."""
+        parts = np.moveaxis(slab, 2 - "ijk".index(self._stack.axis), 0)
+        if self._stack.axis == "k":
+            yield from ((first + k, part, 0) for k, part in enumerate(parts) if first + k in self._stamps)
+        else:  # the rows of such slices run along k
+            yield from ((index, parts[index], first) for index in self._stamps)

@@ -1,0 +1,349 @@
+"""The marks of the segmentation that is being edited: which slices they lie on, and every change of them, with its preview."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from ...errors import InputError
+from ...image.stack import FrameStack
+from ...prompts.from_marks import AcrossSlices, contradicted_by, mask_mark, prompt_set, slices_of
+from ...prompts.marks import MASKS, Mark, Marks
+from ...prompts.types import contradiction
+from ..mrml import ViewGeometry, mask_of, world_to_local
+from .editor_state import Editing
+from .sequence import browser_of
+from .workbench import OtherPlane, Workbench
+
+
+@dataclass(frozen=True, eq=False)
+class Conflict:
+    """A mark that contradicts `older` ones on slice `index`. It is kept only if these are put away; `replaced` is itself before a move."""
+
+    older: tuple[Mark, ...]
+    newer: Mark
+    index: int
+    replaced: Mark | None = None
+
+
+class Prompting:
+    """What the user does with marks.
+
+    Args:
+        editing: holds them.
+        workbench: previews what they lead to.
+
+    Attributes:
+        conflict: what the user is asked to decide; None if nothing.
+    """
+
+    def __init__(self, editing: Editing, workbench: Workbench) -> None:
+        self.editing, self._workbench = editing, workbench
+        self.conflict: Conflict | None = None
+
+    @property
+    def marks(self) -> Marks:
+        """The marks of the segmentation that is being edited."""
+        return self.editing.marks
+
+    @property
+    def _stack(self) -> FrameStack | None:
+        return self._workbench.stack
+
+    # ------------------------------------------------------------------ where marks lie
+
+    def keyframes(self) -> list[tuple[int, str]]:
+        """Slices on which the selected segment is marked, and how, in words."""
+        kinds: dict[int, Counter[str]] = {}
+        for mark in self.marks.of(self.editing.segment):
+            for index in self._slices_of(mark) if mark.kind != "prior" else ():
+                kinds.setdefault(index, Counter())[mark.kind] += 1
+        return [(index, ", ".join(f"{count} x {kind}" for kind, count in kinds[index].items())) for index in sorted(kinds)]
+
+    def marks_on(self, index: int) -> list[Mark]:
+        """The selected segment's marks on a slice."""
+        return [mark for mark in self.marks.of(self.editing.segment) if index in self._slices_of(mark)]
+
+    def visible_marks(self) -> list[Mark]:
+        """The selected segment's marks that belong to what is shown; on a slice through time, those of the time that is shown."""
+        marks = self.marks.of(self.editing.segment)
+        times = self._workbench.canvas.times if self._workbench.canvas else None
+        return [mark for mark in marks if times is None or mark.item == times.item]
+
+    def shows_slices(self, view: ViewGeometry) -> bool:
+        """Whether a view shows the slices that the selected segment's marks lie on; any does as long as there are none."""
+        stack = self._stack if self.marks.of(self.editing.segment) else None
+        return stack is None or view.parallel_axis(stack.volume.ijk_to_ras) == stack.axis
+
+    def reach_mm(self) -> float:
+        """How far from a view's plane a mark still belongs to it."""
+        return 0.5 * self._stack.slice_spacing_mm if self._stack else 0.5
+
+    # ------------------------------------------------------------------ by hand
+
+    @property
+    def is_running(self) -> bool:
+        return self._workbench.busy == "propagate"
+
+    def drop_question(self) -> None:
+        """Ask no longer what the user has answered by going on."""
+        self.conflict = None
+        if self.editing.messages.shown.answer:
+            self.editing.messages.clear()
+
+    def require_idle(self) -> None:
+        """Whoever changes prompts asks for this first: what a run finds shall belong to the prompts that are shown.
+
+        Raises:
+            InputError: a run is going on.
+        """
+        if self.is_running:
+            raise InputError(_("A run is going on. Stop it first, or wait for its end."))
+
+    def add(self, mark: Mark, view: ViewGeometry | None = None) -> Mark | None:
+        """Place a mark, which was drawn in `view` if in any, and preview its slice; the mark as it was placed.
+
+        None if that waits for the user's answer: whether marks that it contradicts, or that lie in another plane, shall be put away.
+
+        Raises:
+            InputError: it cannot be used; nothing is changed.
+        """
+        mark = self._dated(mark)
+        try:
+            stack = self._workbench.open(view, mark)
+            mark = replace(mark, plane=self._workbench.canvas.plane)
+            prompt_set((mark,), stack)
+        except (OtherPlane, AcrossSlices) as error:
+            return self._offer_another_plane(mark, view, error)
+        if self._is_contradicted(mark, self.marks.of(mark.segment)):
+            return None
+        slices, shown = slices_of(mark, stack), self._shown_index(view) if view else None
+        index = shown if shown in slices else slices[0]
+        self._set_marks((*self._corrected(mark, index), mark))
+        self._workbench.ask_preview(mark.segment, index)
+        return mark
+
+    def exchange(self, old: Mark, new: Mark, view: ViewGeometry) -> None:
+        """Have a mark that was moved in `view` where it is now.
+
+        Raises:
+            InputError: it cannot be used there; it stays where it was.
+        """
+        stack = self._workbench.open(view, new)
+        changed = tuple(new if mark is old else mark for mark in self.marks.all)
+        prompt_set((new,), stack)
+        if self._is_contradicted(new, [mark for mark in self.marks.of(old.segment) if mark is not old], old):
+            return
+        self._set_marks(self._without_idle_priors(changed))
+        self._workbench.refresh(old.segment, {*self._slices_of(old), *slices_of(new, stack)}, self._shown_index(view))
+
+    def check(self, segments: Iterable[str]) -> bool:
+        """Whether no mark contradicts an earlier one, as those of a file may; else the first that does is shown on its slice."""
+        wanted = set(segments)
+        keyframes = [each for segment in self._workbench.prompts.segments if segment.name in wanted for each in segment.keyframes]
+        if not any(map(contradiction, keyframes)):
+            return True
+        for segment in wanted:
+            marks = self.marks_in_use(segment)
+            if any(self._is_contradicted(mark, marks[:number]) for number, mark in enumerate(marks)):
+                return False
+        return True
+
+    def marks_in_use(self, segment: str) -> list[Mark]:
+        """Return a segment's marks on the slices in use."""
+        return [mark for mark in self.marks.of(segment) if self._workbench.canvas and mark.plane == self._workbench.canvas.plane]
+
+    def put_away(self, segment: str) -> None:
+        """Remove a segment's marks, and what is shown of it, so that it can be marked in another plane."""
+        self._set_marks(mark for mark in self.marks.all if mark.segment != segment)
+        self._workbench.forget(segment)
+
+    def remove(self, *marks: Mark) -> None:
+        """Remove marks, and what was found by them alone on their slices."""
+        if not marks:
+            return
+        if not self._stack:
+            self._workbench.open()
+        left = [mark for mark in self.marks.all if not any(mark is each for each in marks)]
+        self._set_marks(self._without_idle_priors(left))
+        self._refresh_all(marks)
+
+    def remove_keyframe(self, index: int) -> None:
+        """Remove all marks of the selected segment on a slice."""
+        self.remove(*self.marks_on(index))
+
+    def clear(self) -> None:
+        """Remove all marks of the selected segment, and of those that are gone, whose marks nobody sees."""
+        others = (mark for mark in self.marks.all if mark.segment != self.editing.segment)
+        self._set_marks(mark for mark in others if self.editing.has_segment(mark.segment))
+
+    def undo(self, again: bool = False) -> None:
+        """Take back the last change of marks, or make it `again`.
+
+        Raises:
+            InputError: there is none.
+        """
+        before = self.marks.all
+        if not (self.marks.redo() if again else self.marks.undo()):
+            raise InputError(_("There is no change of prompts to redo.") if again else _("There is no change of prompts to undo."))
+        self.editing.save_marks()
+        kept = {id(mark) for mark in before} & {id(mark) for mark in self.marks.all}
+        if self.marks.of(self.editing.segment):
+            self._workbench.open()
+        self._refresh_all(mark for mark in (*before, *self.marks.all) if id(mark) not in kept)
+
+    def use_slice(self, view: ViewGeometry) -> None:
+        """Take the selected segment on the slice that `view` shows, as it is painted there, as its keyframe.
+
+        Raises:
+            InputError: nothing is painted there, or it is none of the slices in use.
+        """
+        segment = self.editing.marked_segment()
+        index, canvas = self._open_slice(view), self._workbench.canvas
+        mask = canvas.frame_of(mask_of(self.editing.effect.selectedSegmentLabelmap(), canvas.image), index)
+        if not mask.any():
+            text = _("The selected segment is empty on this {unit}. Paint it here first, or go to one where it is painted.")
+            raise InputError(text.format(unit=self._workbench.unit))
+        self._paint(segment, index, mask)
+
+    def propose(self, view: ViewGeometry) -> None:
+        """Have the chosen network find the selected segment on the slice that `view` shows; that becomes its keyframe there.
+
+        Raises:
+            InputError: no network is chosen for that, or it is none of the slices in use.
+        """
+        segment = self.editing.marked_segment()
+        if not self.editing.settings.proposer:
+            raise InputError(_("Choose a network under 'Proposals by' first."))
+        index = self._open_slice(view)
+        self._workbench.propose(index, lambda mask: self._paint(segment, index, mask))
+        self.editing.tell(_("Looking at this {unit}...").format(unit=self._workbench.unit), is_passing=True)
+
+    def use_line(self, node: slicer.vtkMRMLMarkupsLineNode | None) -> None:
+        """Take a line that was measured with Markups as the selected segment's diameter.
+
+        Raises:
+            InputError: there is no such line, or it does not lie in one slice.
+        """
+        segment = self.editing.marked_segment()
+        if node is None or node.GetNumberOfControlPoints() < 2:
+            raise InputError(_("Choose a line with two ends."))
+        ends = np.zeros((2, 3))
+        for number in range(2):
+            node.GetNthControlPointPositionWorld(number, ends[number])
+        self.add(Mark(segment, "line", world_to_local(ends, self.editing.segmentation_node)))
+
+    # ------------------------------------------------------------------ inside
+
+    def _offer_another_plane(self, mark: Mark, view: ViewGeometry | None, error: InputError) -> None:
+        """Ask whether the segment's marks in the old plane shall be put away for one in another.
+
+        Raises:
+            InputError: there are none, so that this is not the reason.
+        """
+        if not self.marks.of(mark.segment):
+            raise error
+
+        def begin_anew() -> None:
+            self.put_away(mark.segment)
+            self.add(mark, view)
+
+        text = _("The prompts of {name} lie in other slices. Put them away, and begin with this {kind}?")
+        text = text.format(name=self.editing.title(mark.segment), kind=mark.kind)
+        self.editing.tell(text, True, details=str(error), answer=_("Put the old prompts away"), then=begin_anew)
+
+    def _is_contradicted(self, mark: Mark, earlier: Iterable[Mark], replaced: Mark | None = None) -> bool:
+        """Whether a mark contradicts `earlier` ones: then these are shown, and the user is asked whether to put them away."""
+        older, index = contradicted_by(mark, earlier, self._stack)
+        if not older:
+            return False
+        self.conflict = Conflict(tuple(older), mark, index, replaced)
+        what = ", ".join(dict.fromkeys(each.kind for each in older))
+        text = _("{name}, {unit} {index}: this {kind} contradicts the {what} that is highlighted. Only one of them can hold.")
+        text = text.format(name=self.editing.title(mark.segment), unit=self._workbench.unit, index=index, kind=mark.kind, what=what)
+        self.editing.tell(text, True, answer=_("Put the highlighted one away"), then=self._keep_the_newer)
+        return True
+
+    def _keep_the_newer(self) -> None:
+        conflict, self.conflict = self.conflict, None
+        gone = [*conflict.older, conflict.replaced, conflict.newer]
+        left = [mark for mark in self.marks.all if not any(mark is each for each in gone)]
+        self._set_marks(self._without_idle_priors([*left, conflict.newer]))
+        self._refresh_all([*filter(None, gone)])
+
+    def _paint(self, segment: str, index: int, mask: np.ndarray) -> None:
+        """Have a mask be the segment's keyframe on a slice, and preview it."""
+        if not self.editing.has_segment(segment):
+            return  # removed meanwhile
+        kept = [mark for mark in self.marks.all if mark.segment != segment or mark.kind not in MASKS or self._slices_of(mark) != [index]]
+        self._set_marks((*kept, self._made(segment, index, mask)))
+        self._workbench.ask_preview(segment, index)
+
+    def _made(self, segment: str, index: int, mask: np.ndarray, kind: str = "mask") -> Mark:
+        """A mask of a slice as a mark, see `mask_mark`."""
+        return replace(mask_mark(segment, self._stack, index, mask, kind), plane=self._workbench.canvas.plane)
+
+    def _set_marks(self, marks: Iterable[Mark]) -> None:
+        self.conflict = None
+        self.marks.replace_all(marks)
+        self.editing.save_marks()
+
+    def _dated(self, mark: Mark) -> Mark:
+        """A mark with the item of the sequence that is shown, if the volume is of one."""
+        browser = browser_of(self.editing.volume_node)
+        return replace(mark, item=browser.GetSelectedItemNumber()) if browser else mark
+
+    def _shown_index(self, view: ViewGeometry) -> int:
+        """The frame of the stack that a view shows; may lie outside the stack."""
+        times = self._workbench.canvas.times
+        return times.item if times else view.slice_of(self._stack)
+
+    def _open_slice(self, view: ViewGeometry) -> int:
+        """The slice in use that a view shows.
+
+        Raises:
+            InputError: it shows others, or none.
+        """
+        stack = self._workbench.open(view)
+        if not self.shows_slices(view):
+            raise OtherPlane(_("No view shows the slices that the prompts lie on. Show them in one, or put the prompts away."))
+        index = self._shown_index(view)
+        stack.check_slice(index)
+        return index
+
+    def _corrected(self, mark: Mark, index: int) -> list[Mark]:
+        """All marks beside a new one; what was found or painted on its slice is a prior from now on, as the new one corrects it."""
+        if slices_of(mark, self._stack) != [index]:
+            return list(self.marks.all)
+        painted = [each for each in self.marks.of(mark.segment) if each.kind == "mask" and self._slices_of(each) == [index]]
+        others = [each for each in self.marks.all if each not in painted]
+        if mark.kind in ("box", "lasso", "line") and mark.positive:  # these say where the segment is, whatever was there
+            return others
+        if painted:
+            return [*others, replace(painted[-1], kind="prior")]
+        found = self._workbench.found(mark.segment, index)
+        return others if found is None else [*others, self._made(mark.segment, index, found, "prior")]
+
+    def _without_idle_priors(self, marks: Iterable[Mark]) -> list[Mark]:
+        """Marks without what was found on slices where nothing corrects it any more: a prior is no prompt by itself."""
+        marks = list(marks)
+        marked = {(mark.segment, index) for mark in marks if mark.kind != "prior" for index in self._slices_of(mark)}
+        return [mark for mark in marks if mark.kind != "prior" or marked & {(mark.segment, index) for index in self._slices_of(mark)}]
+
+    def _slices_of(self, mark: Mark) -> list[int]:
+        return self._workbench.slices_of(mark)
+
+    def _refresh_all(self, marks: Iterable[Mark]) -> None:
+        """Preview the slices of marks that came or went."""
+        if not self._stack:
+            return
+        changed: dict[str, set[int]] = {}
+        for mark in marks:
+            changed.setdefault(mark.segment, set()).update(self._slices_of(mark))
+        for segment, slices in changed.items():
+            self._workbench.refresh(segment, slices)

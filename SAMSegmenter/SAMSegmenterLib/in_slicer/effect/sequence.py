@@ -1,0 +1,83 @@
+"""A volume that changes over time: the items of the sequence that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from ...errors import InputError
+from ..mrml import content_of
+
+
+class Times:
+    """The sequence browser that a volume node shows the items of.
+
+    Args:
+        volume_node: a proxy node of the browser.
+
+    Raises:
+        InputError: the volume belongs to no sequence.
+    """
+
+    def __init__(self, volume_node: slicer.vtkMRMLVolumeNode) -> None:
+        self.browser = browser_of(volume_node)
+        if self.browser is None:
+            raise InputError(_("This volume is not part of a sequence. Load one, or choose to follow slices under Advanced."))
+        self._volume_node = volume_node
+
+    def __len__(self) -> int:
+        return self.browser.GetNumberOfItems()
+
+    @property
+    def item(self) -> int:
+        """The number of the item that is shown."""
+        return self.browser.GetSelectedItemNumber()
+
+    @item.setter
+    def item(self, number: int) -> None:
+        self.browser.SetSelectedItemNumber(number)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(self.browser)  # at once, not when the event comes
+
+    def content(self) -> tuple:
+        """Another one when an item's voxels have changed; see `mrml.content_of`."""
+        return self.browser.GetID(), *map(content_of, copies_of(self._volume_node))
+
+    def visit(self, items: Any = None) -> Iterator[int]:
+        """Show one item after the other (all if not given), and in the end the one that was shown before."""
+        shown = self.item
+        try:
+            for number in range(len(self)) if items is None else items:
+                self.item = number
+                yield number
+        finally:
+            self.item = shown
+
+    def keep(self, node: slicer.vtkMRMLNode) -> None:
+        """Have every item keep its own content of `node`, which until now may have been the same at all times."""
+        sequence = self.browser.GetSequenceNode(node)
+        if sequence is None:
+            sequence = slicer.modules.sequences.logic().AddSynchronizedNode(None, node, self.browser)
+            master = self.browser.GetMasterSequenceNode()
+            for number in range(len(self)):
+                sequence.SetDataNodeAtValue(node, master.GetNthIndexValue(number))
+        self.browser.SetSaveChanges(sequence, True)
+
+    def save(self, node: slicer.vtkMRMLNode) -> None:
+        """Put what `node`, which is kept, shows now into the item that is shown."""
+        slicer.modules.sequences.logic().UpdateSequencesFromProxyNodes(self.browser, node)
+
+
+def copies_of(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLNode]:
+    """What a sequence keeps of a node for each of its items; none of a node by itself."""
+    browser = browser_of(node)
+    sequence = browser.GetSequenceNode(node) if browser else None
+    return [sequence.GetNthDataNode(number) for number in range(sequence.GetNumberOfDataNodes())] if sequence else []
+
+
+def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
+    """The browser whose items a node shows; None for a node by itself."""
+    sequences = getattr(slicer.modules, "sequences", None)
+    return sequences.logic().GetFirstBrowserNodeForProxyNode(node) if sequences and node else None

@@ -1,0 +1,1 @@
+"""From the prompts of a slice to a mask on it."""

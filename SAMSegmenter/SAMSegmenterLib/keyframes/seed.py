@@ -1,0 +1,35 @@
+"""A keyframe as the network understood it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..evidence.appearance import Appearance
+from ..network.memory import Memory
+from ..network.network import Decoded
+from ..network.slice_result import SliceResult
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """Where passes start: the mask that the prompts of a slice gave, and what is remembered of it.
+
+    Attributes:
+        result: the mask on the keyframe's slice, in the view that was chosen for it.
+        mask: bool ``(rows, columns)``.
+        appearance: how the object looks there, to notice when it changes.
+        decoded: the mask as the network gave it; None if it comes from a file.
+        memory: what passes remember of it; None if it comes from a file.
+    """
+
+    result: SliceResult
+    mask: np.ndarray
+    appearance: Appearance
+    decoded: Decoded | None = None
+    memory: Memory | None = None
+
+    @property
+    def slice(self) -> int:
+        return self.result.slice

@@ -1,0 +1,181 @@
+"""From a keyframe's prompts to a mask on its slice, and a memory of it for passes to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..evidence.appearance import Appearance
+from ..image.view import View
+from ..network.network import Decoded
+from ..network.region import SMALLEST_PIXELS, Extent, region_around, square
+from ..network.runner import Runner
+from ..network.slice_result import SliceResult
+from ..prompts.types import Keyframe
+from .holes import filled
+from .question import Question, question
+from .search import best_answer, worth_searching
+from .seed import Seed
+from .sharpening import sharpened
+
+DOUBTED = 0.15  # of the longer side of a mask that is corrected: how far around a click it is in doubt
+SEARCH_STEP = 1.6  # ratio between the regions tried around lone points
+MARGINS = 0.8, 1.0, 1.3  # of the region's, in which a box is searched
+CPU_LARGEST = 512  # pixels of input; more takes seconds a slice
+LEAST_OF_NATIVE, MOST_OF_NATIVE = 0.4, 1.5  # of the input size that the network was trained for
+
+
+class Seeder:
+    """Understands keyframes, with the networks and features of `runner`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self._stack, self._options = runner, runner.stack, runner.options
+
+    def seed(self, keyframe: Keyframe) -> Seed:
+        """A mask on the keyframe's slice, as painted or as the network finds it, and a memory of it."""
+        view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe)
+        features = self._runner.features(keyframe.slice, view)
+        memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
+        result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
+        appearance = Appearance.of(mask & self._stack.measured(keyframe.slice), self._stack.frame(keyframe.slice))
+        return Seed(result, mask, appearance, decoded, memory)
+
+    def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
+        """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
+
+        The first is the one that `seed` takes; the others are in no order. For evaluation.
+        """
+        asked, shape = question(keyframe), self._stack.shape
+        taken = self.seed(keyframe).result
+        found = [(taken.mask(shape), taken.quality)]
+        for view in self._views(asked):
+            features, network = self._runner.features(keyframe.slice, view), self._runner.network(view.size)
+            answers = self._runner.checked(network.candidates(features, [(view.to_input(asked.xy), asked.labels)]), [keyframe.slice])
+            results = [SliceResult.of(keyframe.slice, view, answer, exact=True) for answer in answers.split()]
+            found += [(result.mask(shape), result.quality) for result in results]
+        return found
+
+    def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        view = self._view(Extent.of_mask(keyframe.mask.mask))
+        return view, self._taken_over(keyframe.slice, keyframe.mask.mask, view)
+
+    def _taken_over(self, index: int, mask: np.ndarray, view: View) -> Decoded:
+        """A mask ``(rows, columns)`` as the network's own answer."""
+        features = self._runner.features(index, view)
+        return self._runner.checked(self._runner.network(view.size).prompt_mask(features, _seen(mask, view)), [index])
+
+    def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        """What the network finds, put right where it is known to be weak, and the view for it."""
+        asked = question(keyframe)
+        view, decoded = self._found(keyframe.slice, asked)
+        if not self._options.refine:
+            return view, decoded
+        found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
+        mask = self._put_right(keyframe, asked, found)
+        if not mask.any() or np.array_equal(mask, found.mask(self._stack.shape)):
+            return view, decoded
+        view = self._view(asked.extent or Extent.of_mask(mask))
+        return view, replace(self._taken_over(keyframe.slice, mask, view), quality=decoded.quality)
+
+    def _put_right(self, keyframe: Keyframe, asked: Question, found: SliceResult) -> np.ndarray:
+        """The mask ``(rows, columns)``: in a box with its border where intensities change, and of a small network without holes."""
+        mask = found.mask(self._stack.shape)
+        if asked.is_box:  # clicks beside it say more than intensities do
+            mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
+        return filled(mask, asked.xy[asked.labels == 0]) if worth_searching(self._runner) else mask
+
+    def _found(self, index: int, asked: Question) -> tuple[View, Decoded]:
+        """What the network finds, and the view that it found it in.
+
+        Of several views, that is the one whose mask the network expects to be good, and which is of the right size for that mask.
+        """
+        if asked.prior is None and worth_searching(self._runner):
+            return self._searched(index, asked)
+        tried = [self._ask(index, asked, view) for view in self._views(asked)]
+        return tried[0] if len(tried) == 1 else max(tried, key=lambda found: self._suitability(index, *found))
+
+    def _searched(self, index: int, asked: Question) -> tuple[View, Decoded]:
+        """The best of many answers, shown to the network once more, in the view that suits it, to be improved."""
+        view, decoded = best_answer(self._runner, index, asked, self._views(asked, MARGINS))
+        mask = SliceResult.of(index, view, decoded, self._options.exact).mask(self._stack.shape)
+        if not mask.any():
+            return view, decoded
+        suitable = self._view(asked.extent or Extent.of_mask(mask))
+        improved = self._ask(index, replace(asked, prior=mask), suitable)
+        return improved if (improved[1].logits > 0).any() else (view, decoded)
+
+    def _ask(self, index: int, asked: Question, view: View) -> tuple[View, Decoded]:
+        features = self._runner.features(index, view)
+        prior = None if asked.prior is None else _doubted(_seen(asked.prior, view), view.to_input(asked.xy[asked.labels < 2]))
+        decoded = self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels, prior)
+        return view, self._runner.checked(decoded, [index])
+
+    def _views(self, asked: Question, margins: Sequence[float] = (1.0,)) -> list[View]:
+        """Where to look: if the prompts tell how large the object is, around it; points alone do not, so all sizes around them."""
+        if not self._options.region:
+            return [self._view(None)]
+        if asked.extent:
+            return [self._view(asked.extent, wider) for wider in margins]
+        x, y = asked.xy.mean(0)
+        largest = max(np.array(self._stack.shape[::-1]) * self._stack.spacing_mm)
+        sides = [max(SMALLEST_PIXELS * min(self._stack.spacing_mm), 1.5 * Extent.of_points(asked.xy).side_mm(self._stack))]
+        while sides[-1] < largest:
+            sides.append(sides[-1] * SEARCH_STEP)
+        return [square(x, y, min(side, largest), self._stack, self._size(side)) for side in sides]
+
+    def _suitability(self, index: int, view: View, decoded: Decoded) -> float:
+        result = SliceResult.of(index, view, decoded, exact=False)
+        extent = Extent.of_mask(result.mask(self._stack.shape))
+        if extent is None:
+            return -np.inf
+        ratio = view.width * self._stack.spacing_mm[0] / extent.side_mm(self._stack)
+        return result.quality - abs(np.log(ratio / self._options.margin))
+
+    def _view(self, extent: Extent | None, wider: float = 1.0) -> View:
+        if not self._options.region or extent is None:
+            return self._stack.whole(self._options.size or self._runner.model.native_size, self._options.upstream_points)
+        margin = self._options.margin * wider
+        return region_around(extent, self._stack, self._size(extent.side_mm(self._stack) * margin), margin)
+
+    def _size(self, side_mm: float) -> int:
+        """The smallest input that shows a region without losing pixels, within what the network was trained for.
+
+        Smaller inputs cost less; larger ones than needed made small organs worse.
+        """
+        if self._options.size:
+            return self._options.size
+        model = self._runner.model
+        least, most = LEAST_OF_NATIVE * model.native_size, MOST_OF_NATIVE * model.native_size
+        if self._runner.device.type == "cpu":
+            most = min(most, CPU_LARGEST)
+        suitable = [size for size in model.sizes if least <= size <= most]
+        pixels = side_mm / min(self._stack.spacing_mm)
+        return next((size for size in suitable if size >= pixels), max(suitable, default=min(model.sizes)))
+
+
+def _doubted(prior: Tensor, clicks: np.ndarray) -> Tensor:
+    """A mask ``(size, size)`` that clicks ``(n, 2)`` correct: 1 inside, -1 outside, and towards 0 around the clicks.
+
+    A network that is told a mask for certain overrules the click: it obeyed .39 of them, and .88 with the doubt.
+    """
+    inside = torch.nonzero(prior)
+    reach = DOUBTED * float((inside.amax(0) - inside.amin(0)).max() + 1) if len(inside) else 1.0
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in prior.shape), indexing="ij")
+    certainty = torch.ones(prior.shape)
+    for click_x, click_y in clicks.tolist():
+        certainty *= 1 - torch.exp(-((x - click_x) ** 2 + (y - click_y) ** 2) / (2 * reach**2))
+    return (prior.float() * 2 - 1) * certainty
+
+
+def _seen(mask: np.ndarray, view: View) -> Tensor:
+    """A mask ``(rows, columns)`` of a slice as `view` shows it: bool ``(size, size)``."""
+    cut = torch.from_numpy(view.crop(mask).astype(np.float32))[None, None]
+    if cut.shape[-2:] != (view.size, view.size):
+        cut = F.interpolate(cut, size=(view.size, view.size), mode="bilinear", align_corners=False, antialias=True)
+    return cut[0, 0] >= 0.5

@@ -1,0 +1,1 @@
+"""The models on this machine: found, downloaded, imported, checked and removed."""

@@ -1,0 +1,67 @@
+"""Where model files lie on this machine, beside those that ship with the package."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from platformdirs import user_data_dir
+
+from ...errors import OutputError
+
+FOLDER_VARIABLE = "SAMSEGMENTER_MODELS"
+
+
+def folders() -> tuple[Path, ...]:
+    """The folders that are searched for model files, in this order; any of them may be missing or read-only.
+
+    They are named in the variable SAMSEGMENTER_MODELS, separated as in PATH: a user's own first, then for instance a
+    department's share or a DVD. Without the variable it is one folder in the user's data.
+    """
+    named = [part.strip() for part in os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep)]
+    chosen = tuple(expanded(part) for part in named if part)
+    return chosen or (Path(user_data_dir("SAMSegmenter", appauthor=False)) / "models",)
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in place of ``~``; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))
+
+
+def receiving_folder() -> Path:
+    """The first of `folders` that can be written to, made if it is missing.
+
+    Raises:
+        OutputError: none can be; says why for each.
+    """
+    refusals = []
+    for folder in folders():
+        if folder.parts[:1] == ("~",):  # nobody knows what it stands for, and it would be made in the working folder
+            refusals.append(f"{folder} (there is no home folder)")
+            continue
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell, on Windows and on shares
+                return folder
+        except OSError as error:
+            refusals.append(f"{folder} ({error.strerror})")
+    raise OutputError(
+        f"No folder of models can be written to: {', '.join(refusals)}. Name one in the variable {FOLDER_VARIABLE}, or make room there."
+    )
+
+
+def shared_mode(folder: Path) -> int:
+    """The permissions of files in `folder` with which all who may write there can go on, whatever the umask of who made them.
+
+    Raises:
+        OSError: the folder is missing or out of reach.
+    """
+    return folder.stat().st_mode & 0o666 | 0o600
+
+
+def share(path: Path) -> None:
+    """Give the file `path` the `shared_mode` of its folder, if it is the user's own and the file system knows permissions."""
+    with suppress(OSError):
+        path.chmod(shared_mode(path.parent))

@@ -1,0 +1,1 @@
+"""Files of weights, read without trust in what they hold."""

@@ -1,0 +1,155 @@
+"""A model on a device: its networks at the input sizes in use, and the image features they have computed."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from ..errors import CheckpointError, OutOfMemory, is_out_of_memory, memory_for
+from ..image.stack import FrameStack
+from ..image.view import View
+from ..models.interfaces import Model
+from .cache import FeatureCache
+from .device import Execution, pick_execution
+from .network import Decoded, Features, Network
+from .options import Options
+
+Result = TypeVar("Result")
+DAMAGED = "Its file is damaged, or it was not trained to the end: get it again, or choose another model."
+
+
+def not_finite(model: str, index: int, remedy: str) -> str:
+    """Return in words that a model's answer on a slice is no answer."""
+    return f"{model}: what it computes for slice {index} is not finite (NaN or infinite), so there is no mask. {remedy}"
+
+
+class Runner:
+    """Runs one model over one stack.
+
+    Args:
+        model: from `models.loading.load_model`.
+        stack: the slices.
+        options: see `Options`.
+        device: from `device.pick_device`.
+
+    Attributes:
+        seconds: time spent, by stage.
+        warnings: what had to be done otherwise than asked, in words for the user.
+        batched: whether several passes are run at once; a gain on GPUs, a loss on CPUs.
+    """
+
+    def __init__(self, model: Model, stack: FrameStack, options: Options, device: torch.device) -> None:
+        self.model, self.stack, self.options = model, stack, options
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.warnings: list[str] = []
+        self.cache = FeatureCache(options.cache_bytes, torch.bfloat16 if options.compact_cache else None)
+        self._use(device)
+
+    def _use(self, device: torch.device) -> None:
+        self.device, self.batched = device, device.type != "cpu"
+        with memory_for(str(device), "Choose a smaller model, or the CPU."):
+            self._weights = self.model.network.to(device)
+        self._execution: Execution | None = None
+        self._networks: dict[int, Network] = {}
+
+    @property
+    def execution(self) -> Execution:
+        if self._execution is None:
+            with self.timed("choose precision"):
+                self._execution = pick_execution(self._weights, self.device, self.options.precision)
+        return self._execution
+
+    def network(self, size: int) -> Network:
+        """The model at one input size; made when first asked for, sharing its weights with the others."""
+        if size not in self._networks:
+            dtype = self.execution.dtype
+            self._networks[size] = Network(self._weights, size, self.device, dtype, self.model.mean, self.model.std)
+        return self._networks[size]
+
+    def features(self, index: int, view: View) -> Features:
+        """Image features of one view of one slice: encoded once, for every segment, direction and correction."""
+        return self.features_of([(index, view)])[0]
+
+    def features_of(self, wanted: Sequence[tuple[int, View]]) -> list[Features]:
+        """Features of several slices and views of one size, the missing ones encoded in one batch."""
+        found = {key: self.cache.get(key) for key in wanted}
+        missing = [key for key, features in found.items() if features is None]
+        if missing:
+            with self.timed("read"):
+                pixels = np.stack([view.resize(self.stack.frame(index)) for index, view in missing])
+            with self.timed("encode"):
+                encoded = self.network(missing[0][1].size).encode(pixels)
+            found.update({key: self.cache.put(key, features) for key, features in zip(missing, encoded, strict=True)})
+        return [found[key] for key in wanted]
+
+    def checked(self, decoded: Decoded, slices: Sequence[int]) -> Decoded:
+        """Return what the network said, once it is known to be numbers.
+
+        Args:
+            slices: the index of the slice of each in the batch; or of one slice, which all of them are of.
+
+        Raises:
+            CheckpointError: a logit, score or pointer is NaN or infinite; names the model and the slice.
+        """
+        every = torch.cat([each.flatten(1) for each in (decoded.logits, decoded.pointer, decoded.score, decoded.quality[:, None])], 1)
+        sound = every.isfinite().all(1).tolist()
+        if not all(sound):
+            raise CheckpointError(not_finite(self.model.title, slices[sound.index(False) % len(slices)], self._remedy()))
+        return decoded
+
+    def _remedy(self) -> str:
+        execution = self.execution
+        if execution.dtype == torch.float32:
+            return DAMAGED
+        return (
+            f"It ran in {execution.precision} on {execution.device.type}, where large numbers may overflow: "
+            "use strict mode (float32), or another device."
+        )
+
+    def surviving(self, call: Callable[[], Result]) -> Result:
+        """`call()`, again with less and less memory if it runs out of it: without batches, then on the CPU.
+
+        Raises:
+            OutOfMemory: the CPU has too little memory, too.
+        """
+        while True:
+            try:
+                with self.execution.active():
+                    return call()
+            except (RuntimeError, MemoryError, OSError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_room(error)
+
+    def _make_room(self, error: BaseException) -> None:
+        kept = len(self.cache)
+        self.cache.clear()
+        if self.batched:
+            self.batched = False
+            self.warnings.append(f"{self.device.type}: out of memory; going on with one segment at a time.")
+        elif self.device.type != "cpu":
+            self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
+            self._use(torch.device("cpu"))
+        elif not kept:  # else there is room now
+            raise OutOfMemory(
+                "the computer has too little free memory for this model; close other programs, "
+                "choose a smaller model, or a smaller cache."
+            ) from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent within to `seconds`, less what stages within it take for themselves."""
+        start, others = time.perf_counter(), sum(self.seconds.values())
+        try:
+            yield
+        finally:
+            within = sum(self.seconds.values()) - others
+            self.seconds[stage] += time.perf_counter() - start - within

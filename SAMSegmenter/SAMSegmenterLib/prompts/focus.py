@@ -1,0 +1,64 @@
+"""What prompts point at: the intensities there, and the window that suits them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..image.stack import FrameStack
+from ..image.window import automatic_window
+from .types import Keyframe, PromptSet
+
+NEAR_PIXELS = 2  # around a point or a stroke: what a click on a small object still lies within
+
+
+def windowed(stack: FrameStack, prompts: PromptSet) -> FrameStack:
+    """Return the same slices in the window that suits what the prompts point at.
+
+    Raises:
+        InputError: the volume is constant, so that nothing can be told apart.
+    """
+    return stack.windowed(automatic_window(stack.volume, intensities_near(prompts, stack)))
+
+
+def intensities_near(prompts: PromptSet, stack: FrameStack) -> np.ndarray:
+    """Intensities where the prompts say that segments are, for `window.automatic_window` to look at.
+
+    Taken from painted masks; else from the inner half of boxes, from the middle of lines, and from a few pixels around
+    positive points and strokes; padding is left out. Flat, in the volume's own units and type; empty without prompts.
+    """
+    found = [stack.volume.voxels[:0].reshape(-1)]
+    for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
+        near = _near(keyframe, stack.shape) if keyframe.mask is None else keyframe.mask.mask
+        found.append(stack.intensities(keyframe.slice)[near & stack.measured(keyframe.slice)].reshape(-1))
+    return np.concatenate(found)
+
+
+def _near(keyframe: Keyframe, shape: tuple[int, int]) -> np.ndarray:
+    """Where a keyframe's prompts put the segment, bool ``(rows, columns)``; its core and not its edge."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    near = np.zeros(shape, bool)
+    if keyframe.box:
+        box = keyframe.box
+        middle_x, middle_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+        # at least the pixel in the middle
+        half_x, half_y = max((box.x1 - box.x0) / 4, 0.5), max((box.y1 - box.y0) / 4, 0.5)
+        near |= (abs(x - middle_x) <= half_x) & (abs(y - middle_y) <= half_y)
+    strokes = [((p.x, p.y),) for p in keyframe.points if p.positive]
+    strokes += [s.path for s in keyframe.scribbles if s.positive]
+    if keyframe.line:
+        ends = np.array([(keyframe.line.x0, keyframe.line.y0), (keyframe.line.x1, keyframe.line.y1)])
+        strokes.append((0.75 * ends[0] + 0.25 * ends[1], 0.25 * ends[0] + 0.75 * ends[1]))
+    for column, row in _pixels_along(strokes):
+        near[max(row - NEAR_PIXELS, 0) : row + NEAR_PIXELS + 1, max(column - NEAR_PIXELS, 0) : column + NEAR_PIXELS + 1] = True
+    return near
+
+
+def _pixels_along(paths: list) -> np.ndarray:
+    """The pixels ``(n, 2)`` that paths of positions ``(x, y)`` touch, each at least once."""
+    touched = [np.zeros((0, 2), int)]
+    for path in paths:
+        xy = np.array(path, float)
+        lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+        places = np.linspace(0, lengths[-1], int(np.ceil(lengths[-1])) + 1)
+        touched.append(np.rint(np.stack([np.interp(places, lengths, xy[:, n]) for n in range(2)], 1)).astype(int))
+    return np.concatenate(touched)

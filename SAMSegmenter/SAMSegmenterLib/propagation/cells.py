@@ -1,0 +1,83 @@
+"""The part of a volume around an object as small tensors, and how the object looks there where it is known."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..evidence.intensities import Looks
+from ..image.stack import FrameStack
+from ..image.view import View
+from ..keyframes.seed import Seed
+from ..network.region import Extent
+from ..network.slice_result import SliceResult
+
+MARGIN = 1.8  # side of the canvas in longer sides of the object
+LARGEST = 96  # cells along the longer side of an object; larger ones are seen coarser
+LEAST_ROOM = 8  # pixels around the object
+MOST_CELLS = 192  # along the side, which bounds memory and time where an object wanders, or a pass has leaked
+
+
+class Canvas:
+    """A square of every slice as `size` x `size` cells, each `coarseness` pixels wide and high.
+
+    Args:
+        stack: the slices.
+        seeds: keyframes, at least one of them not empty.
+        results: what passes have found besides.
+    """
+
+    def __init__(self, stack: FrameStack, seeds: Sequence[Seed], results: Sequence[SliceResult]) -> None:
+        self._stack = stack
+        pixels = max(_side(Extent.of_mask(seed.mask)) for seed in seeds if seed.mask.any())
+        everything = np.zeros(stack.shape, bool)  # one mask at a time: those of hundreds of slices would fill the memory
+        for mask in itertools.chain((seed.mask for seed in seeds), (result.mask(stack.shape) for result in results)):
+            everything |= mask
+        self.view = _around(Extent.of_mask(everything), pixels)
+        self.coarseness = self.view.width // self.view.size
+        self.size = self.view.size
+        x_mm, y_mm = (each * self.coarseness for each in stack.spacing_mm)
+        self.spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
+        shown = [(self.raw(seed.slice), self.mask(seed.mask) > 0.5) for seed in seeds if seed.mask.any()]
+        self._looks = Looks(shown, min(self.spacing_mm[1:]))
+
+    def image(self, index: int) -> Tensor:
+        """Intensities of a slice, those that are usual around the keyframes being 0..1."""
+        return self._looks.scaled(self.raw(index))
+
+    def evidence(self, image: Tensor) -> Tensor:
+        """Log of how much likelier the intensities of an `image` are in the object than around it."""
+        return self._looks.evidence(image)
+
+    def raw(self, index: int) -> Tensor:
+        """Intensities of a slice, see `FrameStack.grey`."""
+        return self.cells(self._stack.grey(index))
+
+    def cells(self, pixels: np.ndarray) -> Tensor:
+        """Means ``(size, size)`` of the pixels ``(rows, columns)`` of a slice; beyond the slice its border goes on."""
+        cut = torch.from_numpy(self.view.extended(pixels).astype(np.float32))
+        return F.avg_pool2d(cut[None], self.coarseness)[0] if self.coarseness > 1 else cut
+
+    def mask(self, mask: np.ndarray) -> Tensor:
+        """A bool mask of a slice as 0 or 1 on the cells; what is thinner than a cell everywhere is as wide as one."""
+        parts = self.cells(mask)
+        return (parts >= 0.5 * parts.max()).float() if mask.any() else parts
+
+
+def _around(extent: Extent, pixels: int) -> View:
+    """A square around an extent, with room for an object whose longer side has so many `pixels` somewhere."""
+    wanted = _side(extent) + max(round((MARGIN - 1) * pixels), 2 * LEAST_ROOM)
+    coarseness = max(1, -(-pixels // LARGEST), -(-wanted // MOST_CELLS))
+    cells = -(-wanted // coarseness)
+    side = cells * coarseness
+    x, y = (extent.left + extent.right) / 2, (extent.top + extent.bottom) / 2
+    return View(round(x + 0.5 - side / 2), round(y + 0.5 - side / 2), side, side, cells)
+
+
+def _side(extent: Extent) -> int:
+    return int(max(extent.right - extent.left, extent.bottom - extent.top))

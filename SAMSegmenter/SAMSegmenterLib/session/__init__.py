@@ -1,0 +1,1 @@
+"""One segmentation: prompts in, masks out, nothing lost."""

@@ -1,0 +1,320 @@
+"""Masks made, slice by slice, of what prompts and passes have found."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from ..image.extent import dice
+from ..image.stack import FrameStack
+from ..keyframes.seed import Seed
+from ..network.slice_result import SliceResult
+from ..prompts.types import Keyframe, Segment
+from ..propagation.fusion import fuse
+from ..propagation.refinement import Gap, Passes
+from ..propagation.track import Track
+from ..propagation.trust import LEAST_TRUST, least_trust
+
+PAINTED = 1e6  # logit of a voxel that the user painted: no network outvotes it
+FAINTEST_TRUST = 0.05  # so that a segment nobody trusts still beats none
+UNKNOWN = -1.0  # logit of a slice that nothing is known of
+SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
+
+MET = "next keyframe"  # why a pass ended that reached it
+
+PassKey = tuple[str, int, int]  # segment, slice of the keyframe, direction
+Masks = dict[int, SliceResult]  # by slice
+GapKey = tuple[str, int | None, int | None]  # segment, slices of the keyframes below and above
+
+
+@dataclass(frozen=True, eq=False)
+class SliceMask:
+    """One segment on one slice.
+
+    Attributes:
+        segment: its name.
+        slice: the slice's index along the session's axis.
+        mask: bool ``(rows, columns)``.
+        trust: 0..1, how likely the mask is about right; 1 on a painted slice.
+        source: "prompted", "forward" (from a keyframe on a lower slice), "backward", "both"; empty if nothing is known.
+    """
+
+    segment: str
+    slice: int
+    mask: np.ndarray
+    trust: float
+    source: str
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """How one pass went: from which keyframe, in which direction (+1 or -1), how far, and why it ended there."""
+
+    segment: str
+    start: int
+    direction: int
+    reached: int
+    reason: str
+
+    @property
+    def has_met(self) -> bool:
+        """Whether it went as far as the next keyframe, and so tells nothing of where the object ends."""
+        return self.reason == MET
+
+
+@dataclass
+class Refined:
+    """Refined masks of a gap between keyframes, by slice.
+
+    Attributes:
+        gap: what they were made of.
+        valid: slices of the gap that its passes found the object on then.
+        results: the masks.
+        told: how many of them `Composition.refine` has told of.
+    """
+
+    gap: Gap
+    valid: tuple[int, ...]
+    results: Masks
+    told: int = 0
+
+    def hold(self, passes: Passes) -> bool:
+        """Whether they are right for these passes: those they were made of, which have not been judged otherwise since."""
+        return self.gap.passes == passes and self.gap.valid == self.valid
+
+    def reach(self, gap: Gap) -> bool:
+        """Whether they lie on all slices of `gap`."""
+        return self.gap.first <= gap.first and gap.last <= self.gap.last
+
+
+@dataclass
+class Composition:
+    """What has been found so far, from which the masks of any present prompts can be made.
+
+    Passes and keyframes of prompts that were taken back stay here unused, in case they return.
+
+    Attributes:
+        stack: the slices.
+        early_stop: whether passes may end before the volume does.
+        seeds: keyframes as the network understood them, with the prompts they were made of, by segment and slice.
+        tracks: passes by segment, keyframe's slice and direction.
+        gaps: what was refined, by segment and the slices of the keyframes below and above.
+    """
+
+    stack: FrameStack
+    early_stop: bool = True
+    seeds: dict[tuple[str, int], tuple[Keyframe, Seed]] = field(default_factory=dict)
+    tracks: dict[PassKey, Track] = field(default_factory=dict)
+    gaps: dict[GapKey, Refined] = field(default_factory=dict)
+
+    def begin(self, segment: Segment, index: int, seed: Seed) -> None:
+        """Take up what was understood of the keyframe on a slice; passes from what had been there before are dropped."""
+        self.seeds[segment.name, index] = segment.keyframe(index), seed
+        for direction in (-1, 1):
+            self.tracks.pop((segment.name, index, direction), None)
+
+    def seed(self, segment: Segment, index: int) -> Seed | None:
+        """What was understood of the keyframe on a slice; None if that was of other prompts than it has now."""
+        keyframe, seed = self.seeds.get((segment.name, index), (None, None))
+        return seed if keyframe and keyframe == segment.keyframe(index) else None
+
+    def track(self, segment: Segment, start: int | None, direction: int) -> Track | None:
+        """The pass from the keyframe on slice `start`; None if it began at other prompts than there are now."""
+        return None if start is None or not self.seed(segment, start) else self.tracks.get((segment.name, start, direction))
+
+    def refine(self, segment: Segment, surviving: Callable[[Callable[[], Masks]], Masks]) -> Iterator[int]:
+        """Refine what finished passes have found, unless that is done; yields each slice that has a new mask, once.
+
+        `surviving` calls what it is given, see `Runner.surviving`.
+        """
+        for below, above in pairs(segment):
+            gap = Gap.of(self.passes(segment, below, above))
+            if gap is None:
+                continue
+            known = self.gaps.get((segment.name, below, above))
+            if known is None or not (known.hold(gap.passes) and known.reach(gap)):
+                known = self.gaps[segment.name, below, above] = Refined(gap, gap.valid, surviving(partial(gap.refined, self.stack)))
+            for index in sorted(known.results)[known.told :]:
+                known.told += 1
+                yield index
+
+    def slice_mask(self, segment: Segment, index: int) -> SliceMask:
+        """A segment on a slice, as far as it is known."""
+        mask, trust = self.logits(segment, index) > 0, self.trust(segment, index)
+        return SliceMask(segment.name, index, mask, trust, self._source(segment, index))
+
+    def logits(self, segment: Segment, index: int) -> np.ndarray:
+        """Logits ``(rows, columns)`` of a segment on a slice: its keyframe's, refined, its pass's, or two passes fused."""
+        keyframe = segment.keyframe(index)
+        if keyframe and keyframe.mask:
+            return np.where(keyframe.mask.mask, np.float32(PAINTED), np.float32(-PAINTED))
+        if keyframe:
+            seed = self.seed(segment, index)
+            return seed.result.logits(self.stack.shape) if seed else self._unknown()
+        refined = self._refined(segment, *neighbours(segment, index)).get(index)
+        if refined:
+            return refined.logits(self.stack.shape)
+        found = {direction: track.result(index) for direction, track in self._found(segment, index).items()}
+        logits = {direction: result.logits(self.stack.shape) for direction, result in found.items()}
+        if len(found) == 2:
+            below, above = neighbours(segment, index)
+            return fuse(logits[1], logits[-1], (index - below) / (above - below), (found[1].quality, found[-1].quality))
+        return next(iter(logits.values()), self._unknown())
+
+    def trust(self, segment: Segment, index: int) -> float:
+        """0..1: full where painted, what the network expects where prompted, the better pass's elsewhere.
+
+        Where two passes meet, times how far they agree; 0 where none has found the segment, though it may be shown there, refined.
+        """
+        keyframe = segment.keyframe(index)
+        if keyframe and keyframe.mask:
+            return 1.0
+        if keyframe:
+            seed = self.seed(segment, index)
+            return float(np.clip(seed.result.quality, 0, 1)) if seed else 0.0
+        found = self._found(segment, index).values()
+        best = max((track.finding(index).trust for track in found), default=0.0)
+        return best * dice(*(track.result(index).mask(self.stack.shape) for track in found)) if len(found) == 2 else best
+
+    def labels(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[np.ndarray, dict[int, float]]:
+        """Return numbered segments on one slice: uint16 ``(rows, columns)``, 0 elsewhere; and the trust of each that shows there by itself.
+
+        Where segments overlap, the voxel goes to the one most certain of it: by its logit there, times its trust on the slice,
+        which is full on slices where the user marked it.
+        """
+        best = np.zeros(self.stack.shape, np.float32)
+        labels, trusts = np.zeros(self.stack.shape, np.uint16), {}
+        for number, segment, logits, trust in self._known(segments, index):
+            if (logits > 0).any():
+                trusts[number] = trust
+            certainty = logits * (FAINTEST_TRUST + (1.0 if segment.keyframe(index) else trust))
+            better = certainty > best
+            best[better], labels[better] = certainty[better], number
+        return labels, trusts
+
+    def masks(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[dict[int, np.ndarray], dict[int, float]]:
+        """Return numbered segments on one slice, whatever they overlap: bool ``(rows, columns)`` and trust of each that shows there."""
+        masks, trusts = {}, {}
+        for number, _, logits, trust in self._known(segments, index):
+            if (mask := logits > 0).any():
+                masks[number], trusts[number] = mask, trust
+        return masks, trusts
+
+    def _known(self, segments: Iterable[tuple[int, Segment]], index: int) -> Iterator[tuple[int, Segment, np.ndarray, float]]:
+        """Yield the segments that something is known of on a slice, with their logits and trust there."""
+        for number, segment in segments:
+            keyframe = segment.keyframe(index)
+            if (keyframe and keyframe.mask) or self._source(segment, index):
+                yield number, segment, self.logits(segment, index), self.trust(segment, index)
+
+    def used_by(self, segments: Iterable[Segment]) -> Composition:
+        """Return the part of this that some segments use: without what was found for prompts that were taken back."""
+        used = Composition(self.stack, self.early_stop)
+        for segment in segments:
+            keys = [(segment.name, keyframe.slice) for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)]
+            used.seeds |= {key: self.seeds[key] for key in keys}
+            used.tracks |= dict(self.live(segment))
+            used.gaps |= {
+                (name, *ends): refined
+                for (name, *ends), refined in self.gaps.items()
+                if name == segment.name and refined.gap.passes == self.passes(segment, *ends)
+            }
+        return used
+
+    def slices(self, segment: Segment) -> list[int]:
+        """The slices on which something is known of a segment."""
+        found = {keyframe.slice for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)}
+        for _, track in self.live(segment):
+            found |= set(track.slices())
+        for below, above in pairs(segment):
+            found |= self._refined(segment, below, above).keys()
+        return sorted(found)
+
+    def judge(self, segment: Segment) -> None:
+        """Find anew where passes end: not before the next keyframe; from painted slices, by their trust between such slices.
+
+        Whoever paints several slices shows how far the segment reaches; clicks correct one slice, and leave what is far from it as it is.
+        """
+        between, beyond = [], []
+        for (_, start, direction), track in self.live(segment):
+            end = neighbours(segment, start)[direction > 0]
+            track.judge(self.early_stop and end is None, LEAST_TRUST)
+            if not segment.keyframe(start).mask:
+                continue
+            if end is None:
+                beyond.append(track)
+            elif segment.keyframe(end).mask:
+                between += track.findings[: abs(end - start) - 1]
+        for track in beyond:
+            track.judge(self.early_stop, least_trust(between))
+
+    def live(self, segment: Segment) -> Iterator[tuple[PassKey, Track]]:
+        """The passes that began at prompts that the segment has now."""
+        for keyframe in segment.keyframes:
+            for direction in (-1, 1):
+                track = self.track(segment, keyframe.slice, direction)
+                if track:
+                    yield (segment.name, keyframe.slice, direction), track
+
+    def reports(self, segment: Segment) -> list[PassReport]:
+        """How each of the segment's passes went, but for those that have no slice left before the next keyframe."""
+        used = (item for item in self.live(segment) if not segment.keyframe(item[1].first))
+        return [self._report(segment, key, track) for key, track in used]
+
+    def _report(self, segment: Segment, key: PassKey, track: Track) -> PassReport:
+        name, start, direction = key
+        beyond, wanted = track.last + direction, abs(track.last - start)
+        if track.ended and track.valid < wanted:
+            reason = track.ended
+        elif not track.finished:
+            reason = "not finished"
+        elif beyond in (-1, len(self.stack)):
+            reason = "end of the sequence" if self.stack.is_time else "end of the volume"
+        else:
+            reason = MET if segment.keyframe(beyond) else "end of the range"
+        reached = start + direction * min(track.valid, wanted)
+        return PassReport(name, start, direction, reached, reason)
+
+    def _source(self, segment: Segment, index: int) -> str:
+        """See `SliceMask.source`."""
+        if segment.keyframe(index):
+            return "prompted" if self.seed(segment, index) else ""
+        below, above = neighbours(segment, index)
+        if index in self._refined(segment, below, above):
+            return SOURCES[below is not None, above is not None]
+        found = self._found(segment, index)
+        return SOURCES[1 in found, -1 in found]
+
+    def _found(self, segment: Segment, index: int) -> dict[int, Track]:
+        """The passes from the nearest keyframes on either side that found the segment on a slice, by direction."""
+        passes = zip((1, -1), self.passes(segment, *neighbours(segment, index)), strict=True)
+        return {direction: track for direction, track in passes if track and track.result(index)}
+
+    def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
+        """Refined masks between two keyframes by slice; none if what they were made of has changed."""
+        known = self.gaps.get((segment.name, below, above))
+        return known.results if known and known.hold(self.passes(segment, below, above)) else {}
+
+    def passes(self, segment: Segment, below: int | None, above: int | None) -> Passes:
+        """Return the passes into a gap that the keyframes at its ends have now, upwards and downwards."""
+        return self.track(segment, below, 1), self.track(segment, above, -1)
+
+    def _unknown(self) -> np.ndarray:
+        return np.full(self.stack.shape, UNKNOWN, np.float32)
+
+
+def neighbours(segment: Segment, index: int) -> tuple[int | None, int | None]:
+    """The slices of a segment's nearest keyframes below and above a slice."""
+    slices = segment.slices
+    below, above = bisect_left(slices, index), bisect_right(slices, index)
+    return slices[below - 1] if below else None, slices[above] if above < len(slices) else None
+
+
+def pairs(segment: Segment) -> Iterator[tuple[int | None, int | None]]:
+    """The slices of a segment's keyframes next to each other, with None beyond the outermost."""
+    slices = segment.slices
+    return zip([None, *slices], [*slices, None], strict=True)

@@ -1,0 +1,386 @@
+"""One interactive segmentation: prompts in, masks out, nothing lost.
+
+A session holds the prompts of all segments and, per pass, what was found on each slice. Masks are made from these when they
+are asked for, so that a correction changes exactly the slices it can change and whatever was finished stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import InputError
+from ..image.layers import SegmentLayers
+from ..image.stack import FrameStack
+from ..keyframes.seed import Seed
+from ..models.interfaces import Model
+from ..network.device import pick_device
+from ..network.options import Options
+from ..prompts.types import Keyframe, PromptSet, Segment, check_keyframe
+from ..propagation.engine import Engine
+from ..propagation.plan import Pass, plan
+from ..propagation.track import Track
+from ..propagation.trust import review_order
+from .composition import Composition, PassKey, PassReport, SliceMask, neighbours
+from .summary import REVIEWED, Summary
+
+
+class Session:
+    """Segments a volume from prompts on some of its slices.
+
+    Args:
+        stack: the volume as slices along one axis, with its window.
+        model: from `models.loading.load_model`.
+        options: see `network.options.Options`.
+        device: "auto", "cpu", "cuda" or "mps".
+        prompts: to start with.
+
+    A session is used from one thread. Only `cancel`, given to `propagate`, may be answered by another.
+    """
+
+    def __init__(
+        self,
+        stack: FrameStack,
+        model: Model,
+        options: Options | None = None,
+        device: str = "auto",
+        prompts: PromptSet | None = None,
+    ) -> None:
+        self.stack, self.model = stack, model
+        self.options = options or Options()
+        self.engine = Engine(model, stack, self.options, pick_device(device))
+        self._undone: list[PromptSet] = []
+        self._done: list[PromptSet] = []
+        self.composition = Composition(stack, self.options.early_stop)
+        self.prompts = prompts or PromptSet(axis=stack.axis)
+
+    # ------------------------------------------------------------------ prompts
+
+    @property
+    def prompts(self) -> PromptSet:
+        return self._prompts
+
+    @prompts.setter
+    def prompts(self, prompts: PromptSet) -> None:
+        """Replace all prompts; no step of undo, for hosts that keep such steps themselves."""
+        if prompts.axis != self.stack.axis:
+            raise InputError(f"prompts are along axis {prompts.axis}, the session along {self.stack.axis}.")
+        self._prompts = prompts
+        self._judge()
+
+    def set_keyframe(self, segment: str, keyframe: Keyframe) -> None:
+        """Replace the prompts of one segment on one slice; an empty keyframe removes them. New names add a segment. One step of undo.
+
+        Raises:
+            InputError: the prompts do not fit the slice or each other; nothing is changed.
+        """
+        if not keyframe.is_empty:
+            check_keyframe(keyframe, self.stack)
+        known = next((each for each in self._prompts.segments if each.name == segment), Segment(segment))
+        self.change_prompts(self._prompts.with_segment(known.with_keyframe(keyframe)))
+
+    def change_prompts(self, prompts: PromptSet) -> None:
+        """Replace all prompts; one step of undo.
+
+        Raises:
+            InputError: they are along another axis; nothing is changed.
+        """
+        before, self.prompts = self._prompts, prompts
+        self._done.append(before)
+        self._undone.clear()
+
+    def undo(self) -> bool:
+        """Take back the last change of prompts; False if there is none. Passes of untouched keyframes need not run again."""
+        return self._swap(self._done, self._undone)
+
+    def redo(self) -> bool:
+        """Make the change again that `undo` took back; False if there is none."""
+        return self._swap(self._undone, self._done)
+
+    def _swap(self, source: list[PromptSet], target: list[PromptSet]) -> bool:
+        if not source:
+            return False
+        target.append(self._prompts)
+        self.prompts = source.pop()
+        return True
+
+    def _judge(self) -> None:
+        for segment in self._prompts.segments:
+            self.composition.judge(segment)
+
+    # ------------------------------------------------------------------ computing
+
+    def preview(self, segment: str, index: int) -> SliceMask:
+        """The mask that the prompts on slice `index` give there, at once and without propagation.
+
+        Raises:
+            InputError: the segment has no prompts on that slice.
+        """
+        self.understand(segment, index)
+        return self.slice_mask(segment, index)
+
+    def understand(self, segment: str, index: int) -> Seed:
+        """The keyframe on slice `index` as the network understands it: a mask, and a memory of it.
+
+        Raises:
+            InputError: the segment has no prompts on that slice.
+        """
+        return self._seed(self._marked(segment, index), index)
+
+    def candidates(self, segment: str, index: int) -> list[np.ndarray]:
+        """Return all masks ``(rows, columns)`` that the prompts on slice `index` may mean: that of `preview`, then the others.
+
+        Raises:
+            InputError: the segment has no prompts on that slice.
+        """
+        keyframe = self._marked(segment, index).keyframe(index)
+        return [mask for mask, _ in self.engine.candidates(keyframe)]
+
+    def prepare(self, segment: str, index: int) -> Iterator[int]:
+        """Encode the slices around a keyframe, nearest first, as many as are kept; propagation then finds them ready.
+
+        For interactive hosts, to run while the user thinks. Yields each slice; whoever stops iterating loses nothing.
+
+        Raises:
+            InputError: the segment has no prompts on that slice.
+        """
+        return self.engine.prepare(self.understand(segment, index))
+
+    def propagate(
+        self,
+        segments: Iterable[str] | None = None,
+        slices: tuple[int, int] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Iterator[SliceMask]:
+        """Compute what the prompts ask for and is not computed yet, yielding each slice as it is ready.
+
+        Masks come outwards from the keyframes, of all segments side by side, those between keyframes first. A slice between two
+        keyframes comes twice: from the first pass that reaches it, and fused when the second one does. All come once more in the end,
+        refined. Whoever stops iterating, or answers `cancel` with True between two slices, keeps everything yielded so far; calling
+        again goes on from there.
+
+        Args:
+            segments: names; all that have prompts if not given.
+            slices: first and last slice to go to, inclusive; all if not given.
+
+        Raises:
+            InputError: unusable prompts, or a range without any keyframe.
+        """
+        chosen = self._chosen(segments)
+        first, last = self.stack.range_of(slices)
+        self._check_range(chosen, first, last)
+        stopped = cancel or (lambda: False)
+        for segment in chosen:
+            for keyframe in (each for each in segment.keyframes if first <= each.slice <= last):
+                if stopped():
+                    return
+                self._seed(segment, keyframe.slice)
+                yield self.slice_mask(segment.name, keyframe.slice)
+        for outwards in (False, True):  # what is found between keyframes tells how far what is found beyond can be trusted
+            tracks = self._scheduled(chosen, first, last, outwards)
+            self._judge()
+            yield from self._run(tracks, stopped)
+            if stopped():
+                return
+        for refined in self.refine(segment.name for segment in chosen):
+            yield refined
+            if stopped():
+                return
+
+    def refine(self, segments: Iterable[str] | None = None) -> Iterator[SliceMask]:
+        """Refine what finished passes have found, unless that is done or not wanted; yields each new mask. `propagate` ends with it.
+
+        Args:
+            segments: names; all if not given.
+        """
+        if not self.options.refine:
+            return
+        for segment in self._named(segments):
+            for index in self.composition.refine(segment, self.engine.runner.surviving):
+                yield self.slice_mask(segment.name, index)
+
+    def remaining(self, slices: tuple[int, int] | None = None) -> int:
+        """How many slices `propagate` has at most still to compute, over all segments and passes; for progress bars."""
+        first, last = self.stack.range_of(slices)
+        left = 0
+        for segment in self._prompts.segments:
+            for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
+                track = self.composition.track(segment, each.start, each.direction)
+                if track is None:
+                    left += abs(each.last - each.start)
+                elif not track.ended and abs(each.last - each.start) > len(track.results):
+                    left += abs(each.last - each.start) - track.seen
+        return left
+
+    def _marked(self, name: str, index: int) -> Segment:
+        segment = self._prompts.segment(name)
+        if segment.keyframe(index) is None:
+            raise InputError(f"segment {segment.title!r} has no prompts on {self.stack.unit} {index}.")
+        return segment
+
+    def _named(self, names: Iterable[str] | None) -> list[Segment]:
+        return list(self._prompts.segments) if names is None else [self._prompts.segment(name) for name in names]
+
+    def _seed(self, segment: Segment, index: int) -> Seed:
+        """The keyframe on a slice as the network understands it; computed once, until its prompts change."""
+        if not self.composition.seed(segment, index):
+            check_keyframe(segment.keyframe(index), self.stack)
+            self.composition.begin(segment, index, self.engine.seed(segment.keyframe(index)))
+        return self.composition.seed(segment, index)
+
+    def _run(self, tracks: dict[PassKey, Track], stopped: Callable[[], bool]) -> Iterator[SliceMask]:
+        """Run passes side by side, yielding each slice as it is ready."""
+        names = {id(track): name for (name, _, _), track in tracks.items()}
+        while not stopped() and not all(track.finished for track in tracks.values()):
+            for track, result in self.engine.advance(tracks.values()):
+                for each in (*track.withdrawn, result):
+                    yield self.slice_mask(names[id(track)], each.slice)
+                if stopped():
+                    return
+
+    def _scheduled(self, segments: list[Segment], first: int, last: int, outwards: bool) -> dict[PassKey, Track]:
+        """The passes wanted between keyframes, or `outwards` from the outermost; new or continued."""
+        wanted = {}
+        for segment in segments:
+            for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
+                if outwards == (neighbours(segment, each.start)[each.direction > 0] is None):
+                    key = segment.name, each.start, each.direction
+                    wanted[key] = self.composition.tracks[key] = self._track(segment, each)
+        return wanted
+
+    def _track(self, segment: Segment, each: Pass) -> Track:
+        track = self.composition.track(segment, each.start, each.direction)
+        if track:
+            track.last = each.last
+            if track.finished or track.bank:
+                return track
+        begun = self.engine.track(self._whole_seed(segment, each.start), each.direction, each.last)
+        return track.retraced(begun) if track else begun
+
+    def _whole_seed(self, segment: Segment, index: int) -> Seed:
+        """A seed with its memory, computed anew if the seed comes from a file."""
+        seed = self.composition.seed(segment, index)
+        if seed.memory is None:
+            keyframe = segment.keyframe(index)
+            anew = self.engine.seed(keyframe)
+            if anew.result.view == seed.result.view:  # else another device has seen it in another size
+                anew = replace(seed, decoded=anew.decoded, memory=anew.memory)
+            seed = anew
+            self.composition.seeds[segment.name, index] = keyframe, seed
+        return seed
+
+    def _chosen(self, names: Iterable[str] | None) -> list[Segment]:
+        chosen = [each for each in self._named(names) if names is not None or each.keyframes]
+        PromptSet(tuple(chosen), self.stack.axis).check(self.stack)
+        return chosen
+
+    def _check_range(self, segments: list[Segment], first: int, last: int) -> None:
+        for segment in segments:
+            if not any(first <= keyframe.slice <= last for keyframe in segment.keyframes):
+                marked, unit = ", ".join(str(keyframe.slice) for keyframe in segment.keyframes), self.stack.unit
+                raise InputError(
+                    f"range: segment {segment.title!r} is marked on {unit} {marked}, which lies outside {first} to {last}. "
+                    f"Choose a range with a marked {unit}, or mark the segment within this one."
+                )
+
+    # ------------------------------------------------------------------ results
+
+    def slice_mask(self, segment: str, index: int) -> SliceMask:
+        """What is known of a segment on a slice; an empty mask of no trust where nothing has been computed."""
+        self.stack.check_slice(index)
+        return self.composition.slice_mask(self._prompts.segment(segment), index)
+
+    def labels(self, index: int) -> np.ndarray:
+        """All segments on one slice, uint16 ``(rows, columns)``: 1, 2, ... in the order of the prompts, 0 elsewhere.
+
+        They do not overlap: a voxel goes to the segment most certain of it, and painted slices stay as painted.
+        """
+        self.stack.check_slice(index)
+        return self.composition.labels(enumerate(self._prompts.segments, 1), index)[0]
+
+    def layers(self, overlap: bool = False) -> tuple[SegmentLayers, list[dict[int, float]]]:
+        """Compose all slices once, to be written, counted and drawn.
+
+        Args:
+            overlap: keep each segment whole, whatever it overlaps; else as in `labels`.
+
+        Returns:
+            The segments in layers; and for each segment its `trust`.
+        """
+        segments, compose = self._prompts.segments, self.composition.masks if overlap else self.composition.labels
+        layers, trusts = SegmentLayers(self.stack, len(segments)), [{} for _ in segments]
+        known: dict[int, list[tuple[int, Segment]]] = {}
+        for number, segment in enumerate(segments, 1):
+            for index in self.composition.slices(segment):
+                known.setdefault(index, []).append((number, segment))
+        for index in sorted(known):
+            found, trusted = compose(known[index], index)
+            (layers.add if overlap else layers.add_labels)(index, found)
+            for number, trust in trusted.items():
+                trusts[number - 1][index] = trust
+        return layers, trusts
+
+    def labelmap(self) -> np.ndarray:
+        """`labels` of every slice as a ``(k, j, i)`` array on the volume's grid; uint8 where that suffices."""
+        return self.layers()[0].array()
+
+    def segment_volume(self, segment: str) -> np.ndarray:
+        """One segment as a bool ``(k, j, i)`` array on the volume's grid, whatever it overlaps."""
+        volume, marked = np.zeros(self.stack.volume.voxels.shape[:3], bool), self._prompts.segment(segment)
+        for index in self.composition.slices(marked):
+            self.stack.place(volume, index)[:] = self.composition.logits(marked, index) > 0
+        return volume
+
+    def reports(self, segments: Iterable[str] | None = None) -> list[PassReport]:
+        """Return how each pass went that the present prompts use, of some segments or of all."""
+        return [report for segment in self._named(segments) for report in self.composition.reports(segment)]
+
+    def trust(self, segment: str) -> dict[int, float]:
+        """Trust of every computed slice that shows the segment, by slice."""
+        masks = (self.slice_mask(segment, index) for index in self.composition.slices(self._prompts.segment(segment)))
+        return {found.slice: found.trust for found in masks if found.mask.any()}
+
+    def review(self, segment: str, count: int = 5) -> list[int]:
+        """The slices most worth checking, worst first, at most one of any few neighbours."""
+        return review_order(self.trust(segment), count)
+
+    def summary(self, segments: Iterable[str] | None = None) -> Summary:
+        """Return what is known of some segments or of all, and what of it is most worth checking."""
+        chosen = self._named(segments)
+        slices, review = {}, {}
+        for segment in chosen:
+            trust = self.trust(segment.name)
+            slices[segment.name] = self.composition.slices(segment)
+            review[segment.name] = [(index, trust[index]) for index in review_order(trust, REVIEWED)]
+        runner = self.engine.runner
+        return Summary(slices, review, self.reports(), str(runner.execution), list(runner.warnings))
+
+    def state(self) -> Composition:
+        """Return all that was found for the present prompts, for `from_state` to go on with."""
+        return self.composition.used_by(self._prompts.segments)
+
+    @classmethod
+    def from_state(
+        cls, model: Model, prompts: PromptSet, state: Composition, options: Options | None = None, device: str = "auto"
+    ) -> Session:
+        """Return a session that goes on from the `state` of another one, with the same prompts and model.
+
+        Nothing is computed. Passes without a memory go their way again once they are to go on; what they had found stays meanwhile.
+        """
+        session = cls(state.stack, model, options, device, prompts)
+        session.composition = state
+        return session
+
+    def stats(self) -> dict[str, object]:
+        """What was used and how long each stage took, as plain values."""
+        runner = self.engine.runner
+        return {
+            "model": {"id": self.model.id, "sha256": self.model.sha256},
+            "device": str(runner.execution),
+            "precision": runner.execution.precision,
+            "window": [self.stack.window.low, self.stack.window.high],
+            "seconds": {stage: round(seconds, 4) for stage, seconds in runner.seconds.items()},
+            "warnings": list(runner.warnings),
+        }
