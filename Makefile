@@ -45,7 +45,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -b html -W --keep-going docs build/docs
 
 benchmark: $(VENV)/.test
-	PYTHONPATH=Testing/library $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)
+	PYTHONPATH=Testing $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) .venv-oldest build dist .pytest_cache .hypothesis .ruff_cache SAMSegmenter/*.egg-info

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from segment_anything import SamPredictor
 
-from layouts import SAM2_1_TINY, filled, mobile_sam_shapes, sam2_shapes, sam_med2d_shapes, sam_shapes
 from SAMSegmenterLib.models.families import mobile_sam, sam, sam2, sam_med2d
 from SAMSegmenterLib.models.interfaces import SliceModel
+from support.layouts import SAM2_1_TINY, filled, mobile_sam_shapes, sam2_shapes, sam_med2d_shapes, sam_shapes
 
 SLICE = (512, 512)
 CLICK, INSIDE = np.array([[250.0, 200.0]]), np.array([1])

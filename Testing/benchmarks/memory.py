@@ -41,11 +41,12 @@ def _noise(slices: int) -> FrameStack:
 
 
 def _main(who: str, slices: int) -> None:
-    from networks import random_network
-    from phantoms import as_model
+    from speed import keyframes, run_ours, run_upstream
+
     from SAMSegmenterLib.network.options import Options
     from SAMSegmenterLib.session.usage import peak_memory_mb
-    from speed import keyframes, run_ours, run_upstream
+    from support.networks import random_network
+    from support.phantoms import as_model
 
     network = random_network("t", SIZE)
     stack = _noise(slices)

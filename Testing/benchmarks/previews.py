@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from networks import random_network
-from phantoms import as_model
+from speed import TINY_SIZES, rod
+
 from SAMSegmenterLib.models.loading import load_model
 from SAMSegmenterLib.prompts.types import Box, Keyframe, Point
 from SAMSegmenterLib.session.session import Session
-from speed import TINY_SIZES, rod
+from support.networks import random_network
+from support.phantoms import as_model
 
 
 def click_to_preview(device: str) -> Iterator[tuple[str, float, float]]:

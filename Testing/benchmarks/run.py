@@ -20,7 +20,6 @@ from pathlib import Path
 import matplotlib
 import torch
 from matplotlib import pyplot as plt
-
 from memory import growth_beyond_volume_and_cache, measure, volume_mb
 from previews import click_to_preview
 from speed import Row, compare

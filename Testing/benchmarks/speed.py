@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from networks import random_network
-from phantoms import as_model
 from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.image.window import Window
@@ -19,7 +17,9 @@ from SAMSegmenterLib.models.loading import load_model
 from SAMSegmenterLib.network.options import Options
 from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, PromptSet, Segment
 from SAMSegmenterLib.session.session import Session
-from upstream import add_prompts, upstream_state
+from support.networks import random_network
+from support.phantoms import as_model
+from support.upstream import add_prompts, upstream_state
 
 TINY_SIZES = (256, 448, 512, 672, 896, 1024)
 SIDE = 384  # pixels of a slice

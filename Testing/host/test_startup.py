@@ -1,6 +1,6 @@
 """What Slicer loads when it starts; `Testing/benchmarks/effect.py` measures how long that takes, and how long torch does."""
 
-from effect_steps import in_another_process
+from support.effect_steps import in_another_process
 
 START = """
 import sys

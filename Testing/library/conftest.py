@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from SAMSegmenterLib.cli.main import main
+
 # With the oldest torch (`make test-oldest`) these have nothing to compare with: transformers needs a newer one, and tensors that only
 # know where they would lie looked for a real GPU then.
 NEEDING_NEWER_TORCH = ["test_family_edgetam.py", "test_devices.py"]
@@ -45,7 +47,7 @@ def pico_state():
     """The weights that ship, by name, for the test to change."""
     from safetensors.torch import load_file
 
-    from checkpoints import PICO
+    from support.checkpoints import PICO
 
     return load_file(PICO)
 
@@ -67,7 +69,7 @@ def samsegmenter(capfd):
     def run(*arguments):
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
+            main([str(argument) for argument in arguments])
         return Outcome(ended.value.code, *capfd.readouterr())
 
     yield run

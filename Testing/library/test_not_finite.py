@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from phantoms import ball
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.evaluation.methods.everything import masks_on_slice
 from SAMSegmenterLib.image.stack import FrameStack
@@ -19,6 +18,7 @@ from SAMSegmenterLib.network.network import Decoded
 from SAMSegmenterLib.network.options import MODES, Options
 from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
 from SAMSegmenterLib.session.session import Session
+from support.phantoms import ball
 
 MIDDLE = 6
 BOX = Keyframe(MIDDLE, box=Box(22, 22, 42, 42))

@@ -18,7 +18,7 @@ LIBRARY = Path(SAMSegmenterLib.__file__).parent
 MODULE = LIBRARY.parent
 REPOSITORY = Path(__file__).parents[2]
 ICON_PX = 128
-FACES = "SegmentEditorEffect", "effect", "mrml", "pump", "setup"
+FACES = "SegmentEditorEffect", "in_slicer"
 IN_SLICER = "SAMSegmenter", *(f"SAMSegmenterLib.{name}" for name in FACES)
 
 # slicer-extension-catalog-entry-schema-v1.0.2.json of Slicer: required properties, and the others with their types.
@@ -121,7 +121,7 @@ import importlib
 for name in {[name for name in modules() if not is_of_slicer(name)]}:
     importlib.import_module(name)
 import SAMSegmenterLib
-from SAMSegmenterLib.setup.selftest import self_test
+from SAMSegmenterLib.in_slicer.module.selftest import self_test
 print(SAMSegmenterLib.__file__)
 *_, outcome = self_test(lambda: False, "cpu")
 assert outcome.works, outcome

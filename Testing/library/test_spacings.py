@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from phantoms import ball
 from SAMSegmenterLib.evaluation.metrics import SurfaceDistances
 from SAMSegmenterLib.evidence.intensities import Looks
 from SAMSegmenterLib.image.extent import dice
@@ -15,6 +14,7 @@ from SAMSegmenterLib.network.region import Extent, region_around
 from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.session.session import Session
 from SAMSegmenterLib.training.labelmaps import SIDE, Labelmaps
+from support.phantoms import ball
 
 EVEN = [(1e-6,) * 3, (1e-9,) * 3, (1e-6, 1e-6, 3e-6), (900.0,) * 3]
 NEEDLES = [(1e-6, 1.0, 1.0), (1.0, 1e-6, 1.0), (1000.0, 1e-6, 1.0)]

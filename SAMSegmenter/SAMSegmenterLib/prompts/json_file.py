@@ -73,8 +73,19 @@ class PromptFile:
         return prompts
 
 
-def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap) -> PromptSet:
-    """Read a prompt file for a stack that exists already; see `PromptFile`."""
+def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap | None = None) -> PromptSet:
+    """Read a prompt file for a stack.
+
+    Args:
+        path: the JSON file; docs/command-line.md has its format.
+        stack: the slices that it is about.
+        read_labelmap: reads the mask files that it names; `imageio.read_labelmap` if not given.
+
+    Raises:
+        InputError: it cannot be read, or its prompts cannot be used on `stack`; names the file and the field at fault.
+    """
+    if read_labelmap is None:
+        from ..imageio import read_labelmap  # loads ITK, which prompts without mask files do not need
     return PromptFile(path).prompts(stack, read_labelmap)
 
 

@@ -22,7 +22,7 @@ from .plots import COLORS, Curve, Dots, line_plot, strip_plot
 from .statistics import Interval, Row, share_above
 from .words import explanation, title
 
-TEMPLATE = Path(__file__).parent.parent / "Resources" / "Report" / "page.html"
+TEMPLATE = Path(__file__).parents[2] / "Resources" / "Report" / "page.html"
 BASELINES = METHODS[1:]
 DICE_TICKS = [(n / 5, f"{n / 5:.1f}") for n in range(6)]
 BEYOND_TICKS = [(0, "0"), (0.05, "5 %"), (0.25, "25 %"), (1, "100 %"), (2, "200 %+")]

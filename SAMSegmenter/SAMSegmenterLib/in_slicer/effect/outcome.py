@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from ...session.background import Summary
+    from ...session.summary import Summary
     from .editor_state import Editing
 
 

@@ -25,7 +25,7 @@ MESSAGE_LINES = 4  # of a message, before it scrolls
 LISTED = 5  # slices seen at a time in each list
 BUTTON_COLUMNS = 3
 WARNING = "color: #c05020;"
-BOX_PICTURE = Path(__file__).parents[1] / "Resources" / "Icons" / "Box.png"  # what dragging a box looks like
+BOX_PICTURE = Path(__file__).parents[2] / "Resources" / "Icons" / "Box.png"  # what dragging a box looks like
 
 
 class Panel:

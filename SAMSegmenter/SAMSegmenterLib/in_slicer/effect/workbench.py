@@ -17,7 +17,8 @@ from ...image.stack import FrameStack
 from ...prompts.from_marks import prompt_set, slices_of
 from ...prompts.marks import Mark
 from ...prompts.types import PromptSet
-from ...session.background import Ended, Interaction, Progress, Summary
+from ...session.background import Ended, Interaction, Progress
+from ...session.summary import Summary
 from ...worker import Cancelled, Task, shared_worker
 from ..mrml import ViewGeometry
 from .editor_state import Editing

@@ -16,7 +16,7 @@ from . import hashes, records
 from .folders import FOLDER_VARIABLE, folders
 from .locks import turn
 
-SHIPPED = Path(__file__).parent.parent / "Resources" / "Models"
+SHIPPED = Path(__file__).parents[2] / "Resources" / "Models"
 OWN = "own.json"
 RECORDS = hashes.RECORDS, OWN  # what removing a model forgets
 

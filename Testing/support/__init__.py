@@ -1,0 +1,1 @@
+"""What tests share: inputs, hands, and networks that answer quickly."""
