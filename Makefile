@@ -33,6 +33,7 @@ test: $(VENV)/.test lint
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 
 test-oldest:
 	$(MAKE) VENV=.venv-oldest TORCH="$(OLDEST)" EXTRA=oldest .venv-oldest/.test

@@ -1,6 +1,6 @@
 """Draws the picture beside the effect's first hint: a box that was dragged around an organ.
 
-    python Testing/pictures/box.py SAMSegmenter/SAMSegmenterLib/Resources/Icons/Box.png
+python Testing/pictures/box.py SAMSegmenter/SAMSegmenterLib/Resources/Icons/Box.png
 """
 
 import sys

@@ -43,9 +43,7 @@ def add_prompts(network: SAM2VideoPredictor, state: dict, number: int, keyframe:
     return network.add_new_points_or_box(state, keyframe.slice, number, points=points, labels=labels, box=box)[2]
 
 
-def propagate_upstream(
-    network: SAM2VideoPredictor, stack: FrameStack, keyframes: Iterable[Keyframe], reverse: bool
-) -> list[Logits]:
+def propagate_upstream(network: SAM2VideoPredictor, stack: FrameStack, keyframes: Iterable[Keyframe], reverse: bool) -> list[Logits]:
     """Track one keyframe of each object in one direction from a fresh state: logits ``(rows, columns)`` by slice."""
     keyframes = list(keyframes)
     state = upstream_state(network, stack)

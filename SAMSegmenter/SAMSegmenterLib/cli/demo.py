@@ -74,9 +74,7 @@ def demo(
         sys.exit(INTERRUPTED)
 
 
-def _own_case(
-    volume: Path, prompts: Path, series: str | None, resample: bool, results: list[Path], warn: Warnings
-) -> Case:
+def _own_case(volume: Path, prompts: Path, series: str | None, resample: bool, results: list[Path], warn: Warnings) -> Case:
     image = image_of(volume, series, resample, warn)
     return image, prompts_of(prompts, image, results, warn), {}
 

@@ -30,9 +30,7 @@ CROP = "Close other programs, or crop the image."
 REVIEWED = 0.5  # slices trusted less than this are named on the terminal
 
 # `readable=False`: typer would end with 2 for a file that may not be read, as for a wrong call; `cli.main` ends with 1.
-VolumeArgument = Annotated[
-    Path, typer.Argument(metavar="VOLUME", readable=False, help=f"The image: {READABLE}.")
-]
+VolumeArgument = Annotated[Path, typer.Argument(metavar="VOLUME", readable=False, help=f"The image: {READABLE}.")]
 SeriesOption = Annotated[
     Optional[str],
     typer.Option("--series", metavar="UID", help="Which series of a DICOM folder: its UID, the beginning of it, or its description."),

@@ -99,10 +99,7 @@ def _fault(header: Any, options: dict[str, Any], syntax: Any) -> str:
     whole = options["pixel_keyword"] == "PixelData"
     if syntax not in NATIVE | BY_ITK | {RUN_LENGTH}:
         how = printable(getattr(syntax, "name", syntax))
-        return (
-            f"its pixels are compressed in a way that cannot be read here ({how}). "
-            "Export the series again uncompressed or as JPEG 2000."
-        )
+        return f"its pixels are compressed in a way that cannot be read here ({how}). Export the series again uncompressed or as JPEG 2000."
     if header.get("ModalityLUTSequence"):
         return "its values are given by a table (Modality LUT Sequence), which is not read here. Export it with its values rescaled."
     if (samples, kind) not in {(1, each) for each in GREY} | {(3, each) for each in COLOUR}:

@@ -138,8 +138,7 @@ class Runner:
             self._use(torch.device("cpu"))
         elif not kept:  # else there is room now
             raise OutOfMemory(
-                "the computer has too little free memory for this model; close other programs, "
-                "choose a smaller model, or a smaller cache."
+                "the computer has too little free memory for this model; close other programs, choose a smaller model, or a smaller cache."
             ) from error
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,6 +1,5 @@
 """What goes wrong while the effect works: the scene stays as it was, the user is told, and the next action works."""
 
-
 import numpy as np
 import pytest
 import slicer

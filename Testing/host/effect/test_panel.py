@@ -1,6 +1,5 @@
 """The panel: quick to make, narrow, explained, and never more than a picture of the parameter node."""
 
-
 import numpy as np
 import pytest
 import slicer

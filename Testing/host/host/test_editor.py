@@ -25,8 +25,6 @@ def segment_id(editor, name):
     return editor.segmentationNode().GetSegmentation().GetSegmentIdBySegmentName(name)
 
 
-
-
 def test_a_click_adds_voxels_that_can_be_undone_and_redone(block, an_editor, a_slice_view):
     a_slice_view.click(AT)
     first = voxels(an_editor)

@@ -5,7 +5,7 @@ import sys
 import pytest
 import slicer
 
-MODULE = '''
+MODULE = """
 import qt
 import slicer
 from slicer.i18n import tr as _, translate
@@ -46,7 +46,7 @@ class SmallLogic(ScriptedLoadableModuleLogic):
 class SmallTest(ScriptedLoadableModuleTest):
     def test_one(self):
         slicer.tested = True
-'''
+"""
 
 
 @pytest.fixture

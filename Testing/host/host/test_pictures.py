@@ -69,5 +69,3 @@ def test_panel_slices_and_surface_stand_side_by_side(slicer_host, an_editor, a_s
     slicer.app.layoutManager().resetThreeDViews()
     picture = slicer_host.picture(an_editor, views=("Red", "Green", "Yellow", "3D"), size=(200, 200))
     assert picture.size == (350 + 4 + 404, 404)
-
-

@@ -56,10 +56,14 @@ def a_computer(slicer_host, the_panel, monkeypatch):
 def pytorch_extension(a_computer, monkeypatch):
     """Installed as Slicer's extension PyTorch."""
     module = ModuleType("PyTorchUtils")
-    module.PyTorchUtilsLogic = type("PyTorchUtilsLogic", (), {
-        "installTorch": lambda self, **wishes: a_computer.install_torch(**wishes),
-        "uninstallTorch": lambda self: a_computer.uninstall_torch(),
-    })
+    module.PyTorchUtilsLogic = type(
+        "PyTorchUtilsLogic",
+        (),
+        {
+            "installTorch": lambda self, **wishes: a_computer.install_torch(**wishes),
+            "uninstallTorch": lambda self: a_computer.uninstall_torch(),
+        },
+    )
     monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
 
 

@@ -78,5 +78,3 @@ class EffectImages:
 
 def _is_extent(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 6 and all(type(each) is int for each in value)
-
-

@@ -147,5 +147,3 @@ def _all_nodes(scene: Any) -> list[Any]:
     if scene is None or scene.IsClosing():
         return []
     return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-
-

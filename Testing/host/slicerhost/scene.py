@@ -75,4 +75,3 @@ class SubjectHierarchy:
             for node in slicer.util.getNodesByClass(kind, self._scene):
                 if not node.GetHideFromEditors() and not items.GetItemByDataNode(node):
                     items.CreateItem(items.GetSceneItemID(), node)
-

@@ -30,9 +30,7 @@ GOALS = {80: "Interactions to Dice .8", 90: "to .9"}
 LEAST_OBJECTS = 3  # behind a point of the curve of retention, where there are as many at all
 
 
-def write_report(
-    records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]
-) -> None:
+def write_report(records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> None:
     """Write ``report.html`` into the folder of an evaluation.
 
     Args:
@@ -99,9 +97,7 @@ def _summary(records: Sequence[Record], rows: Sequence[Row]) -> str:
     return f"<h2>Results</h2>{_table(heads, lines, caption, texts=2)}"
 
 
-def _summary_cells(
-    row: Row, colors: Mapping[str, int], cases: Sequence[str], goals: Iterable[int], is_best: bool, is_first: bool
-) -> str:
+def _summary_cells(row: Row, colors: Mapping[str, int], cases: Sequence[str], goals: Iterable[int], is_best: bool, is_first: bool) -> str:
     interval = "" if math.isnan(row.dice.low) else f" <small>{row.dice.low:.3f} to {row.dice.high:.3f}</small>"
     numbers = [_number(row.by_case.get(case, math.nan), ".3f") for case in cases]
     numbers += [_number(row.nsd, ".3f"), _number(row.hd95_mm, ".1f"), _number(row.over_propagation, ".1%"), _number(row.seconds, ".2f")]

@@ -155,12 +155,29 @@ class Panel:
 
     def _range(self) -> Any:
         part, layout = widgets.form()
-        self.direction = self._choice(layout, _("Direction:"), "Direction", _("Where to go from the keyframes."), {
-            "both": _("both ways"), "forward": _("to higher slice numbers"), "backward": _("to lower slice numbers"),
-        })
-        self.range = self._choice(layout, _("Slices:"), "Range", _("How far to go at most; a segment's end is found by itself."), {
-            "volume": _("whole volume"), "slices": _("from - to"), "keyframes": _("between keyframes"), "roi": _("region of interest"),
-        })
+        self.direction = self._choice(
+            layout,
+            _("Direction:"),
+            "Direction",
+            _("Where to go from the keyframes."),
+            {
+                "both": _("both ways"),
+                "forward": _("to higher slice numbers"),
+                "backward": _("to lower slice numbers"),
+            },
+        )
+        self.range = self._choice(
+            layout,
+            _("Slices:"),
+            "Range",
+            _("How far to go at most; a segment's end is found by itself."),
+            {
+                "volume": _("whole volume"),
+                "slices": _("from - to"),
+                "keyframes": _("between keyframes"),
+                "roi": _("region of interest"),
+            },
+        )
         row = qt.QWidget()
         columns = qt.QHBoxLayout(row)
         columns.setContentsMargins(0, 0, 0, 0)
@@ -184,22 +201,63 @@ class Panel:
         layout.addRow(_("Proposals by:"), proposer)
         layout.addRow(self._action("propose", _("Propose on this slice"), _("Take what that network finds on this slice as a keyframe.")))
         self.live_preview = self._check(layout, _("Preview while marking"), "LivePreview", _("Segment the slice after every prompt."))
-        self.axis = self._choice(layout, _("Axis:"), "Axis", _("The axis along which slices follow each other."), {
-            "auto": _("of the view first marked in"), "k": "K", "j": "J", "i": "I",
-        })
-        self.video_axis = self._choice(layout, _("Follow:"), "VideoAxis", _("With a sequence: through the slices, or through time."), {
-            "slices": _("slices"), "time": _("time, on this slice"),
-        })
-        self.window = self._choice(layout, _("Window/level:"), "Window", _("The intensities that the network sees, from black to white."), {
-            "auto": _("chosen by what is marked"), "display": _("as the volume is shown"), "manual": _("given here"),
-        })
+        self.axis = self._choice(
+            layout,
+            _("Axis:"),
+            "Axis",
+            _("The axis along which slices follow each other."),
+            {
+                "auto": _("of the view first marked in"),
+                "k": "K",
+                "j": "J",
+                "i": "I",
+            },
+        )
+        self.video_axis = self._choice(
+            layout,
+            _("Follow:"),
+            "VideoAxis",
+            _("With a sequence: through the slices, or through time."),
+            {
+                "slices": _("slices"),
+                "time": _("time, on this slice"),
+            },
+        )
+        self.window = self._choice(
+            layout,
+            _("Window/level:"),
+            "Window",
+            _("The intensities that the network sees, from black to white."),
+            {
+                "auto": _("chosen by what is marked"),
+                "display": _("as the volume is shown"),
+                "manual": _("given here"),
+            },
+        )
         self.level, self.width = self._number(layout, _("Level:"), "WindowLevel"), self._number(layout, _("Width:"), "WindowWidth")
-        self.mode = self._choice(layout, _("Mode:"), "Mode", _("How the network is run."), {
-            "auto": _("around the segment (best)"), "fast": _("fast"), "strict": _("whole slices, as published"),
-        })
-        self.device = self._choice(layout, _("Device:"), "Device", _("Where the network runs."), {
-            "auto": _("the fastest there is"), "cuda": _("NVIDIA GPU"), "mps": _("Apple GPU"), "cpu": _("processor"),
-        })
+        self.mode = self._choice(
+            layout,
+            _("Mode:"),
+            "Mode",
+            _("How the network is run."),
+            {
+                "auto": _("around the segment (best)"),
+                "fast": _("fast"),
+                "strict": _("whole slices, as published"),
+            },
+        )
+        self.device = self._choice(
+            layout,
+            _("Device:"),
+            "Device",
+            _("Where the network runs."),
+            {
+                "auto": _("the fastest there is"),
+                "cuda": _("NVIDIA GPU"),
+                "mps": _("Apple GPU"),
+                "cpu": _("processor"),
+            },
+        )
         self.line_markup = self._nodes(layout, _("Line:"), "vtkMRMLMarkupsLineNode", _("A line that was measured with Markups."))
         self.actions["line_markup"] = widgets.button(_("Use line as prompt"), _("Take the chosen line as the segment's diameter."))
         self.actions["line_markup"].connect("clicked()", lambda: self._act("line_markup", self.line_markup.currentNode()))

@@ -45,4 +45,3 @@ def download_ct() -> None:
         return
     if not any(SampleData.SampleDataLogic().downloadSamples(CT_SAMPLE)):
         raise InputError(_("Slicer could not download '{name}'. The log says why; the phantom needs no network.").format(name=CT_SAMPLE))
-

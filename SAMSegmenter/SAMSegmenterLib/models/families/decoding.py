@@ -15,9 +15,7 @@ from segment_anything.modeling.transformer import Attention, TwoWayAttentionBloc
 from torch import Tensor
 
 
-def decode(
-    decoder: MaskDecoder, image: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, several: bool
-) -> tuple[Tensor, Tensor]:
+def decode(decoder: MaskDecoder, image: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, several: bool) -> tuple[Tensor, Tensor]:
     """What `decoder` answers to one set of prompts on one picture.
 
     Args:
@@ -49,9 +47,7 @@ def _two_way(decoder: MaskDecoder, prompts: Tensor, pixels: Tensor, position: Te
     return transformer.norm_final_attn(tokens + found), pixels
 
 
-def _block(
-    block: TwoWayAttentionBlock, tokens: Tensor, prompts: Tensor, pixels: Tensor, position: Tensor
-) -> tuple[Tensor, Tensor]:
+def _block(block: TwoWayAttentionBlock, tokens: Tensor, prompts: Tensor, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
     itself = tokens if block.skip_first_layer_pe else tokens + prompts
     looked = block.self_attn(q=itself[None], k=itself[None], v=tokens[None])[0]
     tokens = block.norm1(looked if block.skip_first_layer_pe else tokens + looked)

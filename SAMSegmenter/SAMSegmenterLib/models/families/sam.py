@@ -43,9 +43,7 @@ def slice_model(network: Sam, image_size: int, normaliser: str) -> Promptable:
     return SamSlices(network, published(normaliser, image_size))
 
 
-def vit(
-    config: str, image_size: int, block: type[Block] = Block, encoder: type[ImageEncoderViT] = ImageEncoderViT
-) -> ImageEncoderViT:
+def vit(config: str, image_size: int, block: type[Block] = Block, encoder: type[ImageEncoderViT] = ImageEncoderViT) -> ImageEncoderViT:
     """SAM's image encoder, with other blocks or as another class if given."""
     width, heads, depth, whole = LAYOUTS[config]
     norm = partial(nn.LayerNorm, eps=1e-6)

@@ -25,8 +25,10 @@ def with_short_names(settings):
     """The same with classes named as in a layout."""
     if not isinstance(settings, dict):
         return settings
-    return {CLASS if name == "_target_" else name: each.rpartition(".")[2] if name == "_target_" else with_short_names(each)
-            for name, each in settings.items()}
+    return {
+        CLASS if name == "_target_" else name: each.rpartition(".")[2] if name == "_target_" else with_short_names(each)
+        for name, each in settings.items()
+    }
 
 
 @pytest.mark.parametrize("config", OF_THE_PACKAGE)
