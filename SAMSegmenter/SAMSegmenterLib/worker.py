@@ -14,11 +14,11 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any
 
-Cancelled = Callable[[], bool]
-Job = Callable[[Cancelled], Iterable[Any]]
+CancelCheck = Callable[[], bool]
+Job = Callable[[CancelCheck], Iterable[Any]]
 
 
-class Task:
+class SubmittedJob:
     """A job that was handed to a worker: what it has yielded, and how it ended.
 
     Every method may be called from any thread and returns at once.
@@ -83,14 +83,14 @@ class Worker:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "SAMSegmenter")
 
-    def submit(self, job: Job) -> Task:
-        task = Task()
-        task._future = self._pool.submit(task._run, job)
-        _unfinished.add(task._future)
-        task._future.add_done_callback(_unfinished.discard)
+    def submit(self, job: Job) -> SubmittedJob:
+        submitted = SubmittedJob()
+        submitted._future = self._pool.submit(submitted._run, job)
+        _unfinished.add(submitted._future)
+        submitted._future.add_done_callback(_unfinished.discard)
         for begin in _attendants:
             begin()
-        return task
+        return submitted
 
     def close(self) -> None:
         """Take no more jobs; those that have not begun are dropped."""

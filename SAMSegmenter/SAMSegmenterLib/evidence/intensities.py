@@ -19,7 +19,7 @@ BEYOND = 0.25  # of the usual range; what lies farther outside of it is not told
 UNKNOWN = 0.5  # what stands for padding: were it dark, the edge would hold walks back, and an object spread up to it
 
 
-class Looks:
+class Intensities:
     """Intensities of an object and around it.
 
     Args:

@@ -18,7 +18,7 @@ KNOWN = "Export it as a series of single images, or convert it to .nrrd with the
 
 
 @dataclass(frozen=True)
-class Frames:
+class DicomFrames:
     """What a file holds that can become slices.
 
     Attributes:
@@ -30,21 +30,21 @@ class Frames:
     header: Any = None
 
 
-def frames_of(picture: Picture) -> Frames:
+def frames_of(picture: Picture) -> DicomFrames:
     """Return the frames of a file as pictures.
 
     Raises:
         InputError: it does not say of all of them where they lie, or they are several stacks.
     """
     if picture.frames == 1 and picture.position:
-        return Frames([picture])
+        return DicomFrames([picture])
     with parsing(picture.file):
         header = _descriptions(picture)
         described, stacks = _described(header, picture)
     if picture.frames == 1:
-        return Frames([replace(described[0], frame=None)] if len(described) == 1 else [picture])
+        return DicomFrames([replace(described[0], frame=None)] if len(described) == 1 else [picture])
     if not described and SHARED not in header:
-        return Frames([], header)
+        return DicomFrames([], header)
     if len(described) != picture.frames:
         raise InputError(
             f"{picture.file}: it says of {len(described)} of its {picture.frames} frames where they lie. "
@@ -55,7 +55,7 @@ def frames_of(picture: Picture) -> Frames:
             f"{picture.file}: its frames are {len(stacks)} stacks (Stack ID {', '.join(sorted(stacks)[:4])}). "
             "Export the one to segment as a series of its own."
         )
-    return Frames(described)
+    return DicomFrames(described)
 
 
 def _descriptions(picture: Picture) -> Any:

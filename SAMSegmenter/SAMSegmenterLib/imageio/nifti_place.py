@@ -29,7 +29,7 @@ QUIET.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
-class Place:
+class NiftiPlace:
     """Where voxels lie, all matrices ``(4, 4)`` from IJK to RAS in mm; see `Source` for the words."""
 
     ijk_to_ras: np.ndarray
@@ -38,7 +38,7 @@ class Place:
     elsewhere: tuple[np.ndarray, ...]
 
 
-def place(header: Nifti1Header, name: str) -> Place:
+def place(header: Nifti1Header, name: str) -> NiftiPlace:
     """Return where voxels lie, and what to tell of it.
 
     Scale and shear are the sform's. Where both forms are orthogonal, of the same lengths and differ, ITK's choice holds: the sform if its
@@ -61,7 +61,7 @@ def place(header: Nifti1Header, name: str) -> Place:
         raise InputError(f"{name}: its header places no voxels: {_why_nowhere(header)}. Correct its sform, or export it again.")
     chosen = _in_mm(chosen, header)
     words, others = _elsewhere(chosen, header)
-    return Place(chosen, geometry, (*notes, *words), others)
+    return NiftiPlace(chosen, geometry, (*notes, *words), others)
 
 
 def itk_places(header: Nifti1Header) -> list[np.ndarray]:

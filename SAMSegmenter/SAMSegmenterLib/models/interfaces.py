@@ -69,18 +69,18 @@ class SliceMasks:
 
     Attributes:
         logits: ``(n, rows, columns)`` float32; positive inside.
-        scores: ``(n,)`` float32, the intersection over union that the network expects of each.
+        qualities: ``(n,)`` float32, the intersection over union that the network expects of each.
         low: ``(n, h, w)`` float32, the logits as the network gives them; one of them can be a later `mask_logits`.
     """
 
     logits: np.ndarray
-    scores: np.ndarray
+    qualities: np.ndarray
     low: np.ndarray
 
     @property
     def best(self) -> int:
         """Which of them the network thinks best of."""
-        return int(self.scores.argmax())
+        return int(self.qualities.argmax())
 
 
 class SliceModel(Protocol):

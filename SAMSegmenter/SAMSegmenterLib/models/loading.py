@@ -32,7 +32,7 @@ USES = {
 
 
 @dataclass(frozen=True)
-class Found:
+class RecognisedFile:
     """A model file that was read and recognised.
 
     Attributes:
@@ -100,14 +100,14 @@ def load_proposer(id_or_path: str | Path, family: str | None = None, device: str
     return model
 
 
-def find(id_or_path: str | Path | None, family: str | None = None) -> Found:
+def find(id_or_path: str | Path | None, family: str | None = None) -> RecognisedFile:
     """Read the file of a model by its name or path; see `load_model`."""
     chosen = catalog.default_id() if id_or_path is None else id_or_path
     entry = _known(chosen) if isinstance(chosen, str) else None
     if entry:
         path = store.locate(entry)
         weights = read_checkpoint(path).weights
-        return Found(path, hashes.check(entry, path), weights, entry, True, "")
+        return RecognisedFile(path, hashes.check(entry, path), weights, entry, True, "")
     path = expanded(chosen)
     if not os.path.exists(path):  # a forbidden folder is no error here
         advice = catalog.advice(str(chosen), [entry.id for entry in store.entries()])
@@ -115,21 +115,21 @@ def find(id_or_path: str | Path | None, family: str | None = None) -> Found:
     return read(path, family)
 
 
-def read(path: Path, family: str | None = None) -> Found:
+def read(path: Path, family: str | None = None) -> RecognisedFile:
     """Read a file and tell what it is, by its hash or else by its weights; see `detect.detect`."""
     checkpoint = read_checkpoint(path)
     sha256 = hashes.file_sha256(path)
     published = next((entry for entry in catalog.entries() if hashes.expected(entry) == sha256), None)
     if published:
-        return Found(path, sha256, checkpoint.weights, published, True, f"Its SHA-256 is that of {published.title}.")
+        return RecognisedFile(path, sha256, checkpoint.weights, published, True, f"Its SHA-256 is that of {published.title}.")
     seen = detect(checkpoint.weights, str(path), family, checkpoint.container, checkpoint.beside)
     like = catalog.entry(seen.like)
     if seen.native_size != like.native_size:
         like = replace(like, native_size=seen.native_size, sizes=(seen.native_size,))
-    return Found(path, sha256, checkpoint.weights, like, False, seen.why)
+    return RecognisedFile(path, sha256, checkpoint.weights, like, False, seen.why)
 
 
-def build(found: Found) -> nn.Module:
+def build(found: RecognisedFile) -> nn.Module:
     """The network with the weights of the file.
 
     Raises:
@@ -140,7 +140,7 @@ def build(found: Found) -> nn.Module:
     return family.build(found.entry.config, found.entry.native_size, family.clean(found.weights), source)
 
 
-def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[Found, nn.Module]:
+def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[RecognisedFile, nn.Module]:
     """A network of one of `kinds`, and the file that it is from, which is the model's from now on if it is the first."""
     check_numpy()
     found = find(id_or_path, family)
@@ -165,7 +165,7 @@ def _family(entry: CatalogEntry) -> ModuleType:
     return import_module(f".families.{entry.family}", __package__)
 
 
-def _expect_kind(found: Found, *kinds: str) -> None:
+def _expect_kind(found: RecognisedFile, *kinds: str) -> None:
     if found.entry.kind not in kinds:
         raise CheckpointError(
             f"{found.path}: {found.title} {USES[found.entry.kind]}. Here a model is wanted that {USES[kinds[0]].partition(';')[0]}; "

@@ -26,7 +26,7 @@ class MemoryAttention:
 
     def __init__(self, exact: SAM2Base, running: SAM2Base, grid: int, dtype: torch.dtype) -> None:
         layers = zip(exact.memory_attention.layers, running.memory_attention.layers, strict=True)
-        self._layers = [_Layer(original, module, grid, dtype, resampler_of(exact)) for original, module in layers]
+        self._layers = [_MemoryLayer(original, module, grid, dtype, resampler_of(exact)) for original, module in layers]
         self._norm = running.memory_attention.norm
 
     def begin(self, tokens: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class MemoryAttention:
         return self._norm(x)
 
 
-class _Layer:
+class _MemoryLayer:
     """One layer of memory attention, with its projections rewritten for real-valued rotary encoding.
 
     The new weights are made from `exact` (float32) and kept in `dtype`; `module` is the same layer as it runs.

@@ -11,7 +11,7 @@ import torch
 from ..image.view import View
 from .network import Features
 
-Key = tuple[int, View]
+FeatureKey = tuple[int, View]
 
 
 class FeatureCache:
@@ -25,15 +25,15 @@ class FeatureCache:
     def __init__(self, limit: int, dtype: torch.dtype | None = None) -> None:
         self.limit, self.dtype = limit, dtype
         self.nbytes = self.misses = 0
-        self._kept: OrderedDict[Key, Features | _Pages] = OrderedDict()
+        self._kept: OrderedDict[FeatureKey, Features | _Pages] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: FeatureKey) -> bool:
         return key in self._kept
 
-    def get(self, key: Key) -> Features | None:
+    def get(self, key: FeatureKey) -> Features | None:
         """Features as float32, or None where they are not kept."""
         kept = self._kept.get(key)
         if kept is None:
@@ -42,7 +42,7 @@ class FeatureCache:
         self._kept.move_to_end(key)
         return self._given(kept)
 
-    def put(self, key: Key, features: Features) -> Features:
+    def put(self, key: FeatureKey, features: Features) -> Features:
         """Keep `features`, and return them as `get` will."""
         features = features if self.dtype is None else features.to(self.dtype)
         kept = _Pages.holding(features) if features.coarse.device.type == "cpu" else features

@@ -17,7 +17,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed
 TIMED_SIZE = 256  # pixels of the input that is timed, if the network's own is not smaller
 TIMING_SECONDS = 0.1
-SMALL = 256  # pixels of input; networks for larger ones are large
+SMALL_INPUT = 256  # pixels of input; networks for larger ones are large
 
 
 @dataclass(frozen=True)
@@ -66,37 +66,37 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def pick_execution(model: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
-    """How `model`, already on `device`, encodes an image soonest; found out once for a process.
+def pick_execution(network: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
+    """How `network`, already on `device`, encodes an image soonest; found out once for a process.
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down. A small network on a CPU
     is not timed: it gains nothing from bfloat16, little from a second thread, and runs several times slower on two busy cores than on
     one; so its results are the same each time.
 
     Args:
-        model: any SAM 2 network.
+        network: any SAM 2 network.
         device: where it lies.
         precision: "float32", "bfloat16" or "float16" to have it so; "auto" to time what the device has.
     """
-    is_small = device.type == "cpu" and model.image_size <= SMALL
+    is_small = device.type == "cpu" and network.image_size <= SMALL_INPUT
     threads = 1 if is_small else torch.get_num_threads()
     if precision != "auto" or is_small:
         return Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
-    key = str(device), model.image_size, sum(weight.numel() for weight in model.parameters())
+    key = str(device), network.image_size, sum(weight.numel() for weight in network.parameters())
     if key not in _found_out:
-        _found_out[key] = _soonest(model, Execution(device, torch.float32, threads))
+        _found_out[key] = _soonest(network, Execution(device, torch.float32, threads))
     return _found_out[key]
 
 
 _found_out: dict[tuple, Execution] = {}
 
 
-def _soonest(model: SAM2Base, chosen: Execution) -> Execution:
+def _soonest(network: SAM2Base, chosen: Execution) -> Execution:
     """What is `chosen`, or the same in a lower precision."""
-    seconds = _encoding_seconds(model, chosen)
+    seconds = _encoding_seconds(network, chosen)
     for dtype in _low_precisions(chosen.device):
         other = replace(chosen, dtype=dtype)
-        other_seconds = _encoding_seconds(model, other)
+        other_seconds = _encoding_seconds(network, other)
         if other_seconds < WORTH * seconds:
             chosen, seconds = other, other_seconds
     return chosen
@@ -109,11 +109,11 @@ def _low_precisions(device: torch.device) -> list[torch.dtype]:
     return [torch.bfloat16] if device.type == "cpu" else []
 
 
-def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:
+def _encoding_seconds(network: SAM2Base, execution: Execution) -> float:
     """The quickest of a few encodings, within a moment: what is to save time must not cost it."""
     device, lowered = execution.device, execution.dtype != torch.float32
-    encoder = in_precision(model.image_encoder, execution.dtype) if lowered else model.image_encoder
-    size = min(TIMED_SIZE, model.image_size)
+    encoder = in_precision(network.image_encoder, execution.dtype) if lowered else network.image_encoder
+    size = min(TIMED_SIZE, network.image_size)
     image = torch.zeros(1, 3, size, size, device=device)
 
     def encode() -> float:

@@ -22,7 +22,7 @@ VERSION = 1
 KINDS = ("point", "box", "scribble", "lasso", "line", "mask", "prior")
 MASKS = ("mask", "prior")
 MOST_PIXELS, MOST_ITEMS, FARTHEST_MM = 2**26, 10**6, 1e9  # of a mask; of a sequence; from the origin
-Plane = str | list[list[float]] | None  # see `Mark.plane`
+Plane = str | list[list[float]]  # see `Mark.plane`
 POSITIONS = {"point": 1, "box": 4, "line": 2, "mask": 3, "prior": 3}  # exactly; the others have one or more
 
 
@@ -51,7 +51,7 @@ class Mark:
     positive: bool = True
     mask: np.ndarray | None = None
     item: int | None = None
-    plane: Plane = None
+    plane: Plane | None = None
 
     def __post_init__(self) -> None:
         positions = np.array(self.positions, float).reshape(-1, 3)
@@ -106,7 +106,7 @@ class Marks:
     def of(self, segment: str) -> tuple[Mark, ...]:
         return tuple(mark for mark in self.all if mark.segment == segment)
 
-    def plane_of(self, segment: str) -> Plane:
+    def plane_of(self, segment: str) -> Plane | None:
         """Return the plane of a segment's marks, see `Mark.plane`; None if it has none."""
         return next((mark.plane for mark in self.of(segment)), None)
 
@@ -193,7 +193,7 @@ def _mark_to_json(mark: Mark) -> dict[str, Any]:
     return entry
 
 
-def _mark_from_json(entry: Fields, plane: Plane) -> Mark:
+def _mark_from_json(entry: Fields, plane: Plane | None) -> Mark:
     """A mark that was saved; in `plane`, if it does not name another one.
 
     Raises:

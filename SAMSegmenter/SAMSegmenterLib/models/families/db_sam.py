@@ -79,7 +79,7 @@ class SelectiveFusion(nn.Module):
         return fused + self.ffn(fused)
 
 
-class Adapter(nn.Module):
+class BranchAdapter(nn.Module):
     """What DB-SAM adds to SAM's encoder."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class DualEncoder(ImageEncoderViT):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.adapter = Adapter()
+        self.adapter = BranchAdapter()
 
     def forward(self, image: Tensor) -> Tensor:
         adapter = self.adapter

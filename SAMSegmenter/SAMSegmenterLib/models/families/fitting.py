@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from ...errors import CheckpointError
 
 State = Mapping[str, Tensor]
-Network = TypeVar("Network", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 NEEDS_TIMM = "{name} needs the package timm; install it with: pip install timm"
 
 
-def fitted(network: Network, state: State, source: str) -> Network:
+def fitted(network: Module, state: State, source: str) -> Module:
     """`network` with the weights `state`: float32, for inference, without gradients.
 
     `source` is what messages call the weights.

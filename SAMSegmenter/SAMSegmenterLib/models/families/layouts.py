@@ -133,7 +133,7 @@ def _sam2_1(trunk: Layout) -> Layout:
 def _edgetam() -> Layout:
     """EdgeTAM but for its image encoder's trunk and its resampler of memories, which `edgetam` adds."""
     encoder = _image_encoder(48, 256)
-    return _sam2(TINY) | {"image_encoder": encoder, "memory_attention": _memory_attention(256, 64, blocks=2)}
+    return _sam2(HIERA_TINY) | {"image_encoder": encoder, "memory_attention": _memory_attention(256, 64, blocks=2)}
 
 
 def _pico() -> Layout:
@@ -141,8 +141,8 @@ def _pico() -> Layout:
     rope = {"rope_theta": 100.0, "feat_sizes": [12, 12], "dropout": 0.0}
     encoder = _memory_encoder(96, 32, blocks=1, layer_scale=0.1)
     encoder["in_dim"] = encoder["mask_downsampler"]["embed_dim"] = 96
-    return _sam2_1(PICO) | {
-        "image_encoder": _image_encoder(32, 96, trunk=PICO),
+    return _sam2_1(HIERA_PICO) | {
+        "image_encoder": _image_encoder(32, 96, trunk=HIERA_PICO),
         "memory_attention": _memory_attention(96, 32, blocks=2, hidden=256, **rope),
         "memory_encoder": encoder,
         "multimask_output_for_tracking": False,
@@ -152,20 +152,20 @@ def _pico() -> Layout:
     }
 
 
-TINY = _hiera(96, 1, [1, 2, 7, 2], [5, 7, 9], window_pos_embed_bkg_spatial_size=[7, 7])
-SMALL = _hiera(96, 1, [1, 2, 11, 2], [7, 10, 13], window_pos_embed_bkg_spatial_size=[7, 7])
-LARGE = _hiera(144, 2, [2, 6, 36, 4], [23, 33, 43], window_pos_embed_bkg_spatial_size=[7, 7], window_spec=[8, 4, 16, 8])
-BASE_PLUS = {CLASS: "Hiera", "embed_dim": 112, "num_heads": 2}
-PICO = _hiera(32, 1, [1, 2, 4, 1], [4, 5, 6], window_pos_embed_bkg_spatial_size=[8, 8], window_spec=[8, 8, 8, 4])
+HIERA_TINY = _hiera(96, 1, [1, 2, 7, 2], [5, 7, 9], window_pos_embed_bkg_spatial_size=[7, 7])
+HIERA_SMALL = _hiera(96, 1, [1, 2, 11, 2], [7, 10, 13], window_pos_embed_bkg_spatial_size=[7, 7])
+HIERA_LARGE = _hiera(144, 2, [2, 6, 36, 4], [23, 33, 43], window_pos_embed_bkg_spatial_size=[7, 7], window_spec=[8, 4, 16, 8])
+HIERA_BASE_PLUS = {CLASS: "Hiera", "embed_dim": 112, "num_heads": 2}
+HIERA_PICO = _hiera(32, 1, [1, 2, 4, 1], [4, 5, 6], window_pos_embed_bkg_spatial_size=[8, 8], window_spec=[8, 8, 8, 4])
 LAYOUTS = {
     "samsegmenter_pico": _pico(),
     "edgetam": _edgetam(),
-    "configs/sam2/sam2_hiera_t.yaml": _sam2(TINY),
-    "configs/sam2/sam2_hiera_s.yaml": _sam2(SMALL),
-    "configs/sam2/sam2_hiera_b+.yaml": _sam2(BASE_PLUS),
-    "configs/sam2/sam2_hiera_l.yaml": _sam2(LARGE),
-    "configs/sam2.1/sam2.1_hiera_t.yaml": _sam2_1(TINY),
-    "configs/sam2.1/sam2.1_hiera_s.yaml": _sam2_1(SMALL),
-    "configs/sam2.1/sam2.1_hiera_b+.yaml": _sam2_1(BASE_PLUS),
-    "configs/sam2.1/sam2.1_hiera_l.yaml": _sam2_1(LARGE),
+    "configs/sam2/sam2_hiera_t.yaml": _sam2(HIERA_TINY),
+    "configs/sam2/sam2_hiera_s.yaml": _sam2(HIERA_SMALL),
+    "configs/sam2/sam2_hiera_b+.yaml": _sam2(HIERA_BASE_PLUS),
+    "configs/sam2/sam2_hiera_l.yaml": _sam2(HIERA_LARGE),
+    "configs/sam2.1/sam2.1_hiera_t.yaml": _sam2_1(HIERA_TINY),
+    "configs/sam2.1/sam2.1_hiera_s.yaml": _sam2_1(HIERA_SMALL),
+    "configs/sam2.1/sam2.1_hiera_b+.yaml": _sam2_1(HIERA_BASE_PLUS),
+    "configs/sam2.1/sam2.1_hiera_l.yaml": _sam2_1(HIERA_LARGE),
 }

@@ -35,7 +35,7 @@ class Bottleneck(nn.Module):
         return self.D_fc2(F.gelu(self.D_fc1(x)))
 
 
-class AdaptedBlock(Block):
+class MedSaBlock(Block):
     """A block of SAM's encoder with two bottlenecks."""
 
     def __init__(self, dim: int, **settings: Any) -> None:
@@ -61,7 +61,7 @@ def build(config: str, image_size: int, state: State, source: str) -> Sam:
             f"{source}: this is Med-SA in its 3D form (trained with -thd), which sees several slices at once. "
             "Only its 2D form is supported; use a checkpoint without Depth_Adapter."
         )
-    return fitted(around(vit(config, image_size, AdaptedBlock), image_size), state, source)
+    return fitted(around(vit(config, image_size, MedSaBlock), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

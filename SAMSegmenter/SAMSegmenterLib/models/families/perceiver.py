@@ -29,7 +29,7 @@ class Perceiver(nn.Module):
         self.placeless, self.side = placeless, side
         self.latents = nn.Parameter(torch.zeros(placeless, CHANNELS))
         self.latents_2d = nn.Parameter(torch.zeros(side * side, CHANNELS))
-        self.layers = nn.ModuleList(_Layer() for _ in range(DEPTH))
+        self.layers = nn.ModuleList(_PerceiverLayer() for _ in range(DEPTH))
         self.norm = nn.LayerNorm(CHANNELS)
 
     def forward(self, maps: Tensor, position: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Perceiver(nn.Module):
         return F.pad(grid.flatten(2).transpose(1, 2), (0, 0, self.placeless, 0))
 
 
-class _Layer(nn.Module):
+class _PerceiverLayer(nn.Module):
     """Tokens look at pixels, think, look at one another, and think."""
 
     def __init__(self) -> None:

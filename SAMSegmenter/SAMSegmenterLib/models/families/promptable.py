@@ -91,10 +91,10 @@ class Promptable(ABC):
         prior = None if mask_logits is None else torch.as_tensor(mask_logits, dtype=torch.float32, device=self.device)[None, None]
         lone = points is not None and len(points) == 1 and box is None and prior is None
         several = self.candidates == "always" or (self.candidates == "ambiguous" and lone)
-        low, scores = self._decode(embedding.features, Asked(clicks, corners, prior, several))
+        low, qualities = self._decode(embedding.features, Asked(clicks, corners, prior, several))
         low = low[0].float()
         logits = self.normaliser.to_slice(low, embedding.shape)
-        return SliceMasks(logits.cpu().numpy(), scores[0].float().cpu().numpy(), low.cpu().numpy())
+        return SliceMasks(logits.cpu().numpy(), qualities[0].float().cpu().numpy(), low.cpu().numpy())
 
     def mask_logits(self, mask: np.ndarray) -> np.ndarray:
         """See `protocols.SliceModel.mask_logits`."""

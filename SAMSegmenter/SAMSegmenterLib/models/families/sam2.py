@@ -69,7 +69,7 @@ class Sam2Slices(Promptable):
     def _decode(self, features: tuple[Tensor, ...], asked: Asked) -> tuple[Tensor, Tensor]:
         coarse, *finer = features
         sparse, dense = self._prompted(asked)
-        low, scores, _, _ = self.network.sam_mask_decoder(
+        low, qualities, _, _ = self.network.sam_mask_decoder(
             image_embeddings=coarse,
             image_pe=self._position.to(self.device),
             sparse_prompt_embeddings=sparse,
@@ -78,7 +78,7 @@ class Sam2Slices(Promptable):
             repeat_image=False,
             high_res_features=finer or None,
         )
-        return low, scores
+        return low, qualities
 
     def _prompted(self, asked: Asked) -> tuple[Tensor, Tensor]:
         """Embedded prompts, sparse and dense; a box is a pair of points."""

@@ -25,7 +25,7 @@ BOTTLENECK = 32
 AUXILIARY = ("side1.", "side2.", "up4.")  # outputs for training, and a stage that the published network never runs
 
 
-class AdaptedBlock(nn.Module):
+class Sam2UNetBlock(nn.Module):
     """A block of the trunk behind a bottleneck that is added to what it sees."""
 
     def __init__(self, block: nn.Module) -> None:
@@ -97,7 +97,7 @@ class Sam2UNet(nn.Module):
     def __init__(self, trunk: Hiera) -> None:
         super().__init__()
         self.encoder = trunk
-        trunk.blocks = nn.ModuleList(AdaptedBlock(block) for block in trunk.blocks)
+        trunk.blocks = nn.ModuleList(Sam2UNetBlock(block) for block in trunk.blocks)
         self.rfb1, self.rfb2, self.rfb3, self.rfb4 = (ReceptiveField(width) for width in reversed(trunk.channel_list))
         self.up1, self.up2, self.up3 = Up(), Up(), Up()
         self.head = nn.Conv2d(CHANNELS, 1, 1)

@@ -20,7 +20,7 @@ from .sam import SamSlices, around, attended, vit
 SHARE = 4  # hidden channels are a quarter
 
 
-class Adapter(nn.Module):
+class ParallelAdapter(nn.Module):
     """Weighs channels by what the whole picture holds, then looks at each place's surroundings; names as published."""
 
     def __init__(self, width: int) -> None:
@@ -42,12 +42,12 @@ class Adapter(nn.Module):
         return self.norm(x + around)
 
 
-class AdaptedBlock(Block):
+class SamMed2dBlock(Block):
     """A block of SAM's encoder with an adapter parallel to its MLP."""
 
     def __init__(self, dim: int, **settings: Any) -> None:
         super().__init__(dim, **settings)
-        self.Adapter = Adapter(dim)
+        self.Adapter = ParallelAdapter(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + attended(self, x)
@@ -57,7 +57,7 @@ class AdaptedBlock(Block):
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
     """SAM of layout `config` ("vit_b" as published) with adapters and the weights `state`; see `fitting.fitted`."""
-    return fitted(around(vit(config, image_size, AdaptedBlock), image_size), state, source)
+    return fitted(around(vit(config, image_size, SamMed2dBlock), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from ..catalog import CatalogEntry
 from . import hashes, licences, store
 from .folders import receiving_folder
 from .locks import never, turn
-from .transfer import Cancel, DownloadError, Progress, Transfer, shown
+from .transfer import Cancel, DownloadError, DownloadProgress, Transfer, shown
 
 MIRROR_VARIABLE = "SAMSEGMENTER_MIRROR"
 
@@ -21,7 +21,7 @@ def unwatched(done: int, total: int | None) -> None:
     """Progress that nobody looks at."""
 
 
-def fetch(entry: CatalogEntry, progress: Progress = unwatched, cancel: Cancel = never, accept_licence: bool = False) -> Path:
+def fetch(entry: CatalogEntry, progress: DownloadProgress = unwatched, cancel: Cancel = never, accept_licence: bool = False) -> Path:
     """Download the file of `entry` into the first folder of models that can be written to, and check it.
 
     Nothing is downloaded if it is installed. A download that was broken off or cancelled goes on where it ended; while
@@ -103,7 +103,7 @@ def _on_mirror(mirror: str, file: str) -> str:
     return parts._replace(path=f"{parts.path.rstrip('/')}/{file}", fragment="").geturl()
 
 
-def _get(entry: CatalogEntry, url: str, target: Path, progress: Progress, cancel: Cancel) -> None:
+def _get(entry: CatalogEntry, url: str, target: Path, progress: DownloadProgress, cancel: Cancel) -> None:
     part, notes = store.transient(target)
     transfer = Transfer(url, part, notes, entry.bytes, progress, cancel)
     while True:
@@ -144,7 +144,7 @@ def _misfit(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
         whole = Path(folder) / target.name  # a part would not be read
         os.replace(part, whole)
         try:
-            loading.build(loading.Found(whole, sha256, read_checkpoint(whole).weights, entry, is_published=True, why=""))
+            loading.build(loading.RecognisedFile(whole, sha256, read_checkpoint(whole).weights, entry, is_published=True, why=""))
         except CheckpointError as error:
             return str(error).replace(str(whole), target.name).rstrip(".")
         finally:

@@ -11,7 +11,7 @@ from .. import catalog
 from ..catalog import CatalogEntry
 from . import records
 
-RECORDS = "hashes.json"
+HASHES = "hashes.json"
 CHUNK_BYTES = 1 << 20
 
 
@@ -33,7 +33,7 @@ def file_sha256(path: Path) -> str:
 
 def expected(entry: CatalogEntry) -> str | None:
     """The SHA-256 that the file of `entry` must have: the published one, or that of its first use here; None before that."""
-    return entry.sha256 or records.read(RECORDS).get(entry.id)
+    return entry.sha256 or records.read(HASHES).get(entry.id)
 
 
 def check(entry: CatalogEntry, path: Path, sha256: str | None = None) -> str:
@@ -73,7 +73,7 @@ def remember(entry: CatalogEntry, sha256: str) -> None:
     """Record the SHA-256 of the first file that was used as `entry`, where none is published, to compare every later one with."""
     if expected(entry) is None:
         with suppress(OutputError):  # without a folder to write to, every use is the first
-            records.note(RECORDS, entry.id, sha256)
+            records.note(HASHES, entry.id, sha256)
 
 
 def _difference(entry: CatalogEntry) -> str:

@@ -13,7 +13,7 @@ from ...errors import CheckpointError, InputError, OutputError
 from ...files import replacing
 from .. import catalog, loading
 from ..catalog import CatalogEntry
-from ..loading import Found
+from ..loading import RecognisedFile
 from . import hashes, store
 from .folders import folders, receiving_folder, share
 from .locks import turn
@@ -48,7 +48,7 @@ def import_file(path: Path, family: str | None = None, id: str | None = None) ->
     return install(loading.read(Path(path), family), id)
 
 
-def install(found: Found, id: str | None = None) -> CatalogEntry:
+def install(found: RecognisedFile, id: str | None = None) -> CatalogEntry:
     """Copy a model file that was read into the folder of models; returns the model that it is from now on.
 
     A published file is known by its hash or, where none is published, by its name and size, and installed as that model. Any other
@@ -78,7 +78,7 @@ def install(found: Found, id: str | None = None) -> CatalogEntry:
     return entry
 
 
-def _install_published(entry: CatalogEntry, found: Found) -> None:
+def _install_published(entry: CatalogEntry, found: RecognisedFile) -> None:
     hashes.check(entry, found.path, found.sha256)
     if hashes.expected(entry) is None:  # else what is there now and differs is worth nothing
         _check_place(entry.file, found.sha256)
@@ -86,7 +86,7 @@ def _install_published(entry: CatalogEntry, found: Found) -> None:
     hashes.remember(entry, found.sha256)  # only now: what is recorded as the first use must be here
 
 
-def _published(found: Found, id: str | None) -> CatalogEntry | None:
+def _published(found: RecognisedFile, id: str | None) -> CatalogEntry | None:
     """The entry of the catalog that a file is, or None if it is the user's own."""
     layout = found.entry
     if found.is_published:

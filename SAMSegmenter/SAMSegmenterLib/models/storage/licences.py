@@ -6,7 +6,7 @@ from ...errors import InputError
 from ..catalog import CatalogEntry
 from . import records
 
-RECORDS = "licences.json"
+ACCEPTED = "licences.json"
 PERMISSIVE = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "MIT"}
 
 
@@ -30,7 +30,7 @@ def terms(entry: CatalogEntry) -> str:
 def is_accepted(entry: CatalogEntry) -> bool:
     """Whether the weights may be fetched without asking: the licence is permissive, or was accepted here before."""
     permissive = entry.commercial_use and entry.licence in PERMISSIVE
-    return permissive or records.read(RECORDS).get(entry.id) == entry.licence
+    return permissive or records.read(ACCEPTED).get(entry.id) == entry.licence
 
 
 def accept(entry: CatalogEntry) -> None:
@@ -39,4 +39,4 @@ def accept(entry: CatalogEntry) -> None:
     Raises:
         OutputError: no folder of models can be written to.
     """
-    records.note(RECORDS, entry.id, entry.licence)
+    records.note(ACCEPTED, entry.id, entry.licence)

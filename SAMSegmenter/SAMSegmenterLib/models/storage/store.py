@@ -18,7 +18,7 @@ from .locks import turn
 
 SHIPPED = Path(__file__).parents[2] / "Resources" / "Models"
 OWN = "own.json"
-RECORDS = hashes.RECORDS, OWN  # what removing a model forgets
+FORGOTTEN = hashes.HASHES, OWN  # what removing a model forgets
 
 
 def entries() -> tuple[CatalogEntry, ...]:
@@ -84,13 +84,13 @@ def remove(entry: CatalogEntry) -> list[Path]:
     """
     if entry.shipped:
         raise InputError(f"{entry.id}: ships with SAMSegmenter and stays.")
-    recorded = any(entry.id in records.read(name) for name in RECORDS)
+    recorded = any(entry.id in records.read(name) for name in FORGOTTEN)
     removed: list[Path] = []
     refusals = []
     for folder in folders():
         try:
             removed += _delete(folder / entry.file)
-            for name in RECORDS:
+            for name in FORGOTTEN:
                 records.forget(folder / name, entry.id)
         except OutputError as error:
             refusals.append(str(error))

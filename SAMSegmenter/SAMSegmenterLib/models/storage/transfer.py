@@ -18,7 +18,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from ...errors import Cancelled, CheckpointError, OutputError, printable
 from .folders import share
 
-Progress = Callable[["int", "int | None"], None]
+DownloadProgress = Callable[["int", "int | None"], None]
 Cancel = Callable[[], bool]
 
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, 10.0
@@ -61,7 +61,7 @@ class Transfer:
     part: Path
     notes: Path
     size: int | None
-    progress: Progress
+    progress: DownloadProgress
     cancel: Cancel
 
     def run(self) -> None:
