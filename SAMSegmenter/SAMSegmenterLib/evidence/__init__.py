@@ -1,1 +1,1 @@
-"""What this very image says of an object: its intensities, and labels carried from slice to slice."""
+"""What this very image says about an object: its intensities, its appearance, and labels carried from slice to slice."""

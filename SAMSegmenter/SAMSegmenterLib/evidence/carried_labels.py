@@ -1,4 +1,4 @@
-"""Labels carried from one slice to the next by patches that look alike, without any network.
+"""Labels carried from one slice to the next by similar patches, without any network.
 
 Non-local label propagation (Coupé et al., NeuroImage 2011) from each slice to its neighbour: every pixel takes the mean
 label of the pixels around its place on the slice before, weighted by how much the small patches around them resemble its own.
@@ -22,7 +22,7 @@ FAINT = 0.02  # labels below this are dropped
 
 
 class Carrier:
-    """Carries labels over slices with pixels of `pixel_mm`.
+    """A carrier of labels over slices with pixels of `pixel_mm`.
 
     Args:
         first: the labels to begin with, ``(n, n)`` 0..1.
@@ -42,7 +42,7 @@ class Carrier:
         self._tolerance = 0.0  # known after the first step
 
     def step(self, image: Tensor) -> Tensor:
-        """Go on to the next slice, and return its labels."""
+        """Go on to the next slice, `image` ``(n, n)``, and return its labels, ``(n, n)`` from 0 to 1."""
         window = self._window()
         labels = torch.zeros_like(self.labels)
         if window:
@@ -51,7 +51,7 @@ class Carrier:
         return labels
 
     def _window(self) -> tuple[slice, slice] | None:
-        """The part of the slice that the labels can reach; None if nothing is left of them."""
+        """Return the part of the slice that the labels can reach; None if nothing is left of them."""
         inside, found = self.labels > FAINT, []
         for axis in (1, 0):
             places = inside.any(axis).nonzero()[:, 0]
@@ -72,7 +72,7 @@ class Carrier:
         return sum((weight * moved).sum(0) for weight, moved in parts)
 
     def _moved(self, values: Tensor, window: tuple[slice, slice]) -> Iterator[Tensor]:
-        """What lies in the window after each of the moves, ``(m, h, w)`` for some of them at a time."""
+        """Yield what lies in the window after the moves, ``(m, h, w)`` for `AT_ONCE` of them at a time."""
         reach, (rows, columns) = self._reach, window
         wide = F.pad(values[None, None], (reach,) * 4, mode="replicate")[0, 0]
         height, width = values[window].shape

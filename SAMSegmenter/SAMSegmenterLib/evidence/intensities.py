@@ -1,4 +1,4 @@
-"""How an object looks where it is known: its intensities, and those around it."""
+"""The intensities of an object where it is known, and those around it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN = 0.5  # what stands for padding: were it dark, the edge would hold walk
 
 
 class Intensities:
-    """Intensities of an object and around it.
+    """The distributions of intensities in an object and around it.
 
     Args:
         shown: images ``(n, n)``, NaN where nothing was measured, and where the object is on them, ``(n, n)`` bool; what is thinner
@@ -45,11 +45,14 @@ class Intensities:
         self._ratio = (_smooth(inside) / _smooth(outside)).log()
 
     def scaled(self, image: Tensor) -> Tensor:
-        """Intensities of an image ``(n, n)``, those that are usual around the object being 0..1; where nothing was measured, `UNKNOWN`."""
+        """Return the intensities of an image ``(n, n)`` on a scale where those that are usual around the object are 0 to 1.
+
+        Where nothing was measured they are `UNKNOWN`.
+        """
         return ((image - self._low) / self._range).nan_to_num(UNKNOWN).clamp(-BEYOND, 1 + BEYOND)
 
     def evidence(self, image: Tensor) -> Tensor:
-        """Log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""
+        """Return the log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""
         return self._ratio[self._bins(image)]
 
     def _bins(self, image: Tensor) -> Tensor:
@@ -57,7 +60,7 @@ class Intensities:
 
 
 def grown(masks: Tensor, reach: int) -> Tensor:
-    """Masks ``(n, h, w)`` bool and all that is up to `reach` cells away from them along both axes."""
+    """Return bool masks ``(n, h, w)`` with all cells added that are at most `reach` cells away along both axes."""
     wide = F.max_pool2d(masks[:, None].float(), (1, 2 * reach + 1), 1, (0, reach))
     return F.max_pool2d(wide, (2 * reach + 1, 1), 1, (reach, 0))[:, 0] > 0.5
 

@@ -1,6 +1,6 @@
-"""Images in, segmentations out: NRRD, NIfTI, MetaImage and DICOM folders.
+"""Reading of images and writing of segmentations: NRRD, NIfTI, MetaImage and DICOM folders.
 
-Files are in LPS coordinates, a `Volume` is in RAS; the two are converted here and in `volume` only.
+Files are in LPS coordinates and a `Volume` is in RAS; the two are converted in this room and in `image.volume` only.
 """
 
 from __future__ import annotations

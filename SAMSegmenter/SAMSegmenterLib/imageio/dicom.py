@@ -1,4 +1,4 @@
-"""One DICOM file: what its header says of its image."""
+"""One DICOM file and what its header says of its image."""
 
 from __future__ import annotations
 
@@ -69,28 +69,30 @@ class Picture:
 
     @property
     def name(self) -> str:
+        """Return what messages call this image or frame."""
         return self.file.name if self.frame is None else f"frame {self.frame} of {self.file.name}"
 
     @property
     def normal(self) -> np.ndarray:
+        """Return the unit vector ``(3,)`` across the plane of the image, in LPS."""
         return np.cross(self.orientation[:3], self.orientation[3:])
 
     @property
     def plane(self) -> str:
-        """``"axial"``, ``"sagittal"`` or ``"coronal"``, whichever is nearest, with the direction across it."""
+        """Return ``"axial"``, ``"sagittal"`` or ``"coronal"``, whichever is nearest, with the direction across the plane."""
         name = ("sagittal", "coronal", "axial")[int(np.abs(self.normal).argmax())]
         return f"{name} (normal {', '.join(f'{value:.3f}' for value in self.normal)})"
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file is DICOM: marked so, named so, or beginning with the elements of a data set (PS3.10, without 7.1)."""
+    """Return whether a file is DICOM: by its marker, by its name, or because it begins like a data set (PS3.10, without 7.1)."""
     with path.open("rb") as file:
         start = file.read(132)
     return start[128:] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES or _is_bare(start)
 
 
 def _is_bare(start: bytes) -> bool:
-    """Return whether a file begins like a data set without preamble: group 8 (or 2), and a VR or a short length."""
+    """Return whether a file begins like a data set without a preamble: with group 8 (or 2), and a VR or a short length."""
     if len(start) < 8:
         return False
     group, element, length = struct.unpack("<HHI", start[:8])
@@ -100,7 +102,7 @@ def _is_bare(start: bytes) -> bool:
 
 
 def read_header(path: Path) -> Picture | None:
-    """Return what a DICOM image's header says; None for any other file.
+    """Return what the header of a DICOM image says; None for any other file.
 
     A file without preamble and meta header is taken for little endian, implicit or explicit as its first element is.
 
@@ -121,7 +123,7 @@ def read_header(path: Path) -> Picture | None:
 
 @contextmanager
 def parsing(path: Path) -> Iterator[None]:
-    """Turn what pydicom says of a damaged file, as soon as it looks at the damaged tag, into `InputError`."""
+    """Turn any error by which pydicom reports a damaged file, which it does at the first use of a damaged tag, into `InputError`."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
@@ -162,7 +164,7 @@ def _picture(header: Any, path: Path) -> Picture | None:
 
 
 def place_of(said: Any) -> dict[str, tuple[Any, ...]]:
-    """Return where an image or a frame lies and what its numbers mean, as fields of a `Picture`; empty where it is not said."""
+    """Return where an image or a frame lies and what its numbers mean, as fields of a `Picture`; empty where nothing is said."""
     spacing, assumed = _spacing(said)
     slope, intercept = (numbers(said, tag, 1) for tag in RESCALE)
     if any(said.get(tag) not in (None, "") and not found for tag, found in zip(RESCALE, (slope, intercept), strict=True)):
@@ -179,14 +181,14 @@ def place_of(said: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def _orientation(said: Any) -> tuple[float, ...]:
-    """Return the direction cosines, or nothing if they are not those of two directions at right angles."""
+    """Return the direction cosines; nothing unless they are those of two directions at right angles."""
     cosines = np.reshape(numbers(said, "ImageOrientationPatient", 6), (-1, 3))
     usable = len(cosines) and np.abs(cosines @ cosines.T - np.eye(2)).max() < GREATEST_FLAW
     return tuple(cosines.ravel().tolist()) if usable else ()
 
 
 def _spacing(said: Any) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Return the distances between rows and between columns in mm, and the sentence that tells of an assumption."""
+    """Return the distances in mm between rows and between columns, and a sentence about any assumption."""
     deltas = {
         tuple(10 * abs(delta) for tag in ("PhysicalDeltaY", "PhysicalDeltaX") for delta in numbers(region, tag, 1))
         for region in said.get("SequenceOfUltrasoundRegions") or ()
@@ -214,7 +216,7 @@ def _detector(header: Any) -> dict[str, tuple[float, ...]]:
 
 
 def numbers(said: Any, tag: str, count: int) -> tuple[float, ...]:
-    """Return the numbers in a tag, or nothing where there are not `count` finite ones."""
+    """Return the numbers in a tag; nothing unless there are `count` finite ones."""
     values = said.get(tag)
     values = [values] if isinstance(values, (int, float)) else [] if values is None or values == "" else values
     found = tuple(float(value) for value in values)

@@ -18,7 +18,7 @@ SLANTED = 0.1  # degrees
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a volume of sorted slices lies.
+    """The place of a volume of sorted slices.
 
     Attributes:
         ijk_to_lps: ``(4, 4)`` voxel indices to LPS mm.
@@ -34,7 +34,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class _Places:
-    """Positions of slices, sorted along their normal, relative to the first one.
+    """Positions of slices, sorted along their normal and relative to the first one.
 
     Attributes:
         axes: ``(3, 3)`` unit vectors along rows, along columns and across the slices.
@@ -48,16 +48,17 @@ class _Places:
 
     @property
     def steps(self) -> np.ndarray:
+        """Return the gaps in mm between neighbouring slices."""
         return np.diff(self.across)
 
     @property
     def usual(self) -> float:
-        """The gap of most slices, of few the smaller one."""
+        """Return the median gap in mm; of an even number, the lower one in the middle."""
         return float(np.sort(self.steps)[(len(self.steps) - 1) // 2])
 
 
 def even_grid(slices: list[Picture], where: str, remedy: str, resample: bool = False) -> Grid:
-    """Fit an even grid to slices that are sorted along their normal.
+    """Return the even grid that fits slices best, which are sorted along their normal.
 
     Args:
         where, remedy: how errors call the slices, and what to do about some that do not belong to them.
@@ -98,7 +99,7 @@ def even_grid(slices: list[Picture], where: str, remedy: str, resample: bool = F
 
 
 def interpolated(voxels: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return slices of ``(k, j, i, ...)`` voxels at fractional numbers `at`, linearly between neighbours, in the same type."""
+    """Return slices of voxels ``(k, j, i, ...)`` at fractional indices `at`, linearly between neighbours, in the same type."""
     result = np.empty((len(at), *voxels.shape[1:]), voxels.dtype)
     for to, place in zip(result, at, strict=True):
         below = min(int(place), len(voxels) - 2)
@@ -136,12 +137,12 @@ def _axes(orientation: tuple[float, ...], along: np.ndarray) -> np.ndarray:
 
 
 def _rounding(cosines: tuple[float, ...]) -> float:
-    """Return half a unit of the last decimal that any of the numbers has."""
+    """Return half a unit of the last decimal place that any of the numbers uses."""
     return next((0.5 * 10.0**-digits for digits in range(1, 6) if np.allclose(cosines, np.round(cosines, digits), 0, 1e-9)), 0.0)
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the straight line that fits ``y(x)`` best lies at 0, and its slope; exact where it fits all."""
+    """Return the value at 0 and the slope of the straight line that fits ``y(x)`` best; exact if the line fits all of it."""
     slope = (y[-1] - y[0]) / (x[-1] - x[0])
     rest = y - y[0] - np.multiply.outer(x - x[0], slope)
     centred = x - x.mean()
@@ -184,7 +185,7 @@ def _deviation(off_mm: np.ndarray, gap_mm: float, slices: list[Picture]) -> str:
 
 
 def _told(places: _Places, line: np.ndarray, off_mm: np.ndarray, gap_mm: float, slices: list[Picture]) -> tuple[str, ...]:
-    """Return sentences about small deviations that are passed over."""
+    """Return sentences about small deviations that are accepted."""
     told = []
     if off_mm.max() > TOLD * gap_mm:
         told.append(f"Its slices are not quite evenly spaced: {_deviation(off_mm, gap_mm, slices)}.")

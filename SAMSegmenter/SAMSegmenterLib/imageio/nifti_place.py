@@ -1,4 +1,4 @@
-"""Where a NIfTI header places its voxels, and where other programs see them.
+"""Where a NIfTI header places its voxels, and where other programs place them.
 
 The standard (``nifti1.h``, "3D IMAGE (VOLUME) ORIENTATION AND LOCATION IN SPACE") has three methods: pixdim alone (1), the qform (2) and
 the sform (3). Where a header has several that disagree, programs differ: ITK, and with it 3D Slicer, takes all spacings from pixdim;
@@ -30,7 +30,7 @@ QUIET.addHandler(logging.NullHandler())
 
 @dataclass(frozen=True)
 class NiftiPlace:
-    """Where voxels lie, all matrices ``(4, 4)`` from IJK to RAS in mm; see `Source` for the words."""
+    """The place of voxels; all matrices ``(4, 4)`` from IJK to RAS in mm. `Source` explains the words."""
 
     ijk_to_ras: np.ndarray
     geometry: str
@@ -39,7 +39,7 @@ class NiftiPlace:
 
 
 def place(header: Nifti1Header, name: str) -> NiftiPlace:
-    """Return where voxels lie, and what to tell of it.
+    """Return where voxels lie, and what the user should know about it.
 
     Scale and shear are the sform's. Where both forms are orthogonal, of the same lengths and differ, ITK's choice holds: the sform if its
     code is 1, or if only signs differ, else the qform. Without forms it is pixdim.
@@ -65,7 +65,7 @@ def place(header: Nifti1Header, name: str) -> NiftiPlace:
 
 
 def itk_places(header: Nifti1Header) -> list[np.ndarray]:
-    """Return the IJK-to-RAS matrices in mm by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses to.
+    """Return the IJK-to-RAS matrices in mm by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses the file.
 
     There are two where the forms differ in the signs of their axes only: which of them ITK takes for equal hangs on rounding.
     """
@@ -141,13 +141,13 @@ def _rows(header: Nifti1Header) -> np.ndarray:
 
 
 def _sform(header: Nifti1Header) -> np.ndarray | None:
-    """Return the sform in the unit of the header; None if there is none, or it places nothing."""
+    """Return the sform in the unit of the header; None if there is none, or if it places nothing."""
     rows = _rows(header)
     return rows if header["sform_code"] > 0 and _is_usable(rows) else None
 
 
 def _qform(header: Nifti1Header) -> np.ndarray | None:
-    """Return the qform in the unit of the header; None if there is none, or it places nothing."""
+    """Return the qform in the unit of the header; None if there is none, or if it places nothing."""
     pixdim, quaternion = header["pixdim"][1:4], _fields(header, "quatern_", "bcd")
     if header["qform_code"] <= 0 or not (pixdim > 0).all() or not np.linalg.norm(quaternion) < 1 + RIGHT:
         return None
@@ -162,13 +162,13 @@ def _fields(header: Nifti1Header, start: str, ends: str) -> np.ndarray:
 
 
 def _rotation(quaternion: np.ndarray) -> np.ndarray:
-    """Return the axes ``(3, 3)`` of a quaternion's parts b, c and d; as in the standard's own library, a counts as zero if it nearly is."""
+    """Return the axes ``(3, 3)`` of a quaternion's parts b, c and d; a is zero if it nearly is, as in the standard's own library."""
     first = 1 - quaternion @ quaternion
     return quat2mat([np.sqrt(first), *quaternion] if first >= 1e-7 else [0, *quaternion / np.linalg.norm(quaternion)])
 
 
 def _handedness(header: Nifti1Header) -> np.ndarray:
-    """Return factors for the three axes of a qform: the third is turned round if pixdim[0] (qfac) is negative."""
+    """Return factors for the three axes of a qform; that of the third is negative if pixdim[0] (qfac) is."""
     return np.array([1, 1, -1 if header["pixdim"][0] < 0 else 1])
 
 
@@ -177,7 +177,7 @@ def _in_mm(matrix: np.ndarray, header: Nifti1Header) -> np.ndarray:
 
 
 def _is_usable(matrix: np.ndarray) -> bool:
-    """Return whether a matrix places voxels: finite, with three independent axes."""
+    """Return whether a matrix places voxels: it is finite and has three independent axes."""
     axes = matrix[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     return bool(np.isfinite(matrix).all() and (lengths > 0).all() and abs(np.linalg.det(axes / lengths)) >= 1e-3)
@@ -197,7 +197,7 @@ def _alike(sform: np.ndarray, qform: np.ndarray) -> bool:
 
 
 def _same_but_for_signs(sform: np.ndarray, qform: np.ndarray) -> bool:
-    """Return whether two forms have the same origin, to `SAME_ORIGIN`, and the same axes, be it in the other direction."""
+    """Return whether two forms have the same origin, within `SAME_ORIGIN`, and the same axes, in either direction."""
     one, other = (form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
     signs = np.sign((one * other).sum(axis=0))
     return bool(np.abs(one - signs * other).max() < RIGHT and np.abs(sform[:3, 3] - qform[:3, 3]).max() < SAME_ORIGIN)

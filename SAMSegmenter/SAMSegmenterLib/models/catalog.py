@@ -1,4 +1,4 @@
-"""The networks that can be chosen by name, described in `catalog.json`."""
+"""The models that can be chosen by name, as described in `catalog.json`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROMPTS = "point", "box", "mask"
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One published network.
+    """One published model.
 
     Attributes:
         id: what the user calls it.
@@ -80,12 +80,12 @@ class Catalog:
 
 
 def entries() -> tuple[CatalogEntry, ...]:
-    """Every published network that can be chosen by name, the default first."""
+    """Return every published model that can be chosen by name, the default first."""
     return _catalog().entries
 
 
 def entry(id: str) -> CatalogEntry:
-    """The network called `id`.
+    """Return the published model called `id`.
 
     Raises:
         InputError: there is none; names the one that may be meant.
@@ -97,18 +97,18 @@ def entry(id: str) -> CatalogEntry:
 
 
 def advice(id: str, known: Iterable[str]) -> str:
-    """For whoever asked for a model `id` that is not among the `known` ones."""
+    """Return a sentence for a user who asked for a model `id` that is not among the `known` ones."""
     close = get_close_matches(id, known, 1)
     return f"{f'Did you mean {close[0]}? ' if close else ''}'samsegmenter models list' shows all."
 
 
 def default_id() -> str:
-    """The network that is used when none is chosen."""
+    """Return the id of the model that is used when none is chosen."""
     return _catalog().default
 
 
 def read_catalog(path: Path) -> Catalog:
-    """Read and validate a catalog file.
+    """Return the catalog in a file, after all of it has been checked.
 
     Raises:
         InputError: naming the file and the field at fault.

@@ -1,4 +1,4 @@
-"""Telling networks apart by the names and shapes of their weights."""
+"""Recognition of models by the names and shapes of their weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.")
 
 @dataclass(frozen=True)
 class Size:
-    """Of an image encoder: channels of the first block, number of blocks, and whether it is of SAM 2.1."""
+    """The size of an image encoder: channels of the first block, number of blocks, and whether it is of SAM 2.1."""
 
     channels: int
     blocks: int
@@ -72,7 +72,7 @@ REMAINS = (
 
 @dataclass(frozen=True)
 class Detected:
-    """What a checkpoint holds.
+    """The model whose weights a checkpoint holds.
 
     Attributes:
         family: the module in `families` that builds it.
@@ -88,7 +88,7 @@ class Detected:
 
 
 class Ambiguous(CheckpointError):
-    """The weights fit several networks with other inputs; `candidates` are the ids of catalog entries to choose from."""
+    """Weights that fit several models with different inputs; `candidates` are the ids of the catalog entries to choose from."""
 
     def __init__(self, message: str, candidates: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -102,7 +102,7 @@ def detect(
     container: str = "",
     beside: Collection[str] = (),
 ) -> Detected:
-    """Tell the network that the named `weights` belong to.
+    """Return the model to which the named `weights` belong.
 
     Args:
         source: the path of their file; messages name it, and the file's name decides between networks of the same layout.
@@ -126,9 +126,9 @@ def detect(
 
 
 def layout(weights: Mapping[str, torch.Tensor], source: str = "checkpoint") -> str:
-    """The configuration of the network that the named `weights` belong to, in its family's own terms.
+    """Return the configuration of the network to which the named `weights` belong, in its family's own terms.
 
-    Networks that differ in nothing but what they are fed have the same.
+    Models that differ only in their inputs have the same configuration.
 
     Raises:
         CheckpointError: as `detect`.
@@ -137,19 +137,19 @@ def layout(weights: Mapping[str, torch.Tensor], source: str = "checkpoint") -> s
 
 
 def may_be_native_size(size: Any, like: CatalogEntry) -> bool:
-    """Whether `detect` may have found networks like this one to be made for inputs of `size` pixels: only a ViT tells another size."""
+    """Return whether `detect` can find `size`, in pixels, to be the input size of models like this; only a ViT can have other sizes."""
     told = range(PATCH_PX, LARGEST_PX + 1, PATCH_PX) if like.family in VIT_FAMILIES else ()
     return type(size) is int and (size == like.native_size or size in told)
 
 
 def looks_like(names: Iterable[str]) -> str:
-    """What kind of network has weights with such names, in words."""
+    """Return in words what kind of network has weights with these names."""
     return _by_names(list(names)).kind
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Which networks some weights may be of.
+    """The models to which some weights may belong.
 
     Attributes:
         kind: what all of them are, in words.
@@ -174,7 +174,7 @@ def _by_names(names: Collection[str]) -> _Fit:
 
 
 def _fitting(weights: Mapping[str, torch.Tensor], source: str) -> _Fit:
-    """By names and sizes.
+    """Return the models that fit the names and sizes of weights.
 
     Raises:
         CheckpointError: no entry fits.
@@ -191,7 +191,7 @@ def _fitting(weights: Mapping[str, torch.Tensor], source: str) -> _Fit:
 
 
 def _of_size(fit: _Fit, seen: Size) -> _Fit:
-    """Those of a size, if the networks come in several; if none has it, those that are larger."""
+    """Return the models of one size, if their families come in several; if none has it, the larger ones."""
     sizes = _sizes({entry.family for entry in fit.entries})
     if not sizes:
         return fit
@@ -204,7 +204,7 @@ def _of_size(fit: _Fit, seen: Size) -> _Fit:
 
 
 def _sizes(families: Collection[str]) -> Mapping[Size, str]:
-    """The configurations of families that come in several sizes."""
+    """Return the configurations, by size, of families that come in several sizes."""
     if "sam2" in families:
         return HIERAS
     return VITS if VIT_FAMILIES.intersection(families) else {}
@@ -216,7 +216,7 @@ def _size(weights: Mapping[str, torch.Tensor]) -> Size:
 
 
 def _channels(weights: Mapping[str, torch.Tensor], encoder: str) -> int:
-    """The width of the first block; 0 if nothing tells it."""
+    """Return the width of the first block; 0 if nothing tells it."""
     names = f"{encoder}patch_embed.proj.weight", f"{encoder}blocks.0.norm1.weight"
     return next((weights[name].shape[0] for name in names if name in weights and weights[name].ndim), 0)
 
@@ -227,7 +227,7 @@ def _blocks(weights: Mapping[str, torch.Tensor], encoder: str) -> int:
 
 
 def _native_size(weights: Mapping[str, torch.Tensor]) -> int | None:
-    """The side in pixels that a ViT was trained for, which the grid of its learnt positions tells."""
+    """Return the input size in pixels for which a ViT was trained, as the grid of its learnt positions tells; None if it does not."""
     positions = weights.get(f"{VIT}pos_embed")
     if positions is None or positions.ndim != 4:
         return None
@@ -274,7 +274,7 @@ def _ambiguous(source: str, fitting: list[CatalogEntry]) -> Ambiguous:
 
 
 def _named(fitting: list[CatalogEntry], name: str) -> CatalogEntry | None:
-    """The network whose published file name or id, the longest one, occurs in the file name `name`."""
+    """Return the model whose published file name or id, the longest one, occurs in the file name `name`; None if there is none."""
     found = [(len(word), entry) for entry in fitting for word in _words(entry) if word in _plain(name)]
     longest = max((length for length, _ in found), default=0)
     return next((entry for length, entry in found if length == longest), None)

@@ -1,7 +1,7 @@
-"""What loaded models offer, whatever their family: one that propagates, and those that see one slice at a time.
+"""The interfaces of loaded models of all families: models that propagate, slice models, and proposers.
 
 All arrays are of a slice: `pixels` uint8 ``(rows, columns)`` or ``(rows, columns, 3)``, positions ``(x, y)`` with pixel
-centres at integers. Each network scales and places them as it was trained with; see `families.normalisers`.
+centres at integers. Each model scales and places them as it was trained; see `families.normalisers`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A network that propagates, and what is needed to feed it.
+    """A model that propagates: its network, and what is needed to feed it.
 
     Attributes:
         network: in evaluation mode, float32, without gradients, on the CPU, built for `native_size`.
@@ -48,7 +48,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """What a network knows of a slice before any prompt.
+    """The knowledge that a network has of a slice before any prompt.
 
     Attributes:
         features: tensors in an order of the family's own.
@@ -60,6 +60,7 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
+        """Return the memory of the features in bytes."""
         return sum(tensor.nbytes for tensor in self.features)
 
 
@@ -79,12 +80,12 @@ class SliceMasks:
 
     @property
     def best(self) -> int:
-        """Which of them the network thinks best of."""
+        """Return the index of the mask of the highest expected quality."""
         return int(self.qualities.argmax())
 
 
 class SliceModel(Protocol):
-    """Segments a slice from prompts on it.
+    """A model that segments a slice from prompts on it.
 
     Attributes:
         title: what the user reads.
@@ -99,7 +100,7 @@ class SliceModel(Protocol):
     why: str
 
     def embed(self, pixels: np.ndarray) -> Embedding:
-        """Look at a slice: the slow part, done once for all prompts on it."""
+        """Return what the network knows of a slice: the slow part, done once for all prompts on the slice."""
 
     def masks(
         self,
@@ -109,7 +110,7 @@ class SliceModel(Protocol):
         box: np.ndarray | None = None,
         mask_logits: np.ndarray | None = None,
     ) -> SliceMasks:
-        """Segment what the prompts ask for: the fast part.
+        """Return the masks that the prompts may mean: the fast part.
 
         Args:
             embedding: of the slice.
@@ -123,11 +124,11 @@ class SliceModel(Protocol):
         """
 
     def mask_logits(self, mask: np.ndarray) -> np.ndarray:
-        """A mask, bool ``(rows, columns)``, in the form that `masks` takes it in."""
+        """Return a mask, bool ``(rows, columns)``, in the form in which `masks` takes it."""
 
 
 class Proposer(Protocol):
-    """Finds what it was trained for, without prompts.
+    """A model that finds what it was trained for, without prompts.
 
     Attributes:
         title: and
@@ -140,4 +141,4 @@ class Proposer(Protocol):
     why: str
 
     def propose(self, pixels: np.ndarray) -> np.ndarray:
-        """Logits ``(rows, columns)`` float32 of a slice; positive inside."""
+        """Return the logits ``(rows, columns)`` float32 of a slice; positive inside."""

@@ -1,4 +1,4 @@
-"""From a model's name or file to a network that is ready to run."""
+"""The way from a model's name or file to a model that is ready to run."""
 
 from __future__ import annotations
 
@@ -53,21 +53,23 @@ class RecognisedFile:
 
     @property
     def id(self) -> str:
+        """Return the model's id, or the file's name if the file is not a published one."""
         return self.entry.id if self.is_published else self.path.name
 
     @property
     def title(self) -> str:
+        """Return what the user reads."""
         return self.entry.title if self.is_published else f"{self.path.name} ({self.entry.title} layout)"
 
 
 def load_model(id_or_path: str | Path | None = None, family: str | None = None) -> Model:
-    """Load a network that propagates by its name or from a file; without either, the one that ships with the package.
+    """Return a model that propagates, by its name or from a file; without either, the one that ships with the package.
 
     A string that is the id of a model means that model; anything else is a file of any layout that `detect` knows, and
-    `family` says which where that cannot be told.
+    `family` says which one where that cannot be told.
 
     Raises:
-        CheckpointError: the file is not on this machine, damaged, unsafe, or of a network that is not supported or does not
+        CheckpointError: the file is not on this machine, damaged, unsafe, or of a model that is not supported or does not
             propagate.
     """
     found, network = _built(id_or_path, family, "propagation")
@@ -77,7 +79,7 @@ def load_model(id_or_path: str | Path | None = None, family: str | None = None) 
 
 
 def load_slice_model(id_or_path: str | Path, family: str | None = None, device: str = "cpu") -> SliceModel:
-    """Load a network that segments single slices, as `load_model`, to run on `device`; networks that propagate do that, too.
+    """Return a model that segments single slices, as `load_model`, on `device`; models that propagate do that, too.
 
     Raises:
         CheckpointError: as `load_model`.
@@ -89,7 +91,7 @@ def load_slice_model(id_or_path: str | Path, family: str | None = None, device: 
 
 
 def load_proposer(id_or_path: str | Path, family: str | None = None, device: str = "cpu") -> Proposer:
-    """Load a network that proposes masks without prompts, as `load_model`, to run on `device`.
+    """Return a model that proposes masks without prompts, as `load_model`, on `device`.
 
     Raises:
         CheckpointError: as `load_model`.
@@ -101,7 +103,11 @@ def load_proposer(id_or_path: str | Path, family: str | None = None, device: str
 
 
 def find(id_or_path: str | Path | None, family: str | None = None) -> RecognisedFile:
-    """Read the file of a model by its name or path; see `load_model`."""
+    """Return the file of a model by its name or path, read and recognised; see `load_model`.
+
+    Raises:
+        CheckpointError: as `load_model`.
+    """
     chosen = catalog.default_id() if id_or_path is None else id_or_path
     entry = _known(chosen) if isinstance(chosen, str) else None
     if entry:
@@ -116,7 +122,11 @@ def find(id_or_path: str | Path | None, family: str | None = None) -> Recognised
 
 
 def read(path: Path, family: str | None = None) -> RecognisedFile:
-    """Read a file and tell what it is, by its hash or else by its weights; see `detect.detect`."""
+    """Return a file, read and recognised by its hash or else by its weights; see `detect.detect`.
+
+    Raises:
+        CheckpointError: it is damaged or unsafe, or of no model that is supported.
+    """
     checkpoint = read_checkpoint(path)
     sha256 = hashes.file_sha256(path)
     published = next((entry for entry in catalog.entries() if hashes.expected(entry) == sha256), None)
@@ -130,7 +140,7 @@ def read(path: Path, family: str | None = None) -> RecognisedFile:
 
 
 def build(found: RecognisedFile) -> nn.Module:
-    """The network with the weights of the file.
+    """Return the network with the weights of a file.
 
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
@@ -141,7 +151,10 @@ def build(found: RecognisedFile) -> nn.Module:
 
 
 def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[RecognisedFile, nn.Module]:
-    """A network of one of `kinds`, and the file that it is from, which is the model's from now on if it is the first."""
+    """Return the file of a model of one of `kinds`, and its network.
+
+    The first file that is used as a published model without a published hash is recorded, and no other is accepted after it.
+    """
     check_numpy()
     found = find(id_or_path, family)
     _expect_kind(found, *kinds)

@@ -1,4 +1,4 @@
-"""Image features of the slices seen last, within a number of bytes."""
+"""Image features of the slices seen last, bounded by a number of bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FeatureKey = tuple[int, View]
 
 
 class FeatureCache:
-    """Keeps features by slice and view, dropping the least recently used ones beyond `limit` bytes.
+    """A cache of features by slice and view that drops the least recently used ones beyond `limit` bytes.
 
     Args:
         limit: bytes of features kept; the newest are kept even if they alone exceed it.
@@ -34,7 +34,7 @@ class FeatureCache:
         return key in self._kept
 
     def get(self, key: FeatureKey) -> Features | None:
-        """Features as float32, or None where they are not kept."""
+        """Return the features of a slice and view as float32; None if they are not kept."""
         kept = self._kept.get(key)
         if kept is None:
             self.misses += 1
@@ -43,7 +43,7 @@ class FeatureCache:
         return self._given(kept)
 
     def put(self, key: FeatureKey, features: Features) -> Features:
-        """Keep `features`, and return them as `get` will."""
+        """Keep `features`, and return them as `get` would."""
         features = features if self.dtype is None else features.to(self.dtype)
         kept = _Pages.holding(features) if features.coarse.device.type == "cpu" else features
         replaced = self._kept.pop(key, None)
@@ -54,6 +54,7 @@ class FeatureCache:
         return self._given(kept)
 
     def clear(self) -> None:
+        """Drop all features."""
         self._kept.clear()
         self.nbytes = 0
 
@@ -66,8 +67,8 @@ class FeatureCache:
 class _Pages:
     """Features in pages of their own, apart from the heap.
 
-    There they would lie between a network's large, short-lived tensors and leave holes when those go: after 800 slices
-    the heap was 140 MB larger than what it held. Even a tensor's own few bytes do that, so that only the pages are kept.
+    On the heap they would lie between a network's large, short-lived tensors and leave holes when those go. Even a tensor's own few
+    bytes do that, so only the pages are kept. docs/figures.md says what it saves.
     """
 
     pages: mmap
@@ -84,6 +85,7 @@ class _Pages:
 
     @property
     def nbytes(self) -> int:
+        """Return the size of the pages in bytes."""
         return len(self.pages)
 
     def features(self) -> Features:

@@ -1,4 +1,4 @@
-"""Which processor to use, in which precision and with how many threads: one place for CUDA, MPS and CPU."""
+"""The processor, precision and number of threads to use: one place for CUDA, MPS and CPU."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL_INPUT = 256  # pixels of input; networks for larger ones are large
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how a network runs: `threads` only matters on the CPU."""
+    """The device, precision and threads with which a network runs; `threads` matters on the CPU only."""
 
     device: torch.device
     dtype: torch.dtype
@@ -30,6 +30,7 @@ class Execution:
 
     @property
     def precision(self) -> str:
+        """Return the name of the precision, such as "float32"."""
         return str(self.dtype).removeprefix("torch.")
 
     def __str__(self) -> str:
@@ -39,7 +40,7 @@ class Execution:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Use this many threads within, and as many as before afterwards."""
+        """Use this many threads within the block, and the number before it afterwards."""
         before = torch.get_num_threads()
         if self.device.type == "cpu" and self.threads != before:
             torch.set_num_threads(self.threads)
@@ -51,7 +52,7 @@ class Execution:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes CUDA, then MPS, then the CPU.
+    """Return the device called `name`; "auto" takes CUDA, then MPS, then the CPU.
 
     Raises:
         InputError: the device does not exist here.
@@ -67,16 +68,16 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_execution(network: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
-    """How `network`, already on `device`, encodes an image soonest; found out once for a process.
+    """Return how `network`, already on `device`, encodes an image soonest; timed once in a process.
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down. A small network on a CPU
     is not timed: it gains nothing from bfloat16, little from a second thread, and runs several times slower on two busy cores than on
-    one; so its results are the same each time.
+    one. Its results are therefore the same each time.
 
     Args:
         network: any SAM 2 network.
-        device: where it lies.
-        precision: "float32", "bfloat16" or "float16" to have it so; "auto" to time what the device has.
+        device: the device on which it lies.
+        precision: "float32", "bfloat16" or "float16" to impose one; "auto" to time those that the device has.
     """
     is_small = device.type == "cpu" and network.image_size <= SMALL_INPUT
     threads = 1 if is_small else torch.get_num_threads()
@@ -92,7 +93,7 @@ _found_out: dict[tuple, Execution] = {}
 
 
 def _soonest(network: SAM2Base, chosen: Execution) -> Execution:
-    """What is `chosen`, or the same in a lower precision."""
+    """Return `chosen`, or the same in a lower precision if that is worth it."""
     seconds = _encoding_seconds(network, chosen)
     for dtype in _low_precisions(chosen.device):
         other = replace(chosen, dtype=dtype)
@@ -110,7 +111,7 @@ def _low_precisions(device: torch.device) -> list[torch.dtype]:
 
 
 def _encoding_seconds(network: SAM2Base, execution: Execution) -> float:
-    """The quickest of a few encodings, within a moment: what is to save time must not cost it."""
+    """Return the time of the quickest of a few encodings; timing stops after a moment, as it must not cost what it is to save."""
     device, lowered = execution.device, execution.dtype != torch.float32
     encoder = in_precision(network.image_encoder, execution.dtype) if lowered else network.image_encoder
     size = min(TIMED_SIZE, network.image_size)

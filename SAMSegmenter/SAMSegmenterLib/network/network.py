@@ -33,7 +33,7 @@ from .rewrites import check_supported, fold_neck, in_precision, resampler_of, re
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the network knows of one view of one slice, whoever asks.
+    """The features of one view of one slice, for every segment and pass.
 
     Attributes:
         fine: ``(1, C/8, size/4, size/4)`` and
@@ -49,19 +49,21 @@ class Features:
 
     @property
     def nbytes(self) -> int:
+        """Return the memory of the features in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors())
 
     def to(self, dtype: torch.dtype) -> Features:
+        """Return the features in another precision."""
         return Features(*(tensor.to(dtype) for tensor in self.tensors()))
 
     def tensors(self) -> list[Tensor]:
-        """The four of them, in their order."""
+        """Return the four tensors, in their order."""
         return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A mask as the network sees it.
+    """Masks as the network decodes them, one for each object of a batch.
 
     Attributes:
         logits: ``(B, 1, size/4, size/4)`` float32; positive inside.
@@ -77,17 +79,17 @@ class Decoded:
 
     @classmethod
     def joined(cls, parts: Sequence[Decoded]) -> Decoded:
-        """One `Decoded` of all the batches of `parts`."""
+        """Return one `Decoded` of the batches of all `parts`."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def split(self) -> list[Decoded]:
-        """One `Decoded` of batch 1 for each in the batch."""
+        """Return one `Decoded` of batch 1 for each object of the batch."""
         parts = zip(*(getattr(self, field.name).split(1) for field in fields(self)), strict=True)
         return [Decoded(*part) for part in parts]
 
 
 class Network:
-    """Runs `module` at `size` x `size` input pixels on `device`.
+    """A network that runs at `size` x `size` input pixels on `device`.
 
     Args:
         module: any SAM 2 network; it is shared, not changed.
@@ -126,7 +128,7 @@ class Network:
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray) -> list[Features]:
-        """Encode uint8 views ``(B, size, size)`` or ``(B, size, size, 3)``."""
+        """Return the features of uint8 views ``(B, size, size)`` or ``(B, size, size, 3)``, one for each view."""
         images = torch.from_numpy(np.array(pixels)).to(self.device).float().div_(255)
         images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images[:, None].expand(-1, 3, -1, -1)
         with self._precision(), self._attention_style():
@@ -138,7 +140,7 @@ class Network:
 
     @torch.inference_mode()
     def prompt(self, features: Features, points: np.ndarray, labels: np.ndarray, prior: Tensor | None = None) -> Decoded:
-        """Decode prompts on a slice by themselves, without memory.
+        """Return the mask that prompts on a slice mean by themselves, without memory.
 
         Args:
             features: of the prompted view.
@@ -157,7 +159,7 @@ class Network:
 
     @torch.inference_mode()
     def candidates(self, features: Features, asked: Sequence[tuple[np.ndarray, np.ndarray]]) -> Decoded:
-        """All masks that prompts may mean.
+        """Return all masks that prompts may mean.
 
         Args:
             features: of the prompted view.
@@ -187,7 +189,7 @@ class Network:
 
     @torch.inference_mode()
     def prompt_mask(self, features: Features, mask: Tensor) -> Decoded:
-        """Take a painted mask ``(size, size)`` bool as the answer on its slice; it need not be decoded."""
+        """Return a painted mask, bool ``(size, size)``, as the answer on its slice; it need not be decoded."""
         painted = mask.to(self.device).float()[None, None]
         logits = _as_logits(mask.to(self.device).float() * 2 - 1)
         present = painted.any().view(1, 1)
@@ -199,7 +201,7 @@ class Network:
 
     @torch.inference_mode()
     def track(self, features: Sequence[Features], recalls: Sequence[Recall], slices: int) -> Decoded:
-        """Find objects on the next slice from what is remembered of them.
+        """Return the masks of objects on the next slice, found from what is remembered of them.
 
         Args:
             features: of the slice that each of B objects is looked for on.
@@ -216,7 +218,13 @@ class Network:
 
     @torch.inference_mode()
     def remember(self, features: Sequence[Features], decoded: Decoded, prompted: bool) -> list[Memory]:
-        """Encode slices and the masks found on them into memories; `prompted` masks as hard-edged as they are shown."""
+        """Return memories of slices and of the masks found on them.
+
+        Args:
+            features: of each slice.
+            decoded: the masks, one for each slice.
+            prompted: whether the masks come from prompts; they are then encoded as hard-edged as they are shown.
+        """
         module = self.module
         mask = F.interpolate(decoded.logits, size=(self.size, self.size), mode="bilinear", align_corners=False)
         hard = prompted and module.binarize_mask_from_pts_for_mem_enc
@@ -232,7 +240,7 @@ class Network:
 
     @torch.inference_mode()
     def memory(self, features: Tensor, pointer: Tensor) -> Memory:
-        """A memory of encoded features ``(1, c, grid, grid)``, which may have been moved, and an object pointer ``(1, C)``."""
+        """Return a memory of encoded features ``(1, c, grid, grid)``, which may have been moved, and an object pointer ``(1, C)``."""
         kept = features.to(torch.bfloat16)
         if self._resampler is None:
             return Memory(kept, _tokens(kept), pointer)
@@ -272,7 +280,7 @@ class Network:
     # ------------------------------------------------------------------ image encoder
 
     def _pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Fine, middle and coarse features ``(B, ...)``."""
+        """Return fine, middle and coarse features ``(B, ...)``."""
         module = self.module
         if self._folded is None:
             fine, middle, coarse = module.forward_image(images)["backbone_fpn"]
@@ -285,7 +293,7 @@ class Network:
     # ------------------------------------------------------------------ memory attention
 
     def _attend(self, features: Sequence[Features], recalls: Sequence[Recall], slices: int) -> Tensor:
-        """Condition image embeddings on memories: ``(B, C, grid, grid)``."""
+        """Return image embeddings conditioned on memories, ``(B, C, grid, grid)``."""
         with self._precision():
             memory, position, pointers = self._gather(recalls, slices)
             memory, keyed = memory.to(self.dtype), (memory + position).to(self.dtype)
@@ -294,7 +302,7 @@ class Network:
         return x.transpose(1, 2).reshape(len(features), self.channels, self.grid, self.grid)
 
     def _gather(self, recalls: Sequence[Recall], slices: int) -> tuple[Tensor, Tensor, int]:
-        """Memories ``(B, M, c)`` of all objects, their positions ``(1, M, c)``, and how many are pointers."""
+        """Return the memories ``(B, M, c)`` of all objects, their positions ``(1, M, c)``, and how many of them are pointers."""
         spatial = [torch.cat([recall.spatial[n][1].to(self.device) for recall in recalls]) for n in range(len(recalls[0].spatial))]
         positions = [self._memory_positions[age][None] for age, _ in recalls[0].spatial]
         pointers, pointer_positions = self._pointer_tokens(recalls, slices)
@@ -312,7 +320,7 @@ class Network:
         return [tokens], [torch.cat(positions).repeat_interleave(per_pointer, dim=0)[None]]
 
     def _pointer_position(self, distance: int, furthest: int) -> Tensor:
-        """``(1, c)`` time encoding of a pointer `distance` slices back."""
+        """Return the time encoding ``(1, c)`` of a pointer `distance` slices back."""
         known = self._pointer_positions.get((distance, furthest))
         if known is None:
             known = self._pointer_positions[distance, furthest] = self._encode_distance(distance, furthest)
@@ -329,7 +337,7 @@ class Network:
     # ------------------------------------------------------------------ prompt encoder and mask decoder
 
     def _placed(self, points: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Points ``(1, n, 2)`` and their kinds ``(1, n)`` where the network runs."""
+        """Return points ``(1, n, 2)`` and their kinds ``(1, n)`` on the network's device."""
         coords = torch.as_tensor(points, dtype=torch.float32, device=self.device)[None]
         return coords, torch.as_tensor(labels, dtype=torch.int32, device=self.device)[None]
 
@@ -360,7 +368,7 @@ class Network:
         return Decoded(logits, pointer.float(), score.float(), quality[every, best].float())
 
     def _mask_pointer(self, features: Features, painted: Tensor) -> Tensor:
-        """Object pointer of a painted mask ``(1, 1, size, size)``, by decoding it as a mask prompt."""
+        """Return the object pointer of a painted mask ``(1, 1, size, size)``, by decoding it as a mask prompt."""
         module = self.module
         if not module.use_obj_ptrs_in_encoder:
             return torch.zeros(1, self.channels, device=self.device)
@@ -378,10 +386,13 @@ class Network:
 
 
 def _as_logits(mask: Tensor) -> Tensor:
-    """A mask ``(size, size)`` from -1 to 1 as the decoder would answer it: logits ``(1, 1, size/4, size/4)`` from -10 to 10."""
+    """Return a mask ``(size, size)`` from -1 to 1 as the decoder would answer it.
+
+    It becomes logits ``(1, 1, size/4, size/4)`` from -10 to 10.
+    """
     return F.interpolate(10 * mask[None, None], scale_factor=0.25, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _tokens(maps: Tensor) -> Tensor:
-    """``(B, C, H, W) -> (B, H * W, C)``."""
+    """Return ``(B, C, H, W)`` as ``(B, H * W, C)``."""
     return maps.flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""How to propagate: every approximation has a switch here, and strict mode has none of them."""
+"""The settings of a propagation: every approximation has a switch, and strict mode uses none of them."""
 
 from __future__ import annotations
 
@@ -46,12 +46,15 @@ class Options:
 
     @property
     def exact(self) -> bool:
-        """Whether results are kept as the network gave them, to be compared with upstream's."""
+        """Return whether results are kept exactly as the network gave them, to be compared with upstream's."""
         return not self.compact_cache
 
     @classmethod
     def strict(cls) -> Options:
-        """As upstream's ``SAM2VideoPredictor`` computes it: whole slices, float32, no early stop, nothing searched or refined."""
+        """Return the settings that compute what upstream's ``SAM2VideoPredictor`` does.
+
+        Whole slices, float32, no early stop, nothing searched or refined.
+        """
         return cls(
             region=False,
             precision="float32",
@@ -64,7 +67,7 @@ class Options:
 
     @classmethod
     def fast(cls) -> Options:
-        """The default with fewer memories: quicker on a CPU, a little less exact."""
+        """Return the default settings with fewer memories: quicker on a CPU, a little less exact."""
         return cls(recent=2)
 
 

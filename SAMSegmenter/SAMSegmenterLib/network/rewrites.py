@@ -1,6 +1,6 @@
-"""SAM 2 networks made over without changing them: other input sizes and precisions, and weights multiplied out beforehand.
+"""Changes to SAM 2 networks that leave the original as it is: other input sizes and precisions, and weights multiplied in advance.
 
-A network given to these functions stays as it is; what they return shares its weights wherever it can.
+A network given to these functions is not changed; what they return shares its weights wherever it can.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..models.sam2_package import Hiera, SAM2Base
 
 
 def check_supported(network: SAM2Base) -> None:
-    """Raise `CheckpointError` unless the network is configured as SAM 2 and 2.1 are, in what propagation relies on."""
+    """Raise `CheckpointError` unless a network is configured as SAM 2 and 2.1 are, in everything that propagation relies on."""
     layer = network.memory_attention.layers[0]
     usual = (
         network.use_high_res_features_in_sam
@@ -32,12 +32,19 @@ def check_supported(network: SAM2Base) -> None:
 
 
 def resampler_of(network: SAM2Base) -> nn.Module | None:
-    """What sums memories up in few tokens, as `models.families.perceiver` does; None where they are attended to as they are."""
+    """Return the module that sums memories up in few tokens, such as `models.families.perceiver`.
+
+    None if the network attends to memories as they are.
+    """
     return getattr(network, "spatial_perceiver", None)
 
 
 def resized(network: SAM2Base, size: int) -> SAM2Base:
-    """`network` for another input size: the same weights, shared, with the few attributes that state the size changed."""
+    """Return `network` for another input size, in pixels: with the same weights, shared, and the attributes that state the size changed.
+
+    Raises:
+        CheckpointError: the network cannot run at that size.
+    """
     if size == network.image_size:
         return network
     resampler = resampler_of(network)
@@ -55,7 +62,7 @@ def resized(network: SAM2Base, size: int) -> SAM2Base:
 
 
 def with_constant_position(network: SAM2Base, size: int) -> SAM2Base:
-    """`network` with the position embedding of its trunk, a bicubic enlargement, computed once, if it has any."""
+    """Return `network` with the position embedding of its trunk, a bicubic enlargement, computed once, if it has one."""
     if not isinstance(network.image_encoder.trunk, Hiera):
         return network
     other = _shallow(network)
@@ -68,7 +75,7 @@ def with_constant_position(network: SAM2Base, size: int) -> SAM2Base:
 
 
 def in_precision(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of `module` whose matrix weights are kept in `dtype`, which spares autocast the cast on every call.
+    """Return a copy of `module` whose matrix weights are kept in `dtype`, which spares autocast the cast on every call.
 
     Norms, embeddings and tokens stay float32, as autocast would have them.
     """
@@ -88,7 +95,7 @@ def _shallow(module: nn.Module) -> nn.Module:
 
 
 def fold_neck(network: SAM2Base, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]] | None:
-    """Weights from the trunk's two finest levels straight to the decoder's features; None where the neck differs."""
+    """Return the weights from the trunk's two finest levels straight to the decoder's features; None if the neck differs."""
     neck, decoder = network.image_encoder.neck, network.sam_mask_decoder
     usual = len(neck.convs) == 4 and neck.fpn_top_down_levels == [2, 3] and neck.fuse_type == "sum"
     if not (usual and neck.fpn_interp_model == "nearest" and network.image_encoder.scalp == 1):

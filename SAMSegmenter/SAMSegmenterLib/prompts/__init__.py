@@ -1,1 +1,1 @@
-"""What users say of a segment: marks, prompts and keyframes, in memory and in files."""
+"""What users say about a segment: marks, prompts and keyframes, in memory and in files."""

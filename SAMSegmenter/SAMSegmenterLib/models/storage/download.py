@@ -1,4 +1,4 @@
-"""Getting a published model onto this machine, when the user asks for it."""
+"""Downloads of published models, when the user asks for them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ MIRROR_VARIABLE = "SAMSEGMENTER_MIRROR"
 
 
 def unwatched(done: int, total: int | None) -> None:
-    """Progress that nobody looks at."""
+    """Ignore the progress of a download."""
 
 
 def fetch(entry: CatalogEntry, progress: DownloadProgress = unwatched, cancel: Cancel = never, accept_licence: bool = False) -> Path:
-    """Download the file of `entry` into the first folder of models that can be written to, and check it.
+    """Download the file of `entry` into the first folder of models that can be written to, check it, and return its path.
 
     Nothing is downloaded if it is installed. A download that was broken off or cancelled goes on where it ended; while
     another program is downloading the same file, this waits and then takes that program's.
 
     Args:
         entry: of the catalog.
-        progress: called with the bytes that have arrived and their number in the end, None if nobody knows.
-        cancel: asked often; true ends the download.
+        progress: called with the bytes that have arrived and their number in the end, None if that is not known.
+        cancel: called often; the download ends if it returns true.
         accept_licence: the user has seen `licences.terms` and accepted them, which is remembered.
 
     Returns:
@@ -65,13 +65,13 @@ def fetch(entry: CatalogEntry, progress: DownloadProgress = unwatched, cancel: C
 
 
 def address(entry: CatalogEntry) -> str:
-    """Where the file of `entry` is downloaded from, without what may be secret in the address: to be shown, see `transfer.shown`.
+    """Return the address from which the file of `entry` is downloaded, without secret parts, to be shown; see `transfer.shown`.
 
-    The variable SAMSEGMENTER_MIRROR may name a folder on a server of one's own, which is asked instead for all models.
+    The variable SAMSEGMENTER_MIRROR may name a folder on a server of one's own, from which all models then come.
 
     Raises:
-        DownloadError: it is published nowhere, says how to come by it; or the variable holds no address, which is not repeated, as
-            there may be a password in it.
+        DownloadError: it is published nowhere, with how to obtain it; or the variable holds no address. The message does not repeat
+            the variable, as there may be a password in it.
     """
     return shown(_address(entry))
 
@@ -122,7 +122,7 @@ def _get(entry: CatalogEntry, url: str, target: Path, progress: DownloadProgress
 
 
 def _wrong(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
-    """Why what has arrived is not the file of `entry`, in words; empty if it is."""
+    """Return in words why what has arrived is not the file of `entry`; empty if it is."""
     wanted = hashes.expected(entry)
     if wanted is None and entry.bytes is None:
         misfit = _misfit(entry, part, target, sha256)
@@ -136,7 +136,10 @@ def _wrong(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
 
 
 def _misfit(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
-    """Why what has arrived, of which neither hash nor size is known, has not the weights of the network of `entry`; empty if it has."""
+    """Return why what has arrived does not hold the weights of `entry`; empty if it does.
+
+    This is for files of which neither hash nor size is published.
+    """
     from .. import loading  # needs torch, which a host may install after it has shown what can be downloaded
     from ..weights.checkpoint import read_checkpoint
 

@@ -1,4 +1,4 @@
-"""Taking model files that the user has into the folder of models, for machines without a network and for own weights."""
+"""Import of model files that the user has, for machines without a connection and for the user's own weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES = {".pt", ".pth", ".ckpt", ".safetensors"}
 
 
 def files_in(path: Path) -> list[Path]:
-    """The model files that `path` means: itself, or those in the folder that it is, by name.
+    """Return the model files that `path` means: itself or, if it is a folder, those in it in the order of their names.
 
     Raises:
         InputError: the folder has none, or cannot be read.
@@ -39,7 +39,7 @@ def files_in(path: Path) -> list[Path]:
 
 
 def import_file(path: Path, family: str | None = None, id: str | None = None) -> CatalogEntry:
-    """Read a model file and `install` it; `family` says what it is where that cannot be told.
+    """Read a model file, `install` it and return the model; `family` says what it is where that cannot be told.
 
     Raises:
         Ambiguous: several networks fit; ask for `family`.
@@ -49,14 +49,14 @@ def import_file(path: Path, family: str | None = None, id: str | None = None) ->
 
 
 def install(found: RecognisedFile, id: str | None = None) -> CatalogEntry:
-    """Copy a model file that was read into the folder of models; returns the model that it is from now on.
+    """Copy a recognised model file into the folder of models, and return the model that it has become.
 
-    A published file is known by its hash or, where none is published, by its name and size, and installed as that model. Any other
-    file of a layout that is supported becomes a model of the user's own. The file that was read stays as it is.
+    A published file is known by its hash or, where none is published, by its name and size, and is installed as that model. Any other
+    file of a supported layout becomes a model of the user's own. The file that was read stays unchanged.
 
     Args:
         found: from `loading.read`; show its `why` to the user.
-        id: of the model that it shall be; by default that of the published file, or the file's name.
+        id: the id that the model shall have; by default that of the published file, or the file's name.
 
     Raises:
         CheckpointError: its weights do not fit the network, or it is not the model called `id`.
@@ -87,7 +87,7 @@ def _install_published(entry: CatalogEntry, found: RecognisedFile) -> None:
 
 
 def _published(found: RecognisedFile, id: str | None) -> CatalogEntry | None:
-    """The entry of the catalog that a file is, or None if it is the user's own."""
+    """Return the entry of the catalog to which a file belongs; None if it is the user's own."""
     layout = found.entry
     if found.is_published:
         if id not in (None, layout.id):
@@ -107,7 +107,7 @@ def _id_of(path: Path) -> str:
 
 
 def _suffix(path: Path) -> str:
-    """What the file's copy shall end in, so that it is taken for weights and for nothing else in the folder of models."""
+    """Return the ending for the file's copy, so that it is taken for weights and for nothing else in the folder of models."""
     suffix = path.suffix.lower()
     return suffix if suffix in SUFFIXES else ".pt" if zipfile.is_zipfile(path) else ".safetensors"
 
