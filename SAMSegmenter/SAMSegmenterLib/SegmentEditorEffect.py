@@ -26,9 +26,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     """
 
     def __init__(self, scriptedEffect: Any) -> None:
-        scriptedEffect.name = "SAMSegmenter"  # no tr, modules find effects by name
+        scriptedEffect.name = "SAMSegmenter"  # not translated, because modules find effects by name
         scriptedEffect.title = _("SAM Segmenter")
-        scriptedEffect.perSegment = False  # so that it can say what is missing, and run for several segments
+        scriptedEffect.perSegment = False  # so that it can report what is missing, and run for several segments
         scriptedEffect.requireSegments = False
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self.wiring: Wiring | None = None
@@ -74,7 +74,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def activate(self) -> None:
         """Start listening to the scene and the views when the effect is chosen."""
-        self.setMRMLDefaults()  # a scene that was closed has taken them with it
+        self.setMRMLDefaults()  # closing a scene removes them
         self.wiring.activate()
 
     def deactivate(self) -> None:

@@ -40,13 +40,13 @@ class OutOfMemory(SAMSegmenterError):
     """Too little free memory on the computer, or on the device that a network runs on."""
 
 
-# How PyTorch's allocators (CPU on Linux and on Windows, CUDA, cuBLAS, MPS) and SimpleITK say so, in a plain RuntimeError.
+# How PyTorch's allocators (CPU on Linux and on Windows, CUDA, cuBLAS, MPS) and SimpleITK report it in a plain RuntimeError.
 _NO_MEMORY = "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc", "bad allocation"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of any library means that no memory is left."""
-    if isinstance(error, OSError):  # of pages that were asked of the system
+    if isinstance(error, OSError):  # the system refused pages
         return error.errno == errno.ENOMEM
     if isinstance(error, MemoryError) or "OutOfMemoryError" in (kind.__name__ for kind in type(error).__mro__):  # PyTorch's
         return True
@@ -58,11 +58,11 @@ def memory_for(work: str, advice: str) -> Iterator[None]:
     """Turn any library's error about memory within the block into `OutOfMemory`.
 
     Args:
-        work: what needs it, such as "training".
-        advice: what to do about it, a sentence.
+        work: what needs the memory, such as "training".
+        advice: a sentence on what to do about it.
 
     Raises:
-        OutOfMemory: in place of the error by which the library at work says it; all others pass.
+        OutOfMemory: in place of the library's error; all other errors pass unchanged.
     """
     try:
         yield

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from .json_text import expect
 
 Kind = TypeVar("Kind")
-LARGEST = 2**53  # whole numbers that a float64 holds, too
+LARGEST = 2**53  # of whole numbers, so that a float64 holds them exactly
 FARTHEST = 1e300
 
 
@@ -19,11 +19,11 @@ class Fields:
     """The fields of an object in a JSON document.
 
     Args:
-        data: what should be the object.
-        where: the way to it in the document, which messages name.
+        data: the value that should be an object.
+        where: its place in the document, for messages.
 
     Raises:
-        InputError: it is none; and from every method, if a field is missing or of another kind.
+        InputError: it is no object; and from every method, if a field is missing or of another kind.
     """
 
     def __init__(self, data: Any, where: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from .errors import InputError
 
 MOST_BYTES = 2**28  # of a file
-SHOWN = 80  # letters of what was given instead of what was expected
+SHOWN = 80  # letters of a wrong value in a message
 
 
 class JsonObject(dict):

@@ -10,9 +10,9 @@ from importlib import metadata
 
 from .errors import PackageError
 
-OURS = {"samsegmenter", "sam2", "rf-sam-2", "hydra-core", "omegaconf", "iopath"}  # whose needs are ours
+OURS = {"samsegmenter", "sam2", "rf-sam-2", "hydra-core", "omegaconf", "iopath"}  # whose requirements are ours, too
 ANTLR = "antlr4-python3-runtime"
-# What comes of importing a package that is damaged, or beside another one than it was made for.
+# The errors of importing a package that is damaged, or installed beside an unsuitable version of another one.
 MISFITS = ImportError, AttributeError, LookupError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError
 
 
@@ -21,8 +21,8 @@ def import_explained(package: str, wanted: str) -> Iterator[None]:
     """Explain why `package` does not load, if its import within the block fails.
 
     Args:
-        package: the module.
-        wanted: what pip is given to install it.
+        package: the name of the module.
+        wanted: the arguments with which pip installs it.
 
     Raises:
         PackageError: it does not load; names the package that is to blame, what else uses that, and the remedy.
@@ -38,7 +38,7 @@ def check_numpy() -> None:
     try:
         torch, numpy = metadata.version("torch"), metadata.version("numpy")
     except metadata.PackageNotFoundError:
-        return  # whatever imports it says so
+        return  # whatever imports it will report that
     if _numbers(torch) < (2, 3) and _numbers(numpy) >= (2, 0):
         raise PackageError(
             f"PyTorch {torch} does not work with numpy {numpy}. In Slicer, press 'Repair' in the module SAMSegmenter and restart; "
@@ -51,9 +51,9 @@ def check_antlr() -> None:
     try:
         version, needs = metadata.version(ANTLR), metadata.requires("hydra-core") or []
     except metadata.PackageNotFoundError:
-        return  # whatever imports it says so
+        return  # whatever imports it will report that
     stated = next((need for need in needs if need.startswith(ANTLR)), "")
-    if "4.9" in stated and _numbers(version) >= (4, 10):  # from where on grammars of older ones are not read
+    if "4.9" in stated and _numbers(version) >= (4, 10):  # from this version on, older grammars cannot be read
         raise ImportError(f"hydra-core needs {stated}", name="antlr4")
 
 

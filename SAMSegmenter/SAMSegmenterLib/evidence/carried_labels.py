@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-REACH_MM, LEAST_REACH, MOST_REACH = 9.0, 2, 4  # how far borders are looked for from one slice to the next; in pixels
+REACH_MM, LEAST_REACH, MOST_REACH = 9.0, 2, 4  # how far borders are searched for from one slice to the next; the others in pixels
 DRIFT_MM = 4.0  # how far they usually move
 PATCH = 3  # pixels
 TOLERANCE = 0.7  # of the usual difference between the best matches
 LEAST_TOLERANCE = 0.02  # of the range of intensities
-AT_ONCE = 16  # moves looked at together: all of them would take much memory where whole slices are seen
+AT_ONCE = 16  # moves computed together: all at once would take much memory on whole slices
 FAINT = 0.02  # labels below this are dropped
 
 
@@ -25,11 +25,12 @@ class Carrier:
     """A carrier of labels over slices with pixels of `pixel_mm`.
 
     Args:
-        first: the labels to begin with, ``(n, n)`` 0..1.
-        image: the slice that they are on, ``(n, n)``, the range of intensities being about 0..1.
+        first: the labels to begin with, ``(n, n)`` from 0 to 1.
+        image: the slice on which they lie, ``(n, n)``, with intensities of about 0 to 1.
+        pixel_mm: distance in mm between neighbouring pixels.
 
     Attributes:
-        labels: those of the slice reached, ``(n, n)`` 0..1.
+        labels: those of the slice reached, ``(n, n)`` from 0 to 1.
     """
 
     def __init__(self, first: Tensor, image: Tensor, pixel_mm: float) -> None:

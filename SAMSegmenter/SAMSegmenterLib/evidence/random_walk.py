@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-EDGE = 0.08  # a step in intensity that holds most walks back, of the range of intensities
+EDGE = 0.08  # of the range of intensities: a step that stops most walks
 PASSABLE = 1e-4  # what is left of the walks at the highest edge
-HOME = 1e-4  # how often a walk ends in the background wherever it is
+HOME = 1e-4  # how often a walk ends in the background wherever it stands
 ITERATIONS = 40
 
 

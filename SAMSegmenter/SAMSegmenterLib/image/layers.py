@@ -115,10 +115,10 @@ class SegmentLayers(Layers):
 
     Args:
         stack: the slices.
-        count: how many segments there are; they have the labels 1, 2, ...
+        count: the number of segments; their labels are 1, 2, ...
 
     Attributes:
-        voxels: ``(count,)`` how many voxels each segment has.
+        voxels: ``(count,)`` int64, the number of voxels of each segment.
     """
 
     def __init__(self, stack: FrameStack, count: int) -> None:

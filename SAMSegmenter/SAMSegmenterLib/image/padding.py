@@ -10,12 +10,12 @@ import numpy as np
 
 # Hounsfield units in twelve bits. A value within them is never taken for padding: it may be air, background of an MR, a label, or white.
 LEAST, MOST = -1024, 3071
-SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, so many have one and the same value
-BLURRED = 0.2  # of the padding's voxels; so many may lie in the gap, as resampling leaves them there
+SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, at least as many share one value
+BLURRED = 0.2  # of the padding's voxels; at most as many may lie in the gap, where resampling leaves them
 USUAL = 5, 95  # percent of the rest, between which its spread is measured
-APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little but padding is less than air; much is brighter than bone
-FEWEST_VALUES = 16  # of the rest; with fewer, the image is a labelmap or was made by a threshold, and gaps in it mean nothing
-SAMPLE, ENOUGH = 200_000, 1000  # voxels that tell about all; where fewer of them are of interest, all are looked at
+APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little besides padding is below air; much is brighter than bone
+FEWEST_VALUES = 16  # of the rest; with fewer, it is a labelmap or the result of a threshold, whose gaps mean nothing
+SAMPLE, ENOUGH = 200_000, 1000  # voxels of a sample; if fewer of them are of interest, all voxels are used
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Padding:
     """The values of a volume that only fill it, and the range of those that were measured.
 
     Attributes:
-        values: that stand for nothing, in rising order; empty if every voxel counts.
-        voxels: how many do not count: those with such a value, and those that resampling has blurred with it.
-        low, high: the lowest and the highest value that counts, of the volume's own type.
+        values: those that only fill the volume, in ascending order; empty if every voxel was measured.
+        voxels: the number of voxels that were not measured: those with such a value, and those that resampling has blurred with it.
+        low, high: the lowest and the highest measured value, of the volume's own type.
     """
 
     values: tuple[float, ...]
@@ -40,9 +40,9 @@ class Padding:
     def of(cls, voxels: np.ndarray) -> Padding:
         """Return the padding of voxels ``(k, j, i)`` of any type; colours ``(k, j, i, 3)`` have none.
 
-        A value is padding if it lies beyond `LEAST` or `MOST`, many voxels have it, and it stands apart from the rest by a gap that is
-        large against the rest's spread. There may be several at either end. A high one has to reach an edge of the volume, as metal,
-        which may be clipped to one value, does not.
+        A value is padding if it lies beyond `LEAST` or `MOST`, many voxels have it, and the gap between it and the rest is large
+        compared with the spread of the rest. There may be several such values at either end. A high one must occur at an edge of
+        the volume, because metal, which may be clipped to one value, does not.
         """
         low, high = voxels.min(), voxels.max()
         everything = cls((), 0, low, high)

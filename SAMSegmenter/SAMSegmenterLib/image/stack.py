@@ -22,8 +22,8 @@ class FrameStack:
 
     Args:
         volume: the image; its voxels are shared, not copied.
-        axis: ``"i"``, ``"j"`` or ``"k"``, the voxel axis that is played as time.
-        window: see the property.
+        axis: ``"i"``, ``"j"`` or ``"k"``, the voxel axis along which the slices follow each other.
+        window: see the property `window`.
 
     Raises:
         InputError: unknown axis, or fewer than two slices along it.
@@ -169,8 +169,8 @@ class TimeStack(FrameStack):
     """One slice of a 4-D volume at all its times, seen as video.
 
     Args:
-        volume: voxels ``(time, rows, columns)``; the first two columns of its `ijk_to_ras` lay out the slice, the third is one step
-            across it, which tells how far a position may lie beside the slice.
+        volume: voxels ``(time, rows, columns)``; the first two columns of its `ijk_to_ras` place the slice's pixels, the third
+            is one step across the slice, which tells how far a position may lie beside it.
         window: grey levels of all times; see `FrameStack.window`.
     """
 

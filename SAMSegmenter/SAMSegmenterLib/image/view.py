@@ -13,7 +13,7 @@ class View:
     """A rectangle of a slice, shown to the network as a square of `size` pixels.
 
     `left` and `top` are the indices of its first column and row, `width` and `height` its extent, all in
-    whole slice pixels; it may reach beyond the slice, where the picture is black. The pixel ``(x, y)`` of the slice (centre at integers)
+    whole slice pixels; it may reach beyond the slice, where the image is black. The pixel ``(x, y)`` of the slice (centre at integers)
     has its centre at ``to_input(x, y)`` of the input image (centre at integers too).
 
     `upstream_points` places prompts as upstream's predictor does, ``x * size / width``, which is up to

@@ -12,7 +12,7 @@ from ..errors import InputError
 from .padding import Padding
 
 MIN_SPACING_MM, MAX_SPACING_MM = 1e-10, 1000.0
-SAME_PLACE = 0.1  # of a voxel: grids whose corners lie no farther apart are the same
+SAME_PLACE = 0.1  # of a voxel: grids are the same if no corners lie farther apart
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -24,7 +24,7 @@ class Source:
         geometry: where the matrix comes from, in words, such as "sform (code 1)"; empty if no file was read.
         warnings: what had to be assumed, and where other programs place the image elsewhere; sentences for the user.
         elsewhere: the ``(4, 4)`` IJK-to-RAS matrices by which other programs place the same voxels.
-        header: what a result in the same format takes over, so that both lie together in every program; of the format's own library.
+        header: the format library's header, which a result in that format copies so that both lie together in every program.
     """
 
     geometry: str = ""
@@ -42,7 +42,7 @@ class Volume:
         ijk_to_ras: ``(4, 4)`` float64; maps voxel indices (centres at integers) to RAS in mm.
         name: what messages call this volume, usually its file name.
         modality: DICOM modality (``"CT"``, ``"MR"``, ...), or empty if unknown.
-        source: what its file says besides.
+        source: what else its file says.
 
     Raises:
         InputError: not 3-D, an empty axis, NaN or infinite voxels, or an unusable geometry.
@@ -126,7 +126,7 @@ def apart(matrix: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, ...]) -> 
     """Return how far apart two ``(4, 4)`` matrices from IJK to mm place any voxel of a grid, at most.
 
     Returns:
-        The distance along an axis in voxels of the first matrix, and in space in mm.
+        The distance along an axis in voxels of the first matrix, and the distance in space in mm.
     """
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape_ijk])).reshape(3, -1)
     moved = (other - matrix)[:3, :3] @ corners + (other - matrix)[:3, 3:]

@@ -75,9 +75,12 @@ def looks_like_ct(volume: Volume) -> bool:
 def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
     """Return the window that suits a whole volume.
 
-    CT gets a preset by the median HU of `focus` (intensities near the prompts, any shape; the whole
-    volume's tissue if not given): lung below -400, bone above 250, else soft tissue (level 40, width 400,
-    as MedSAM). Anything else gets its 0.5 and 99.5 percentiles. Padding does not count. RGB volumes pass through unchanged.
+    CT gets a preset: lung if the median of `focus` is below -400 HU, bone if it is above 250 HU, else soft tissue (level 40,
+    width 400, as MedSAM). Anything else gets its 0.5 and 99.5 percentiles, without padding. RGB volumes get 0 to 255.
+
+    Args:
+        volume: the image.
+        focus: intensities near the prompts, of any shape; without them, CT is shown as soft tissue.
 
     Raises:
         InputError: the volume is constant, so that nothing can be told apart.

@@ -34,7 +34,7 @@ DICOM_TAGS = [
     *PIXEL_TAGS,
 ]
 RESCALE = ("RescaleSlope", "RescaleIntercept")
-LARGE = 1 << 14  # bytes: pixels are not read with the header
+LARGE = 1 << 14  # bytes, so that pixels are not read with the header
 CENTIMETRES = 3  # PS3.3 C.8.5.5.1.15, the unit of a region's axes
 GREATEST_FLAW = 0.1  # of direction cosines: of a unit vector's length, and of a right angle's cosine
 
@@ -46,9 +46,9 @@ class Picture:
     Attributes:
         size: columns and rows.
         frames: how many images the file holds.
-        position, orientation, spacing: as the tags of these names have them, so that rows come first in `spacing`; empty if not said.
+        position, orientation, spacing: as in the tags of these names, so that `spacing` gives rows first; empty if not stated.
         rescale: slope and intercept from stored values to those of the modality.
-        assumed: what is not said and was taken from elsewhere; sentences for the user.
+        assumed: what the file does not say and was taken from elsewhere; sentences for the user.
         frame: the number of this frame in its file, from 1; None for the file's only image.
     """
 
@@ -97,7 +97,7 @@ def _is_bare(start: bytes) -> bool:
         return False
     group, element, length = struct.unpack("<HHI", start[:8])
     explicit = start[4:6].isalpha() and start[4:6].isupper()
-    implicit = length == 4 if element == 0 else length <= 1024 and length % 2 == 0  # a group's length first, if it is there
+    implicit = length == 4 if element == 0 else length <= 1024 and length % 2 == 0  # a group's length comes first, if it is there
     return group in (2, 8) and element <= 0x70 and (explicit or implicit)
 
 
@@ -134,7 +134,7 @@ def parsing(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: this is not a DICOM file, whatever its name says, or its beginning is damaged. Remove it.") from error
     except (BytesLengthException, ValueError, TypeError, NotImplementedError, struct.error, zlib.error, EOFError, OSError) as error:
         if getattr(error, "errno", None) or isinstance(error, InputError):
-            raise  # by the disk; pydicom's own OSError, of a damaged sequence, has no number
+            raise  # an error of the disk; pydicom's own OSError for a damaged sequence has no number
         why = printable(error)
         raise InputError(f"{path}: this DICOM file is damaged or truncated ({why}). Copy it again, or remove it.") from error
 
@@ -142,7 +142,7 @@ def parsing(path: Path) -> Iterator[None]:
 def _picture(header: Any, path: Path) -> Picture | None:
     if "Rows" not in header or "Columns" not in header:
         kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
-        # of no known kind, and with nothing in it: the identifier itself is cut off
+        # of an unknown kind and with nothing in it: the identifier itself is cut off
         if not kind or not isinstance(kind, str) or "Image Storage" in kind.name or (kind == kind.name and not len(header)):
             raise ValueError("it ends early")
         return None

@@ -22,8 +22,8 @@ class DicomFrames:
     """The images in a file that can become slices.
 
     Attributes:
-        slices: its frames with their places, or its only image.
-        header: of a file of the older kind, which gives one place for all frames, the tags that tell where they lie; else None.
+        slices: the frames with their places, or the only image.
+        header: the tags that tell where the frames lie, if the file is of the older kind, which gives one place for all; else None.
     """
 
     slices: list[Picture]
@@ -34,7 +34,7 @@ def frames_of(picture: Picture) -> DicomFrames:
     """Return the frames of a file as pictures.
 
     Raises:
-        InputError: it does not say of all of them where they lie, or they are several stacks.
+        InputError: it does not say where all of them lie, or they are several stacks.
     """
     if picture.frames == 1 and picture.position:
         return DicomFrames([picture])

@@ -10,7 +10,7 @@ from ..errors import InputError
 from .dicom import Picture
 
 ASTRAY = 0.25  # of a voxel: slices farther from the even grid are refused or resampled
-TOLD = 0.05  # of a voxel: what is farther off is told
+TOLD = 0.05  # of a voxel: users are told of larger deviations
 MISSING, BRIDGED = 1.5, 3.0  # of the usual gap: where slices are missing, and across how wide a gap is resampled
 SAME = 1e-3  # of the mean gap
 SLANTED = 0.1  # degrees
@@ -22,8 +22,8 @@ class Grid:
 
     Attributes:
         ijk_to_lps: ``(4, 4)`` voxel indices to LPS mm.
-        geometry, warnings: words for `volume.Source`.
-        resampled: ``(k,)`` for every slice of the grid, where among the slices given it lies, if it is not at one of them.
+        geometry, warnings: words for `image.volume.Source`.
+        resampled: ``(k,)`` the fractional index among the given slices of every slice of the grid; None if the slices are used as they are.
     """
 
     ijk_to_lps: np.ndarray
@@ -61,7 +61,8 @@ def even_grid(slices: list[Picture], where: str, remedy: str, resample: bool = F
     """Return the even grid that fits slices best, which are sorted along their normal.
 
     Args:
-        where, remedy: how errors call the slices, and what to do about some that do not belong to them.
+        slices: with position, orientation and spacing.
+        where, remedy: what errors call the slices, and what to do about some that do not belong to them.
         resample: whether slices that are not evenly spaced may be interpolated at even places, from the first to the last one.
 
     Raises:
@@ -129,7 +130,7 @@ def _axes(orientation: tuple[float, ...], along: np.ndarray) -> np.ndarray:
     if flaw > 1e-6 and length > 0 and np.linalg.norm(along / length - normal / np.linalg.norm(normal)) <= 2 * _rounding(orientation):
         normal = along / length
         row, column = row - (row @ normal) * normal, column - (column @ normal) * normal
-    for _ in range(2):  # the second time for the square of what the first one mends
+    for _ in range(2):  # the second time for the error of second order that the first one leaves
         lean = row @ column / 2
         row, column = row - lean * column, column - lean * row
         row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)

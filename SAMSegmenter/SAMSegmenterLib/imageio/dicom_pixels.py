@@ -42,11 +42,11 @@ class Pixels:
     """The way in which the pixels of a file are stored.
 
     Attributes:
-        start: the byte in the file (the inflated one, if it is deflated) at which their value begins.
+        start: the byte at which their value begins, in the file or, if that is deflated, in the inflated file.
         syntax: UID of the transfer syntax.
-        options: what pydicom's decoders want to know of them, by their names for it.
+        options: what pydicom's decoders need to know, by the decoders' names.
         high_bit: the highest bit that is used.
-        fault: why they cannot be read, in a sentence; empty if nothing is known against it.
+        fault: why they cannot be read, in a sentence; empty if nothing is known to be wrong.
     """
 
     start: int

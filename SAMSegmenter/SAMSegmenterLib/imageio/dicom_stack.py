@@ -10,7 +10,7 @@ from ..errors import InputError
 from .dicom import Picture
 
 ALIKE = 1e-3  # of a pixel spacing, or of direction cosines
-LISTED = 4  # kinds that a message about a mixture names
+LISTED = 4  # kinds named in a message about a mixture
 
 
 def stack(pictures: list[Picture], where: str, remedy: str) -> list[Picture]:
@@ -18,7 +18,7 @@ def stack(pictures: list[Picture], where: str, remedy: str) -> list[Picture]:
 
     Args:
         pictures: single images, or frames, in any order.
-        where: how errors call them.
+        where: what errors call them.
         remedy: what to do about pictures that do not belong together.
 
     Raises:

@@ -17,7 +17,7 @@ WHOLE = [np.dtype(name) for name in ("i2", "u2", "i4")]
 def read_voxels(slices: list[Picture]) -> np.ndarray:
     """Return the values ``(k, j, i)``, or ``(k, j, i, 3)`` uint8 RGB, of slices of one size.
 
-    Whole numbers that stay whole are integers of the smallest type that holds them; all others float32, or float64 where that is stored.
+    Integers whose rescaled values are integers have the smallest type that holds these; all others are float32, or float64 if stored so.
 
     Raises:
         InputError: the pixels of one are missing, damaged, or stored in a way that is not read here.

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from .integrity import Part
 
-LONGEST = 1 << 26  # bytes of a header: those of segmentations have a few hundred a segment
+LONGEST = 1 << 26  # bytes of a header; that of a segmentation has a few hundred for each segment
 UNITS_MM = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
 METRES = {"nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "deci": "dm", "": "m"}
 UNKNOWN_UNITS = ("", "?", "???", "none")
@@ -57,7 +57,7 @@ def lines(file: BinaryIO, path: Path) -> Iterator[str]:
     """Yield the lines of a header without their ends, one at a time; the file then stands behind the last one.
 
     Raises:
-        InputError: what is there is no text, or does not end.
+        InputError: the header is no text, or does not end.
     """
     for line in iter(lambda: file.readline(LONGEST), b""):
         if b"\0" in line or file.tell() > LONGEST:
@@ -69,7 +69,7 @@ def listed(file: BinaryIO, path: Path) -> list[str]:
     """Return the names of data files, one a line, from the current place in a header to its end.
 
     Raises:
-        InputError: the last line has no end: ITK would pass over it, and leave its slice as it found the memory.
+        InputError: the last line has no end; ITK would skip it and fill its slice with whatever is in memory.
     """
     names = list(lines(file, path))
     file.seek(-1, os.SEEK_END)

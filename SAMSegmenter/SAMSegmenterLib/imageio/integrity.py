@@ -29,10 +29,10 @@ class Part:
     def check(self) -> int:
         """Return how many bytes the file holds behind the voxels.
 
-        Compressed voxels are unpacked for their checksum, which ITK does not look at; a piece at a time, to save memory.
+        Compressed voxels are unpacked to check their checksum, which ITK ignores, in small pieces to save memory.
 
         Raises:
-            InputError: it is truncated or damaged, or cannot possibly hold as much as it should.
+            InputError: the file is truncated or damaged, or cannot possibly hold as much as it should.
         """
         size = max(0, self.file.stat().st_size - self.start)
         if self.unpack and self.expected > size * DENSEST:
@@ -75,7 +75,7 @@ def numbered(value: str, header: Path) -> list[str] | None:
     """Return the names that ``name%03d.raw FIRST LAST STEP`` stands for; None if `value` is not such a pattern.
 
     Raises:
-        InputError: it has a ``%`` and is another one, on which decoders differ or fail; or it stands for a million names.
+        InputError: it has a ``%`` but is no such pattern, so that decoders differ or fail; or it stands for a million names.
     """
     if "%" not in value:
         return None

@@ -16,7 +16,7 @@ from .header import Header
 from .nrrd_header import MAGIC, is_nrrd
 from .values import float32_suffices, without_padding_nan
 
-ROUNDED = 1e-3  # of a voxel: what lies no farther away is said to be at the same place
+ROUNDED = 1e-3  # of a voxel: places that lie no farther apart count as the same
 
 
 def check_exists(path: Path) -> None:

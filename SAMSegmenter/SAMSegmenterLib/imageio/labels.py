@@ -10,7 +10,7 @@ from nibabel.nifti1 import Nifti1Header
 from ..errors import InputError
 from ..image.volume import Volume
 
-MOST_DISTINCT = 1000  # values; an image has more, and next to each voxel other ones
+MOST_DISTINCT = 1000  # values; an image has more, and neighbouring voxels differ
 
 
 def as_labels(volume: Volume, name: str) -> Volume:
@@ -54,7 +54,7 @@ def _rounded(voxels: np.ndarray, half_a_step: float, name: str) -> np.ndarray:
         if sound and half_a_step:
             stored.update(np.unique(each).tolist())
             meant.update(np.unique(whole).tolist())
-        if not sound or len(stored) > len(meant):  # a label that was saved by scaling has one number
+        if not sound or len(stored) > len(meant):  # each label that was saved with scaling has one stored number
             raise InputError(f"{name}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
         rounded[...] = whole
     return labels

@@ -86,7 +86,7 @@ class NiftiFile:
                 content = np.empty((j, i), dtype)
                 _fill(stream, content)
                 yield content.astype(dtype.newbyteorder("="), copy=False)
-            while stream.read(CHUNK):  # what unpacks compares its checksum at the end
+            while stream.read(CHUNK):  # the unpacker compares the checksum at the end
                 pass
 
 
@@ -268,7 +268,7 @@ def _check_length(file: NiftiFile) -> None:
         packed = stream.read(2) == GZIP
         stream.seek(max(size - 4, 0))
         promised = int.from_bytes(stream.read(4), "little")
-    if packed and promised != expected % 2**32:  # the length that RFC 1952 puts last is of the last part only, so that it proves nothing
+    if packed and promised != expected % 2**32:  # the last length by RFC 1952 is that of the last part only, so it proves nothing
         with _unpacked(file.stored) as stream:
             size = sum(len(part) for part in iter(lambda: stream.read(CHUNK), b""))
     elif packed:

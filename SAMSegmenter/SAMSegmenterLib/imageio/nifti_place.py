@@ -19,11 +19,11 @@ from nibabel.spatialimages import HeaderDataError
 from ..errors import InputError
 from ..image.volume import apart
 
-TOLD = 0.01  # of a voxel: another place is told from here on
-RIGHT = 1e-4  # how far from right angles ITK takes axes for orthogonal, and lengths count as equal
+TOLD = 0.01  # of a voxel: users are told of places that lie farther apart
+RIGHT = 1e-4  # how far off right angles ITK still takes axes for orthogonal, and lengths still count as equal
 SAME_ORIGIN = 5e-4  # mm, as far as ITK takes origins for equal
 SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
-MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER, NIFTI_UNITS_MICRON; others are mm, or unknown and meant so
+MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER, NIFTI_UNITS_MICRON; others are mm, or unknown and taken for mm
 QUIET = logging.Logger("nibabel's checks")
 QUIET.addHandler(logging.NullHandler())
 

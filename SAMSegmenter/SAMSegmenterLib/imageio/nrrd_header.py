@@ -27,7 +27,7 @@ TYPES = {
     "f8": "double",
 }
 DTYPES = {name: np.dtype(code) for code, names in TYPES.items() for name in names.split(", ")}
-# How the axes of a space run, along left, posterior and superior.
+# The directions of a space's axes, along left, posterior and superior.
 SPACES = {
     "left-posterior-superior": (1, 1, 1),
     "lps": (1, 1, 1),
@@ -42,7 +42,7 @@ VECTORS = re.compile(r"(.*-)?(vector|normal|color|gradient|complex|quaternion|po
 ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "txt": "text", "text": "text", "ascii": "text", "hex": "hex"}
 
 
-# HeaderFields of a header that place an image: of the whole; and of each axis, with what stands for an axis that is not in space.
+# Fields of a header that place an image: those of the whole, and those of each axis, with the value for an axis outside space.
 PLACING = {"space": "space", "space dimension": "spacedimension", "space units": "spaceunits", "space origin": "spaceorigin"}
 AXIS_PLACING = {"space directions": "none", "spacings": "nan", "axis mins": "nan", "axis maxs": "nan", "centerings": "???", "units": '""'}
 
@@ -52,9 +52,9 @@ class NrrdPlace:
     """The fields that place an image.
 
     Attributes:
-        whole: those of the whole, by name.
-        axes: the three words, for i, j and k, of those of each axis.
-        ijk_to_lps: ``(4, 4)``, what they mean.
+        whole: those of the whole image, by name.
+        axes: those of each axis, by name: three words, for i, j and k.
+        ijk_to_lps: their meaning, a ``(4, 4)`` matrix.
     """
 
     whole: dict[str, str]
@@ -343,5 +343,5 @@ def _part(fields: HeaderFields, file: Path, start: int, size: int, itemsize: int
         return Part(file, start, size + max(0, skipped), gunzip)
     if encoding == "raw":
         return Part(file, start + max(0, skipped), size)
-    smallest = 2 * size if encoding == "hex" else 2 * (size // itemsize) - 1  # of text: a digit and a blank a voxel
+    smallest = 2 * size if encoding == "hex" else 2 * (size // itemsize) - 1  # of text: a digit and a blank for each voxel
     return Part(file, start + max(0, skipped), smallest)

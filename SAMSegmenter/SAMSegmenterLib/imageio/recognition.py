@@ -10,7 +10,7 @@ from ..files import READABLE
 from .meta_header import is_meta, meta_data_files
 from .nrrd_header import is_nrrd, nrrd_data_files
 
-START = 1 << 13  # bytes that are looked at
+START = 1 << 13  # bytes by which a file is recognised
 NIFTI_ENDING = re.compile(r".+\.(nii|hdr|img)(\.gz)?", re.IGNORECASE)
 OTHERS = {
     "a TIFF image": rb"II[*+]\0|MM\0[*+]",

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-LEVEL = 3  # zeros take a third of the time that they take from level 4 on
-CHUNK = 2**16  # bytes that are zero, or not, together
+LEVEL = 3  # of compression; from level 4 on, zeros take three times as long
+CHUNK = 2**16  # bytes that are checked for zeros together
 HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # RFC 1952, 2.3: deflate, no name, no time, unknown system
 
 

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 
-FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
+FINEST = 2.0**-14  # of the largest float64 voxel: float32 shows such a contrast in a thousand steps
 
 
 def float32_suffices(low: float, high: float) -> bool:

@@ -36,16 +36,16 @@ class CatalogEntry:
         file: the file's name as published.
         shipped: whether the file lies inside this package.
         url: where the file can be downloaded; None for a shipped one, and where there is no stable address.
-        obtain: how to come by the file where there is no `url`, in sentences; else None.
+        obtain: how to obtain the file where there is no `url`, in sentences; else None.
         bytes: of the file, where published.
         sha256: of the file, 64 lower-case hexadecimal digits, where published; else it is recorded at the first use.
         licence: of the weights: the SPDX identifier, or words.
         licence_url: where the licence can be read; None if not known.
         commercial_use: whether the licence allows it.
-        native_size: side in pixels of the square input that it was trained with.
-        sizes: sides in pixels that it may run at, ascending.
+        native_size: side in pixels of the square input with which it was trained.
+        sizes: sides in pixels at which it may run, ascending.
         normaliser: how grey levels become its input, a name in `families.normalisers.PUBLISHED`.
-        prompts: what it takes: "point", "box" and "mask".
+        prompts: the kinds that it takes, of "point", "box" and "mask".
         citation: what to cite.
     """
 

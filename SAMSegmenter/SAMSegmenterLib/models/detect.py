@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VIT = "image_encoder."
 TRUNK = "image_encoder.trunk."
 PATCH_PX = 16
-LARGEST_PX = 2048  # no network here sees more, and what a file asks for is built
+LARGEST_PX = 2048  # no network here sees more; a file could otherwise ask for a network of any size
 ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.")
 
 
@@ -45,8 +45,8 @@ HIERAS = {
 VITS = {Size(768, 12): "vit_b", Size(1024, 24): "vit_l", Size(1280, 32): "vit_h"}
 VIT_FAMILIES = {"sam", "sam_med2d", "med_sa", "db_sam"}
 
-# Parts of weights' names that only this kind of network has all of, in words, and the family if it is supported;
-# the first that fits counts.
+# Parts of weights' names, all of which only one kind of network has; that kind in words; and its family, if it is supported.
+# The first that fits counts.
 SIGNATURES = (
     (("Space_Adapter.D_fc1.",), "Med-SA (Medical SAM Adapter)", ("med_sa",)),
     (("Adapter.channel.0.",), "SAM-Med2D", ("sam_med2d",)),
@@ -62,7 +62,7 @@ SIGNATURES = (
     (("image_encoder.patch_embed.seq.0.c.",), "MobileSAM", ("mobile_sam",)),
     (("image_encoder.blocks.",), "SAM or MedSAM (ViT image encoder)", ("sam",)),
 )
-# Likewise where the part is missing that would tell the network, with the families that what is left may be of, the likeliest first.
+# The same for networks without the part that would tell them: with the families to which the rest may belong, the likeliest first.
 REMAINS = (
     (("image_encoder.layers.",), "a part of MobileSAM", ("mobile_sam",)),
     (("sam_mask_decoder.transformer.",), "a part of a SAM 2 network", ("sam2", "edgetam")),
@@ -187,7 +187,8 @@ def _fitting(weights: Mapping[str, torch.Tensor], source: str) -> _Fit:
         raise CheckpointError(f"{source}: this network is not supported; it looks like {fit.kind}. Supported are {supported}.")
     if fit.is_whole:
         return fit
-    return replace(fit, entries=sorted(fit.entries, key=lambda entry: entry.shipped))  # what ships is hardly handed around in parts
+    # A model that ships is unlikely to be passed on in parts.
+    return replace(fit, entries=sorted(fit.entries, key=lambda entry: entry.shipped))
 
 
 def _of_size(fit: _Fit, seen: Size) -> _Fit:

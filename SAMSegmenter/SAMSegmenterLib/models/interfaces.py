@@ -23,15 +23,15 @@ class Model:
 
     Attributes:
         network: in evaluation mode, float32, without gradients, on the CPU, built for `native_size`.
-        id: id of the model, or the file's name if the file is no model's.
+        id: the model's id, or the file's name if the file is not a published one.
         title: what the user reads.
-        sha256: of the file.
+        sha256: that of the file.
         path: the file that was read.
-        native_size: side in pixels of the square input that it was trained with.
-        sizes: sides in pixels that it may run at, ascending.
+        native_size: side in pixels of the square input with which it was trained.
+        sizes: sides in pixels at which it may run, ascending.
         mean: of the red, green and blue channels in [0, 1], subtracted from the input.
-        std: what the input is divided by after that.
-        why: what its file was recognised by, for the user; empty if it was chosen by its name.
+        std: of the same channels, by which the input is divided after that.
+        why: by what its file was recognised, for the user; empty if it was chosen by its name.
     """
 
     network: SAM2Base
@@ -51,7 +51,7 @@ class Embedding:
     """The knowledge that a network has of a slice before any prompt.
 
     Attributes:
-        features: tensors in an order of the family's own.
+        features: tensors, in an order that the family defines.
         shape: rows and columns of the slice.
     """
 
@@ -70,8 +70,8 @@ class SliceMasks:
 
     Attributes:
         logits: ``(n, rows, columns)`` float32; positive inside.
-        qualities: ``(n,)`` float32, the intersection over union that the network expects of each.
-        low: ``(n, h, w)`` float32, the logits as the network gives them; one of them can be a later `mask_logits`.
+        qualities: ``(n,)`` float32, the intersection over union that the network expects of each, 0 to 1.
+        low: ``(n, h, w)`` float32, the logits as the network gives them; each can be given to `masks` later as `mask_logits`.
     """
 
     logits: np.ndarray
@@ -90,8 +90,8 @@ class SliceModel(Protocol):
     Attributes:
         title: what the user reads.
         size: side of its square input in pixels.
-        prompts: those that it takes, of "point", "box" and "mask".
-        why: what its file was recognised by, for the user; empty if it was chosen by its name.
+        prompts: the kinds that it takes, of "point", "box" and "mask".
+        why: by what its file was recognised, for the user; empty if it was chosen by its name.
     """
 
     title: str
@@ -120,7 +120,7 @@ class SliceModel(Protocol):
             mask_logits: ``(h, w)`` of a mask to be corrected: one of `SliceMasks.low`, or from `mask_logits`.
 
         Raises:
-            InputError: no prompts, or such as this model does not take.
+            InputError: there are no prompts, or some of a kind that this model does not take.
         """
 
     def mask_logits(self, mask: np.ndarray) -> np.ndarray:
@@ -131,8 +131,7 @@ class Proposer(Protocol):
     """A model that finds what it was trained for, without prompts.
 
     Attributes:
-        title: and
-        why: as of a `SliceModel`.
+        title, why: as those of a `SliceModel`.
         size: side of its square input in pixels.
     """
 

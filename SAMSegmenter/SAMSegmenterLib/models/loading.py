@@ -36,12 +36,12 @@ class RecognisedFile:
     """A model file that was read and recognised.
 
     Attributes:
-        path: of the file.
-        sha256: of the file.
+        path: the file.
+        sha256: that of the file.
         weights: by name.
-        entry: how to build and feed the network; of the catalog or the user's own, with the input size of these weights.
+        entry: how to build and feed the network; from the catalog or the user's own, with the input size of these weights.
         is_published: whether it is the very file of `entry`, rather than other weights of the same layout.
-        why: what it was recognised by, for the user; empty if it was chosen by its name.
+        why: by what it was recognised, for the user; empty if it was chosen by its name.
     """
 
     path: Path
@@ -115,7 +115,7 @@ def find(id_or_path: str | Path | None, family: str | None = None) -> Recognised
         weights = read_checkpoint(path).weights
         return RecognisedFile(path, hashes.check(entry, path), weights, entry, True, "")
     path = expanded(chosen)
-    if not os.path.exists(path):  # a forbidden folder is no error here
+    if not os.path.exists(path):  # unlike Path.exists, it does not raise for a forbidden folder
         advice = catalog.advice(str(chosen), [entry.id for entry in store.entries()])
         raise CheckpointError(f"{chosen}: there is no such model file, and no model of that name. {advice}")
     return read(path, family)
@@ -165,7 +165,7 @@ def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tu
 
 
 def _known(id: str) -> CatalogEntry | None:
-    # The user's own models are looked up only if need be: damaged records of them shall not keep the others from working.
+    # The user's own models are looked up only if needed: damaged records of them must not keep the others from working.
     for entries in (catalog.entries, store.entries):
         found = next((entry for entry in entries() if entry.id == id), None)
         if found:

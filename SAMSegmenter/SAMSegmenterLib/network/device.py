@@ -14,8 +14,8 @@ from ..models.sam2_package import SAM2Base
 from .rewrites import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed
-TIMED_SIZE = 256  # pixels of the input that is timed, if the network's own is not smaller
+WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than the encoder
+TIMED_SIZE = 256  # pixels of the timed input, unless the network's own is smaller
 TIMING_SECONDS = 0.1
 SMALL_INPUT = 256  # pixels of input; networks for larger ones are large
 
@@ -105,7 +105,7 @@ def _soonest(network: SAM2Base, chosen: Execution) -> Execution:
 
 def _low_precisions(device: torch.device) -> list[torch.dtype]:
     if device.type == "cuda":
-        # no bfloat16 units before Ampere
+        # GPUs before Ampere have no bfloat16 units
         return [torch.bfloat16, torch.float16] if torch.cuda.get_device_capability(device)[0] >= 8 else [torch.float16]
     return [torch.bfloat16] if device.type == "cpu" else []
 
@@ -126,7 +126,7 @@ def _encoding_seconds(network: SAM2Base, execution: Execution) -> float:
         return time.perf_counter() - start
 
     with execution.active():
-        encode()  # the first call sets up kernels
+        encode()  # because the first call sets up kernels
         seconds = [encode()]
         while len(seconds) < 5 and sum(seconds) < TIMING_SECONDS:
             seconds.append(encode())

@@ -12,7 +12,7 @@ class Memory:
     """One slice as remembered, in bfloat16 even in float32 runs: upstream keeps it so, and equality with upstream needs it.
 
     Attributes:
-        features: ``(1, c, grid, grid)``, which lie over the slice and move with the view of it.
+        features: ``(1, c, grid, grid)``, which cover the view of the slice and move with it.
         tokens: ``(1, T, c)``, what later slices attend to: the pixels of `features`, or what a network makes of them.
         pointer: ``(1, C)`` object pointer, float32.
     """

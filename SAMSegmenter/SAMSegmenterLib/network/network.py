@@ -96,10 +96,10 @@ class Network:
         size: input side in pixels, a multiple of 32.
         device: where it runs.
         dtype: float32, or bfloat16/float16 for the matrix products (everything else stays float32).
-        mean, std: normaliser of the three colour channels, in 0..1.
+        mean, std: of the three colour channels, from 0 to 1.
 
     Raises:
-        CheckpointError: the network's memory attention has a form that SAM 2 never had.
+        CheckpointError: the network is configured in a way that SAM 2 never was.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Network:
         with torch.inference_mode():
             self._prepare_constants()
 
-    # ------------------------------------------------------------------ what the engine calls
+    # ------------------------------------------------------------------ for the engine
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray) -> list[Features]:
@@ -146,7 +146,7 @@ class Network:
             features: of the prompted view.
             points: ``(n, 2)`` input pixels, centres at integers.
             labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the top left and bottom right corner of a box.
-            prior: ``(size, size)`` float32, the mask that the points correct: 1 inside, -1 outside, 0 where nobody knows.
+            prior: ``(size, size)`` float32, the mask that the points correct: 1 inside, -1 outside, 0 where it is in doubt.
         """
         coarse = features.coarse + self.module.no_mem_embed.view(1, -1, 1, 1)
         coords, kinds = self._placed(points, labels)
@@ -167,7 +167,7 @@ class Network:
 
         Returns:
             Four masks for each prompt, one after the other: the decoder's answer to a clear prompt, then those to an ambiguous one.
-            They are never taken back where the object score is negative.
+            They are kept even if the object score is negative.
         """
         placed = [self._placed(*each) for each in asked]
         sparse, dense = self._prompt_encoder(*(torch.cat(each) for each in zip(*placed, strict=True)))
@@ -204,7 +204,7 @@ class Network:
         """Return the masks of objects on the next slice, found from what is remembered of them.
 
         Args:
-            features: of the slice that each of B objects is looked for on.
+            features: of the slice on which each of B objects is searched for.
             recalls: what each of them remembers; all of the same `Recall.structure`.
             slices: number of slices of the stack, which scales the time encoding of pointers.
         """
@@ -373,7 +373,7 @@ class Network:
         if not module.use_obj_ptrs_in_encoder:
             return torch.zeros(1, self.channels, device=self.device)
         hint = module.mask_downsample(painted)
-        # upstream resizes the quarter-size mask to the size it already has; nothing to do here
+        # upstream resizes the quarter-size mask to the size that it already has, which changes nothing
         dense = module.sam_prompt_encoder.mask_downscaling(hint)
         return self._decode(features.coarse, features.fine, features.middle, self._no_points, dense, False).pointer
 

@@ -16,9 +16,9 @@ from ..image.view import View
 MARGIN = 1.6  # side of the region, in longer sides of the object
 SMALLEST_PIXELS = 24  # a region narrower than this shows the network more interpolation than image
 TIGHTEST = 1.25  # the region is renewed when its side falls below this multiple of the object's
-WIDEST = 2.6  # ... or rises above this one; between them the network was trained
+WIDEST = 2.6  # ... or rises above this one; the network was trained between them
 BORDER = 0.06  # ... or when the object comes this close to its border, in parts of its side
-LARGEST = 32  # of the slice's longer side in pixels: where pixels are needles, a square in mm would be millions of them
+LARGEST = 32  # of the slice's longer side: where pixels are needles, a square in mm would have millions of them
 
 
 @dataclass(frozen=True)

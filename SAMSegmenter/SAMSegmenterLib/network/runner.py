@@ -40,7 +40,7 @@ class Runner:
 
     Attributes:
         seconds: time spent, by stage.
-        warnings: what had to be done otherwise than asked, in words for the user.
+        warnings: what had to be done in another way than asked; sentences for the user.
         batched: whether several passes are run at once; a gain on GPUs, a loss on CPUs.
     """
 
@@ -93,7 +93,8 @@ class Runner:
         """Return `decoded` if all of it is finite.
 
         Args:
-            slices: the index of the slice of each in the batch; or of one slice, which all of them are of.
+            decoded: from a `Network`.
+            slices: the slice index of each object in the batch, or one index that holds for all.
 
         Raises:
             CheckpointError: a logit, score or pointer is NaN or infinite; names the model and the slice.
@@ -137,7 +138,7 @@ class Runner:
         elif self.device.type != "cpu":
             self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
             self._use(torch.device("cpu"))
-        elif not kept:  # else there is room now
+        elif not kept:  # otherwise there is room now
             raise OutOfMemory(
                 "the computer has too little free memory for this model; close other programs, choose a smaller model, or a smaller cache."
             ) from error

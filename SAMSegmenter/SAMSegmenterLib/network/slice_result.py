@@ -11,7 +11,7 @@ from ..image.view import View
 from .network import Decoded
 from .pages import Shelf
 
-STEP = 1 / 4  # logits are kept in these steps, within +-32: more than enough to threshold and to fuse them
+STEP = 1 / 4  # logits are kept in these steps, within +-32: more than precise enough to threshold and to fuse them
 BACKGROUND = -32.0
 
 
@@ -48,7 +48,7 @@ class SliceResult:
         """Return the logits on the whole slice, float32 ``(rows, columns)``; background where the view did not reach."""
         values = self.stored if self.stored.dtype == np.float32 else self.stored * np.float32(STEP)
         rows, columns, by_row, by_column = self.view.sampling(len(values), shape)
-        # by torch: threads of numpy's own matrix library would go on spinning, and slow the network down by a third
+        # by torch: threads of numpy's own matrix library would go on spinning and slow the network down
         inside = (torch.from_numpy(by_row) @ torch.from_numpy(values) @ torch.from_numpy(by_column).T).numpy()
         if inside.shape == shape:
             return inside

@@ -8,7 +8,7 @@ from ..image.stack import FrameStack
 from ..image.window import automatic_window
 from .types import Keyframe, PromptSet
 
-NEAR_PIXELS = 2  # around a point or a stroke: what a click on a small object still lies within
+NEAR_PIXELS = 2  # around a point or a stroke: within a small object that was clicked
 
 
 def windowed(stack: FrameStack, prompts: PromptSet) -> FrameStack:
@@ -40,7 +40,7 @@ def _near(keyframe: Keyframe, shape: tuple[int, int]) -> np.ndarray:
     if keyframe.box:
         box = keyframe.box
         middle_x, middle_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-        # at least the pixel in the middle
+        # at least the middle pixel
         half_x, half_y = max((box.x1 - box.x0) / 4, 0.5), max((box.y1 - box.y0) / 4, 0.5)
         near |= (abs(x - middle_x) <= half_x) & (abs(y - middle_y) <= half_y)
     strokes = [((p.x, p.y),) for p in keyframe.points if p.positive]

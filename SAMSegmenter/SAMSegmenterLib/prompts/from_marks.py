@@ -12,8 +12,8 @@ from ..image.stack import FrameStack
 from .marks import Mark
 from .types import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, contradiction
 
-OFF_SLICE = 0.75  # slices that a shape may lean out of its slice; more, and it was drawn in another plane
-DEEP_ENOUGH = 0.1  # of a lasso's smaller side: how far beside it a corner must lie to be called outside
+OFF_SLICE = 0.75  # slices by which a shape may leave its slice; beyond that, it was drawn in another plane
+DEEP_ENOUGH = 0.1  # of a lasso's smaller side: the distance from the lasso at which a corner counts as outside
 
 
 class AcrossSlices(InputError):

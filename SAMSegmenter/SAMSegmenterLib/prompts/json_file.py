@@ -45,7 +45,7 @@ class PromptFile:
         path: the file; relative mask files in it start at its folder, or at the working folder if it is a pipe or in /dev.
 
     Attributes:
-        axis: the axis it names, for its stack to be made.
+        axis: the axis that it names, along which the stack must lie.
         warnings: what `prompts` had to change; sentences for the user.
 
     Raises:
@@ -60,7 +60,7 @@ class PromptFile:
     def prompts(self, stack: FrameStack, read_labelmap: ReadLabelmap) -> PromptSet:
         """Return the prompts of the file, checked for `stack`.
 
-        `read_labelmap` turns a mask file's path into a volume; it is asked once for each file.
+        `read_labelmap` turns a mask file's path into a volume; it is called once for each file.
 
         Raises:
             InputError: naming the file and the field at fault.
@@ -78,14 +78,14 @@ def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap | No
 
     Args:
         path: the JSON file; docs/command-line.md has its format.
-        stack: the slices that it is about.
+        stack: the slices to which the prompts belong.
         read_labelmap: reads the mask files that it names; `imageio.read_labelmap` if not given.
 
     Raises:
         InputError: it cannot be read, or its prompts cannot be used on `stack`; names the file and the field at fault.
     """
     if read_labelmap is None:
-        from ..imageio import read_labelmap  # loads ITK, which prompts without mask files do not need
+        from ..imageio import read_labelmap  # here, because it loads ITK, which prompts without mask files do not need
     return PromptFile(path).prompts(stack, read_labelmap)
 
 

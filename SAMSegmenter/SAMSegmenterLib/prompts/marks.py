@@ -23,7 +23,7 @@ KINDS = ("point", "box", "scribble", "lasso", "line", "mask", "prior")
 MASKS = ("mask", "prior")
 MOST_PIXELS, MOST_ITEMS, FARTHEST_MM = 2**26, 10**6, 1e9  # of a mask; of a sequence; from the origin
 Plane = str | list[list[float]]  # see `Mark.plane`
-POSITIONS = {"point": 1, "box": 4, "line": 2, "mask": 3, "prior": 3}  # exactly; the others have one or more
+POSITIONS = {"point": 1, "box": 4, "line": 2, "mask": 3, "prior": 3}  # exact numbers; other kinds have one or more
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +31,18 @@ class Mark:
     """One prompt at the place where the user put it.
 
     Attributes:
-        segment: ID of the segment that it belongs to.
+        segment: ID of its segment.
         kind: one of `KINDS`.
         positions: float ``(n, 3)`` in mm, RAS of the segmentation: the place of a point; four corners of a box in order; the path of
             a scribble or lasso; the ends of a line; the centres of a mask's first pixel, of the next one in its
             row, and of the next one in its column.
         positive: whether it lies inside the segment.
-        item: which one of a sequence was shown when it was placed; None outside of sequences.
-        plane: of the slices that it belongs to: the axis ``"i"``, ``"j"`` or ``"k"`` along which they follow each other, or the 4x4 matrix
+        item: the index of the item of a sequence that was shown when it was placed; None outside sequences.
+        plane: of the slices to which it belongs: the axis ``"i"``, ``"j"`` or ``"k"`` along which they follow each other, or the 4x4 matrix
             to RAS of an oblique grid's voxel axes, or ``"time:k:23"`` for slice 23 of that axis followed through time. None until it is
             placed.
-        mask: bool ``(rows, columns)``, of a mask or a prior only. A prior is no mark by the user: it is what had been found on a slice
-            where other marks now correct it.
+        mask: bool ``(rows, columns)``, of a mask or a prior only. A prior is no mark of the user: it had been found on a slice where
+            other marks now correct it.
     """
 
     segment: str
@@ -67,7 +67,7 @@ class Mark:
         positions = self.positions.copy()
         if handle is None:
             positions += offset
-        elif self.kind == "box":  # the opposite corner stays, the two beside it follow along the box's sides
+        elif self.kind == "box":  # the opposite corner stays, and the two beside it follow along the box's sides
             opposite, before, after = (handle + 2) % 4, (handle - 1) % 4, (handle + 1) % 4
             diagonal = np.asarray(to) - positions[opposite]
             for neighbour in (before, after):
@@ -142,7 +142,7 @@ class Marks:
 
 def marks_to_json(marks: Marks) -> dict[str, Any]:
     """Return marks as plain values; `marks_from_json` restores them exactly."""
-    first = next((mark.plane for mark in marks.all), None)  # for those who know only one plane for all
+    first = next((mark.plane for mark in marks.all), None)  # for versions that know only one plane for all marks
     return {"version": VERSION, "plane": first, "marks": [_mark_to_json(mark) for mark in marks.all]}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..image.stack import FrameStack
 
-MOST_MARKS = 500  # points and scribbles on a slice: what a network needs for them grows with their square
+MOST_MARKS = 500  # points and scribbles on a slice: a network's memory grows with their square
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Keyframe:
     """The prompts for one segment on one slice.
 
     A painted `mask` is the answer on its slice and stands alone: other prompts beside it are kept but change nothing.
-    A `prior` is no prompt by itself: it is what had been found on the slice, which the prompts beside it correct.
+    A `prior` is no prompt by itself: it had been found on the slice, and the prompts beside it correct it.
     """
 
     slice: int

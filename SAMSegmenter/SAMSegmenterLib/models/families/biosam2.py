@@ -20,7 +20,7 @@ from .promptable import Asked, Promptable
 from .sam2 import ImageParts, Sam2Slices
 
 RENAMED = {"mask_decoder.": "sam_mask_decoder.", "prompt_encoder.": "sam_prompt_encoder."}
-UNUSED = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # they would bring in the fine features
+UNUSED = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # they would add the fine features
 
 
 def build(config: str, image_size: int, state: State, source: str) -> ImageParts:

@@ -20,7 +20,7 @@ from .normalisers import published
 from .sam import SamSlices, around, attended, vit
 
 SHARE = 4  # the bottleneck has a quarter of the channels
-BESIDE_MLP = 0.5  # how much the adapter beside the MLP counts
+BESIDE_MLP = 0.5  # weight of the bottleneck beside the MLP
 
 
 class Bottleneck(nn.Module):

@@ -22,7 +22,7 @@ WIDTHS = (64, 128, 160, 320)
 ENCODER = "image_encoder."
 CLASSIFIER = (ENCODER + "norm_head.", ENCODER + "head.")  # left over from TinyViT, unused
 
-# Published names to those of timm, whose stages begin with the downsampling that ends the layer before.
+# From published names to those of timm, whose stages begin with the downsampling that ends the published layer before.
 RENAMED = (
     (r"^patch_embed\.seq\.0\.", "patch_embed.conv1."),
     (r"^patch_embed\.seq\.2\.", "patch_embed.conv2."),

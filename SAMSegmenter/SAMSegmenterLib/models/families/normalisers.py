@@ -19,7 +19,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SAM_MEAN = (123.675, 116.28, 103.53)  # of grey levels 0 to 255
 SAM_STD = (58.395, 57.12, 57.375)
-SURE = 10.0  # logit of a pixel that a painted mask is sure of
+SURE = 10.0  # logit of a pixel that is certain in a painted mask
 
 Shape = tuple[int, int]
 
@@ -30,10 +30,10 @@ class Normaliser:
 
     Attributes:
         size: side of the input in pixels.
-        resize: a uint8 slice to rows and columns: grey levels 0..255 as float32 ``(1 or 3, rows, columns)``.
-        scale: grey levels ``(3, rows, columns)`` to what the network was trained with.
-        enlarge: logits ``(n, h, w)`` of the input to those of the slice's extent on it, or of the slice.
-        keeps_aspect: the slice fills the input's left or upper part, the rest is zero; otherwise it is stretched.
+        resize: brings a uint8 slice to rows and columns: grey levels 0 to 255 as float32 ``(1 or 3, rows, columns)``.
+        scale: brings grey levels ``(3, rows, columns)`` to the values that the network was trained with.
+        enlarge: brings logits ``(n, h, w)`` of the input to the slice, ``(n, rows, columns)``.
+        keeps_aspect: whether the slice fills the input's left or upper part and the rest is zero; otherwise it is stretched.
     """
 
     size: int
@@ -169,5 +169,5 @@ def published(name: str, size: int) -> Normaliser:
     return Normaliser(size, resize, scale, enlarge, keeps_aspect)
 
 
-# What a propagation network subtracts from the channels in 0..1, and divides them by.
+# The means that a model that propagates subtracts from channels of 0 to 1, and the deviations by which it divides them.
 CHANNEL_STATISTICS = {"sam2": (IMAGENET_MEAN, IMAGENET_STD), "biomedical_sam2": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}

@@ -39,13 +39,13 @@ class Promptable(ABC):
 
     Args:
         network: in evaluation mode, on the device where it is to run.
-        normaliser: how it wants its pictures.
-        prompts: those that it was trained with, of "point", "box" and "mask".
+        normaliser: how it wants its input.
+        prompts: the kinds with which it was trained, of "point", "box" and "mask".
         candidates: when to answer with several masks: to a lone point, which may mean a part or the whole; always; or never.
 
     Attributes:
         title: what the user reads.
-        why: what its file was recognised by, for the user; empty if it was chosen by its name.
+        why: by what its file was recognised, for the user; empty if it was chosen by its name.
     """
 
     title, why = "the model", ""

@@ -114,7 +114,7 @@ def _get(entry: CatalogEntry, url: str, target: Path, progress: DownloadProgress
         if not wrong:
             break
         transfer.discard()
-        if not continued:  # else the parts may have been of different files, and one download in one go decides
+        if not continued:  # otherwise the parts may come from different files, and a download in one go decides
             raise DownloadError(f"{shown(url)}: what arrived {wrong}")
     os.replace(part, target)
     notes.unlink(missing_ok=True)
@@ -140,11 +140,11 @@ def _misfit(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
 
     This is for files of which neither hash nor size is published.
     """
-    from .. import loading  # needs torch, which a host may install after it has shown what can be downloaded
+    from .. import loading  # needs torch, which a host may install only after it has shown what can be downloaded
     from ..weights.checkpoint import read_checkpoint
 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".samsegmenter-") as folder:
-        whole = Path(folder) / target.name  # a part would not be read
+        whole = Path(folder) / target.name  # a file called .part would not be read
         os.replace(part, whole)
         try:
             loading.build(loading.RecognisedFile(whole, sha256, read_checkpoint(whole).weights, entry, is_published=True, why=""))

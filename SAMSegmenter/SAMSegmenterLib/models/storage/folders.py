@@ -38,12 +38,12 @@ def receiving_folder() -> Path:
     """
     refusals = []
     for folder in folders():
-        if folder.parts[:1] == ("~",):  # nobody knows what it stands for, and it would be made in the working folder
+        if folder.parts[:1] == ("~",):  # it cannot be expanded, and would be made in the working folder
             refusals.append(f"{folder} (there is no home folder)")
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell, on Windows and on shares
+            with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell this on Windows and on shares
                 return folder
         except OSError as error:
             refusals.append(f"{folder} ({error.strerror})")

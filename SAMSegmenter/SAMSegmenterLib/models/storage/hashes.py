@@ -72,7 +72,7 @@ def check_size(entry: CatalogEntry, path: Path) -> None:
 def remember(entry: CatalogEntry, sha256: str) -> None:
     """Record the SHA-256 of the first file that was used as `entry`, if none is published, to compare every later one with it."""
     if expected(entry) is None:
-        with suppress(OutputError):  # without a folder to write to, every use is the first
+        with suppress(OutputError):  # without a folder that can be written to, every use is the first
             records.note(HASHES, entry.id, sha256)
 
 

@@ -63,7 +63,7 @@ def install(found: RecognisedFile, id: str | None = None) -> CatalogEntry:
         InputError: `id` cannot be a name, or is taken, or another file lies where this one would.
         OutputError: no folder can be written to, or the disk is full.
     """
-    loading.build(found)  # it must fit now, not when it is wanted
+    loading.build(found)  # weights that do not fit must fail now, not when the model is used
     published = _published(found, id)
     if published:
         _install_published(published, found)
@@ -80,10 +80,10 @@ def install(found: RecognisedFile, id: str | None = None) -> CatalogEntry:
 
 def _install_published(entry: CatalogEntry, found: RecognisedFile) -> None:
     hashes.check(entry, found.path, found.sha256)
-    if hashes.expected(entry) is None:  # else what is there now and differs is worth nothing
+    if hashes.expected(entry) is None:  # otherwise a file there that differs is not worth keeping
         _check_place(entry.file, found.sha256)
     _copy(found.path, entry.file)
-    hashes.remember(entry, found.sha256)  # only now: what is recorded as the first use must be here
+    hashes.remember(entry, found.sha256)  # only now, because the file of the recorded first use must be here
 
 
 def _published(found: RecognisedFile, id: str | None) -> CatalogEntry | None:
@@ -116,7 +116,7 @@ def _check_free(id: str, file: str, sha256: str) -> None:
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", id):
         raise InputError(f"{id!r} cannot be the name of a model; use letters, digits, dots, hyphens and underscores.")
     published = {name.casefold() for entry in catalog.entries() for name in (entry.id, entry.file)}
-    if not published.isdisjoint({id.casefold(), file.casefold()}):  # many file systems do not tell a from A
+    if not published.isdisjoint({id.casefold(), file.casefold()}):  # many file systems ignore case
         raise InputError(f"{id!r} is the name of a published model, and this file is another one. Choose a name with --as.")
     taken = next((entry for entry in store.entries() if entry.id == id), None)
     if taken and hashes.expected(taken) not in (None, sha256):

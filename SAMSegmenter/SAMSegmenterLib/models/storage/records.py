@@ -63,7 +63,7 @@ def _change(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> N
 
 
 def _load_if_possible(path: Path) -> dict[str, Any]:
-    # The user can seldom mend a folder that others keep, and a share that is gone for an hour shall not stop all work.
+    # The user can seldom repair a folder that others keep, and a share that is gone for an hour must not stop all work.
     try:
         return _load(path)
     except InputError as error:

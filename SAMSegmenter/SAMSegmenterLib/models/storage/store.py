@@ -18,7 +18,7 @@ from .locks import turn
 
 SHIPPED = Path(__file__).parents[2] / "Resources" / "Models"
 OWN = "own.json"
-FORGOTTEN = hashes.HASHES, OWN  # what removing a model forgets
+FORGOTTEN = hashes.HASHES, OWN  # records from which a removed model is dropped
 
 
 def entries() -> tuple[CatalogEntry, ...]:

@@ -22,11 +22,11 @@ DownloadProgress = Callable[["int", "int | None"], None]
 Cancel = Callable[[], bool]
 
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, 10.0
-ATTEMPTS = 4  # in a row without a byte more than before
+ATTEMPTS = 4  # in a row that bring no more bytes
 FIRST_PAUSE_SECONDS = 1.0
-CHUNK_BYTES = 1 << 14  # a slow host is waited for until so many have come, and only then asked whether to stop
+CHUNK_BYTES = 1 << 14  # `cancel` is asked after every chunk, so that a slow host delays it by one
 SPARE_BYTES = 16 << 20  # left free on the disk
-ASK_SPACE_EVERY_BYTES = SPARE_BYTES // 2  # of a file of unknown size: rarely, but before it can use up what is spared
+ASK_SPACE_EVERY_BYTES = SPARE_BYTES // 2  # for a file of unknown size: rarely, but before it can use up the spare bytes
 LARGEST_BYTES = 16 << 30
 WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
@@ -49,12 +49,12 @@ class Transfer:
     Proxies are those of the environment or the system.
 
     Attributes:
-        url: where it comes from; messages and `notes` have it as `shown`.
+        url: where it comes from; in messages and `notes` it stands as `shown`.
         part: what has arrived; kept if the transfer fails or is cancelled.
         notes: a small file that remembers what `part` is a part of.
         size: of the whole file in bytes, if it is known.
-        progress: called with the bytes that have arrived and their number in the end, None if nobody knows.
-        cancel: asked often; true ends the transfer.
+        progress: called with the bytes that have arrived and their number in the end, None if that is not known.
+        cancel: called often; the transfer ends if it returns true.
     """
 
     url: str
@@ -69,7 +69,7 @@ class Transfer:
 
         Raises:
             Cancelled: `cancel` returned true.
-            DownloadError: the host cannot be reached, refuses, keeps breaking off, or sends something else.
+            DownloadError: the host cannot be reached, refuses, keeps breaking off, or sends another file.
             OutputError: the disk is too full.
             OSError: `part` cannot be written.
         """
@@ -116,7 +116,7 @@ class Transfer:
         """Return where in the file the body starts that the host sends, and the file's size if the host tells it.
 
         Raises:
-            _Broken: it cannot go on after the first `have` bytes of `version`, or not now.
+            _Broken: it cannot continue after the first `have` bytes of `version`, or not now.
             DownloadError: it refuses, or sends a page.
         """
         status = response.status_code
@@ -155,9 +155,9 @@ class Transfer:
     def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
         done, most, asked = start, total or LARGEST_BYTES, start
         self.progress(done, total)
-        with self.part.open("ab") as file:  # buffered: else what does not fit on the disk is left out without an error
+        with self.part.open("ab") as file:  # buffered: otherwise bytes that do not fit on the disk are left out without an error
             for chunk in response.iter_content(CHUNK_BYTES):
-                if total is None and done - asked >= ASK_SPACE_EVERY_BYTES:  # then nobody could see before that the disk is too small
+                if total is None and done - asked >= ASK_SPACE_EVERY_BYTES:  # it could not be seen before whether the disk is large enough
                     self._check_space(total, done)
                     asked = done
                 done += len(chunk)
@@ -165,7 +165,7 @@ class Transfer:
                     self.discard()
                     raise self._error(f"sends more than the {most} bytes of {_whose(total)}. It is not the published file.")
                 file.write(chunk)
-                file.flush()  # so that the size of part is what has arrived
+                file.flush()  # so that the size of `part` is the number of bytes that have arrived
                 self.progress(done, total)
                 self._stop_if_cancelled()
         if not done or (total and done < total):

@@ -34,7 +34,7 @@ class Checkpoint:
     """The content of a file of weights.
 
     Attributes:
-        weights: by name, on the CPU, in the precision they are stored in.
+        weights: by name, on the CPU, in the precision in which they are stored.
         container: the name under which they lay in the file; empty if directly inside.
         beside: the names of what lay beside that container.
     """
@@ -47,16 +47,17 @@ class Checkpoint:
 def read_checkpoint(path: Path, permissive: bool = False) -> Checkpoint:
     """Return the named weights in `path`.
 
-    The content tells safetensors from files of ``torch.save``, whatever the file is called; of the latter nothing but tensors is
+    Files of safetensors and of ``torch.save`` are told by their content, whatever their name; of the latter only tensors are
     read. Weights may lie directly inside or in one of `CONTAINERS`; a prefix from `PREFIXES` that all names share is dropped.
 
     Args:
-        permissive: pass over Python objects of every kind that lie beside the weights, not only those of training, and read
-            formats from before PyTorch 1.6 where the installed torch does so safely.
+        path: the file.
+        permissive: skip Python objects of every kind that lie beside the weights, not only those of training, and read
+            formats from before PyTorch 1.6 if the installed torch does so safely.
 
     Raises:
-        CheckpointError: missing, empty, truncated, not weights at all, larger inside than outside, weights that are no
-            finite numbers, or a file that would run code; nothing of it has been run.
+        CheckpointError: the file is missing, empty, truncated, or no weights; would fill more memory than it has bytes; has
+            weights that are not finite numbers; or would run code. No code of it has been run.
     """
     path = Path(path)
     head = _head(path)
@@ -102,7 +103,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
             noted = file.metadata() or {}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is truncated, or not a safetensors file ({error}). {AGAIN}.") from error
-    except AttributeError as error:  # what safetensors makes of numbers that are newer than this torch
+    except AttributeError as error:  # from safetensors, for types of numbers that are newer than this torch
         raise CheckpointError(f"{path}: its weights are not stored as plain numbers ({error}).") from error
     checkpoint = _unwrapped(weights, path)
     beside = frozenset(noted.get(NOTED_BESIDE, "").split("\n")) - {""}
@@ -222,5 +223,5 @@ def _check_finite(weights: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def _is_finite(value: torch.Tensor) -> bool:
-    # NumPy, because torch wakes its threads for each of hundreds of small tensors: 0.1 s instead of 1 s on busy cores.
+    # NumPy, because torch wakes its threads for each of hundreds of small tensors, which takes far longer on busy cores.
     return bool(np.isfinite(value.detach().float().numpy()).all())

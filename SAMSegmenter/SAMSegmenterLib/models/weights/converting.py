@@ -32,7 +32,7 @@ def convert(source: Path, target: Path) -> Checkpoint:
     noted = {NOTED_CONTAINER: checkpoint.container, NOTED_BESIDE: "\n".join(sorted(checkpoint.beside))}
     content = save(_apart(checkpoint.weights), noted)
     with replacing(target) as file:
-        file.write_bytes(content)  # which says so if the disk is full, and lets others read the file; the library does neither
+        file.write_bytes(content)  # unlike the library, it reports a full disk, and lets others read the file
     return checkpoint
 
 

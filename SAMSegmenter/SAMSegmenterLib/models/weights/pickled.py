@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-LARGEST_PICKLE = 64 << 20  # bytes; that of the largest network has 0.3 MB
-MOST_OPCODES = 2_000_000  # each makes 100 bytes of memory at most, beside what it copies from the file
-KEYS = str, int, float, bool, bytes, type(None)  # hashing others may recurse as deep as a file likes
+LARGEST_PICKLE = 64 << 20  # bytes; the largest network has 0.3 MB
+MOST_OPCODES = 2_000_000  # each takes at most 100 bytes of memory besides what it copies from the file
+KEYS = str, int, float, bool, bytes, type(None)  # hashing other types may recurse as deep as a file likes
 PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
@@ -88,7 +88,7 @@ def interpret(content: bytes, vocabulary: Vocabulary) -> Any:
             machine.step(opcode.name, argument)
     except PickleError:
         raise
-    except (ValueError, IndexError, OverflowError) as error:  # from genops, and from taking off an empty stack
+    except (ValueError, IndexError, OverflowError) as error:  # from genops, and from an empty stack
         raise PickleError(f"its description of the weights is damaged: {str(error)[:100]}") from error
     return machine.result()
 

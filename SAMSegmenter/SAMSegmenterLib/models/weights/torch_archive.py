@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 LARGEST_DIRECTORY = 8 << 20  # bytes, as of 80 000 entries; the largest network has a thousand
-LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and of what comes after it (APPNOTE 4.3.7)
+LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and of the extra field (APPNOTE 4.3.7)
 AGAIN = "Get the file again and compare its size with the original"
 UNPACK = "If it is a .zip of a model, unpack it and give the file inside"
 ENCRYPTED, UTF_8 = 0x1, 0x800

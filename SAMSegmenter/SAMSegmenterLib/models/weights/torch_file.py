@@ -38,7 +38,7 @@ ODD_TENSORS |= {"torch._utils._rebuild_device_tensor_from_numpy", "torch._utils.
 MOST_DIMENSIONS = 64
 MOST_NUMBERS = 1 << 48  # in a shape, so that products of sizes stay within what torch can count
 
-# Packages whose objects lie beside the weights in files written in training. None is wanted, and none of their code is run.
+# Packages whose objects lie beside the weights in files written during training. None is used, and none of their code is run.
 TRAINING = {"argparse", "addict", "collections", "datetime", "easydict", "enum", "lightning", "ml_collections", "numpy", "omegaconf"}
 TRAINING |= {"pathlib", "pytorch_lightning", "torch", "types", "typing", "uuid", "yacs"}
 TRAINING_NAMES = {"_codecs.encode", "copyreg._reconstructor"}
@@ -99,7 +99,7 @@ def read_tensors(archive: Archive, wanted: Mapping[str, StoredTensor]) -> dict[s
     """Return the tensors `wanted`, with memory of their own; those that share a storage in the file share it in memory.
 
     Raises:
-        ArchiveError: the file has become shorter meanwhile, or says no byte order that there is.
+        ArchiveError: the file has become shorter meanwhile, or states an unknown byte order.
         MemoryError: there is not enough memory.
     """
     is_foreign = _byte_order(archive) != sys.byteorder
@@ -134,7 +134,7 @@ class _TensorReader:
         """Return the tensor described by ``(storage, offset, shape, strides, ...)``."""
         expect(len(arguments) >= 4)
         storage, offset, shape, strides = arguments[:4]
-        if isinstance(storage, Opaque) or any(arguments[6:]):  # numbers of other kinds, or to be negated
+        if isinstance(storage, Opaque) or any(arguments[6:]):  # of other kinds, or to be negated
             return _odd_tensor()
         expect(isinstance(storage, Stored) and isinstance(shape, tuple) and isinstance(strides, tuple))
         expect(len(shape) == len(strides) <= MOST_DIMENSIONS and _are_counts(offset, *shape, *strides))
@@ -192,7 +192,7 @@ def _numbers(archive: Archive, storage: Stored, is_foreign: bool) -> Tensor:
     size = storage.count * storage.dtype.itemsize
     try:
         numbers = torch.empty(size, dtype=torch.uint8)
-    except RuntimeError as error:  # torch's way to say so
+    except RuntimeError as error:  # torch's error for too little memory
         raise MemoryError(f"{size >> 20} MB for weights") from error
     octets = numbers.numpy()
     archive.read_into(storage.entry, memoryview(octets))
