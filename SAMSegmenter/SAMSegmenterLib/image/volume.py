@@ -18,7 +18,7 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a file says of its volume besides voxels and matrix.
+    """The facts that a file states of its volume besides voxels and matrix.
 
     Attributes:
         geometry: where the matrix comes from, in words, such as "sform (code 1)"; empty if no file was read.

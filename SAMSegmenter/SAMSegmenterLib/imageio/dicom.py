@@ -41,7 +41,7 @@ GREATEST_FLAW = 0.1  # of direction cosines: of a unit vector's length, and of a
 
 @dataclass(frozen=True)
 class Picture:
-    """What the header of a DICOM file says of its image, or of one of its frames; lengths in mm, LPS coordinates.
+    """The header of an image in a DICOM file, or of one of its frames; lengths in mm, LPS coordinates.
 
     Attributes:
         size: columns and rows.

@@ -1,4 +1,4 @@
-"""Where a NIfTI header places its voxels, and where other programs place them.
+"""The place of voxels by a NIfTI header, and the places where other programs see them.
 
 The standard (``nifti1.h``, "3D IMAGE (VOLUME) ORIENTATION AND LOCATION IN SPACE") has three methods: pixdim alone (1), the qform (2) and
 the sform (3). Where a header has several that disagree, programs differ: ITK, and with it 3D Slicer, takes all spacings from pixdim;

@@ -1,1 +1,1 @@
-"""What users say about a segment: marks, prompts and keyframes, in memory and in files."""
+"""The wishes of users for a segment: marks, prompts and keyframes, in memory and in files."""

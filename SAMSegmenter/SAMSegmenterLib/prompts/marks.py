@@ -1,4 +1,4 @@
-"""What the user marked in the views of a host: positions in mm, which outlive every change of slices, axis and geometry.
+"""Marks: positions in mm that the user placed in the views of a host; they outlive every change of slices, axis and geometry.
 
 `from_marks` turns marks into prompts of one stack of slices.
 """

@@ -1,4 +1,4 @@
-"""Where model files lie on this machine, beside those that ship with the package."""
+"""The folders of model files on this machine, beside those that ship with the package."""
 
 from __future__ import annotations
 
