@@ -15,9 +15,17 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 UNDONE = {"cli", "evaluation", "in_slicer", "keyframes", "propagation", "session", "training"}
 UNDONE_NAMES = {"Appearance", "Box", "Canvas", "Finding", "Found", "Key", "Outcome", "Panel", "Progress", "Run"}
 
-QUESTIONS = set("How What When Where Whether Which Who Whose Why".split())
-ARTICLES = set("A All An Another Both Each Every It Its No One That The Their These This Those Two".split())
-OTHERS = set("As At By For From Have If In Like Not Of On Only See To Unless With Within".split())
+# fmt: off
+QUESTIONS = {"How", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why"}
+ARTICLES = {
+    "A", "All", "An", "Another", "Both", "Each", "Every", "It", "Its", "No", "One", "That", "The", "Their",
+    "These", "This", "Those", "Two",
+}
+OTHERS = {
+    "As", "At", "By", "For", "From", "Have", "If", "In", "Like", "Not", "Of", "On", "Only", "See", "To",
+    "Unless", "With", "Within",
+}
+# fmt: on
 NO_VERBS = QUESTIONS | ARTICLES | OTHERS
 NO_IMPERATIVES = "s", "ed", "ing"  # endings of "Returns", "Returned", "Returning", and of most plurals
 IMPERATIVES = {"Address", "Bring", "Compress", "Embed", "Express", "Feed", "Guess", "Pass", "Press", "Process"}  # which end so all the same

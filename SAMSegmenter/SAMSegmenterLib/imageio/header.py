@@ -120,7 +120,7 @@ class HeaderFields(dict[str, str]):
         return self.parsed(name, self.need(name).split(), count, finite)
 
     def parsed(self, name: str, words: Sequence[str], count: int, finite: bool = True) -> np.ndarray:
-        """Return the numbers that `words` stand for, as `numbers` does."""
+        """Return the ``(count,)`` float64 numbers that `words` stand for, as `numbers` does."""
         try:
             values = np.array([float(word) for word in words])
         except ValueError:

@@ -65,7 +65,7 @@ def place(header: Nifti1Header, name: str) -> NiftiPlace:
 
 
 def itk_places(header: Nifti1Header) -> list[np.ndarray]:
-    """Return the IJK-to-RAS matrices in mm by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses the file.
+    """Return the ``(4, 4)`` matrices, IJK to RAS mm, by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses.
 
     There are two where the forms differ in the signs of their axes only: which of them ITK takes for equal hangs on rounding.
     """
@@ -90,7 +90,7 @@ def itk_places(header: Nifti1Header) -> list[np.ndarray]:
 
 
 def sform_readers_place(header: Nifti1Header) -> np.ndarray | None:
-    """Return the IJK-to-RAS matrix, in the unit of the header, by which nibabel places voxels; None if it cannot."""
+    """Return the ``(4, 4)`` matrix, IJK to RAS in the header's unit, by which nibabel places voxels; None if it cannot."""
     checked = header.copy()
     checked.check_fix(logger=QUIET, error_level=100)
     try:

@@ -100,7 +100,7 @@ class SliceModel(Protocol):
     why: str
 
     def embed(self, pixels: np.ndarray) -> Embedding:
-        """Return what the network knows of a slice: the slow part, done once for all prompts on the slice."""
+        """Return what the network knows of a slice, uint8 ``(rows, columns[, 3])``: the slow part, done once for all prompts on it."""
 
     def masks(
         self,

@@ -95,7 +95,10 @@ def _shallow(module: nn.Module) -> nn.Module:
 
 
 def fold_neck(network: SAM2Base, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]] | None:
-    """Return the weights from the trunk's two finest levels straight to the decoder's features; None if the neck differs."""
+    """Return the weights from the trunk's two finest levels straight to the decoder's features.
+
+    They are a 1x1 convolution's weight ``(c, C, 1, 1)`` in `dtype` and bias ``(c,)`` for each level; None if the neck differs.
+    """
     neck, decoder = network.image_encoder.neck, network.sam_mask_decoder
     usual = len(neck.convs) == 4 and neck.fpn_top_down_levels == [2, 3] and neck.fuse_type == "sum"
     if not (usual and neck.fpn_interp_model == "nearest" and network.image_encoder.scalp == 1):

@@ -63,7 +63,10 @@ class Mark:
         object.__setattr__(self, "positions", positions)
 
     def moved(self, handle: int | None, to: np.ndarray, offset: np.ndarray) -> Mark:
-        """Return the mark with its position number `handle` at `to`; if `handle` is None, all of it shifted by `offset` (mm, RAS)."""
+        """Return the mark with its position number `handle` at `to`, or shifted by `offset` if `handle` is None.
+
+        Both are ``(3,)`` in mm, RAS. A box stays a rectangle.
+        """
         positions = self.positions.copy()
         if handle is None:
             positions += offset

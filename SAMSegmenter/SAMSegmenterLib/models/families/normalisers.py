@@ -75,24 +75,24 @@ class Normaliser:
 
 
 def pillow_bilinear(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
-    """Return a slice resized by Pillow's bilinear filter, rounded to grey levels."""
+    """Return a slice, resized by Pillow's bilinear filter and rounded to grey levels: float32 ``(1 or 3, rows, columns)``."""
     return _pillow(pixels, rows, columns, Image.Resampling.BILINEAR)
 
 
 def pillow_bicubic(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
-    """Return a slice resized by Pillow's bicubic filter, rounded to grey levels."""
+    """Return a slice, resized by Pillow's bicubic filter and rounded to grey levels: float32 ``(1 or 3, rows, columns)``."""
     return _pillow(pixels, rows, columns, Image.Resampling.BICUBIC)
 
 
 def nearest(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
-    """Return a slice of the pixels at or before the corresponding places, as OpenCV takes them."""
+    """Return the pixels at or before the corresponding places, as OpenCV takes them: float32 ``(1 or 3, rows, columns)``."""
     height, width = pixels.shape[:2]
     taken = pixels[np.arange(rows)[:, None] * height // rows, np.arange(columns) * width // columns]
     return _channels_first(taken)
 
 
 def antialiased(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
-    """Return a slice resized bilinearly in floating point, without rounding to grey levels."""
+    """Return a slice, resized bilinearly without rounding to grey levels: float32 ``(1 or 3, rows, columns)``."""
     return F.interpolate(_channels_first(pixels)[None], (rows, columns), mode="bilinear", antialias=True)[0]
 
 
@@ -107,22 +107,22 @@ def _channels_first(pixels: np.ndarray) -> Tensor:
 
 
 def sam_statistics(grey: Tensor) -> Tensor:
-    """Return grey levels standardised by SAM's mean and deviation."""
+    """Return grey levels ``(3, rows, columns)``, standardised by SAM's mean and deviation."""
     return _standardised(grey, SAM_MEAN, SAM_STD)
 
 
 def imagenet_statistics(grey: Tensor) -> Tensor:
-    """Return grey levels standardised by ImageNet's mean and deviation."""
+    """Return grey levels ``(3, rows, columns)``, standardised by ImageNet's mean and deviation."""
     return _standardised(grey / 255, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def unit(grey: Tensor) -> Tensor:
-    """Return grey levels as 0 to 1."""
+    """Return grey levels of any shape on a scale of 0 to 1."""
     return grey / 255
 
 
 def min_max(grey: Tensor) -> Tensor:
-    """Return grey levels with the slice's darkest pixel as 0 and its brightest as 1."""
+    """Return grey levels of any shape on a scale from 0 for the darkest to 1 for the brightest."""
     low, high = grey.min(), grey.max()
     return (grey - low) / (high - low).clamp(min=1e-8)
 
@@ -132,18 +132,21 @@ def _standardised(values: Tensor, mean: tuple[float, ...], std: tuple[float, ...
 
 
 def directly(normaliser: Normaliser, low: Tensor, shape: Shape) -> Tensor:
-    """Return logits enlarged to the slice in one step."""
+    """Return logits ``(n, h, w)`` enlarged to the slice in one step, ``(n, rows, columns)``."""
     return _bilinear(low, shape)
 
 
 def by_way_of_input(normaliser: Normaliser, low: Tensor, shape: Shape) -> Tensor:
-    """Return logits enlarged to the input first, and then from the part that the slice covers to the slice."""
+    """Return logits ``(n, h, w)`` enlarged to the input, and then from the slice's part of it to the slice, ``(n, rows, columns)``."""
     rows, columns = normaliser.extent(shape)
     return _bilinear(_bilinear(low, (normaliser.size, normaliser.size))[:, :rows, :columns], shape)
 
 
 def as_probabilities(normaliser: Normaliser, low: Tensor, shape: Shape) -> Tensor:
-    """Return logits interpolated as probabilities, which moves the edge where logits are steep on one side."""
+    """Return logits ``(n, h, w)`` enlarged to the slice as probabilities, ``(n, rows, columns)``.
+
+    That moves the edge where logits are steep on one side.
+    """
     return torch.logit(_bilinear(torch.sigmoid(low), shape), eps=1e-6)
 
 
