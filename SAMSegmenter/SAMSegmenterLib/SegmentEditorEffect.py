@@ -1,4 +1,4 @@
-"""The Segment Editor effect: mark a segment on one slice and get it in the whole volume.
+"""The Segment Editor effect: mark a segment on one slice, get it in the whole volume.
 
 This file is what Slicer calls. It is loaded when Slicer starts, and imports nothing of the library before the effect has a panel.
 """
@@ -26,15 +26,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     """
 
     def __init__(self, scriptedEffect: Any) -> None:
-        scriptedEffect.name = "SAMSegmenter"  # not translated, because modules find effects by name
+        scriptedEffect.name = "SAMSegmenter"  # no tr, modules find effects by name
         scriptedEffect.title = _("SAM Segmenter")
-        scriptedEffect.perSegment = False  # so that it can report what is missing, and run for several segments
+        scriptedEffect.perSegment = False  # so that it can say what is missing, and run for several segments
         scriptedEffect.requireSegments = False
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self.wiring: Wiring | None = None
 
     def clone(self) -> Any:
-        """Return a copy of the effect for another editor."""
+        """Return a new scripted effect of this file, for another editor."""
         import qSlicerSegmentationsEditorEffectsPythonQt as effects
 
         cloned = effects.qSlicerSegmentEditorScriptedEffect(None)
@@ -42,11 +42,11 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return cloned
 
     def icon(self) -> Any:
-        """Return the effect's icon; an empty one if its file is missing."""
+        """Return the effect's icon."""
         return qt.QIcon(str(ICON)) if ICON.exists() else qt.QIcon()
 
     def helpText(self) -> str:
-        """Return the help, as HTML, that the editor shows beside the effect's name."""
+        """Return the help that the editor shows."""
         from .in_slicer.effect.keys import control
 
         text = _(
@@ -61,29 +61,29 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return "<html>" + text.format(key=control())
 
     def setupOptionsFrame(self) -> None:
-        """Build the panel."""
+        """Make the panel and everything behind it."""
         from .in_slicer.effect.wiring import Wiring
 
         self.wiring = Wiring(self.scriptedEffect)
 
     def setMRMLDefaults(self) -> None:
-        """Give every parameter that has no value its default."""
+        """Set parameters that have no value yet to their defaults."""
         from .in_slicer.effect import settings
 
         settings.set_defaults(self.scriptedEffect)
 
     def activate(self) -> None:
-        """Start listening to the scene and the views when the effect is chosen."""
-        self.setMRMLDefaults()  # closing a scene removes them
+        """Begin, when the user chooses the effect."""
+        self.setMRMLDefaults()  # a scene that was closed has taken them with it
         self.wiring.activate()
 
     def deactivate(self) -> None:
-        """Stop listening when another effect is chosen."""
+        """Stop, when the user leaves the effect."""
         if self.wiring:
             self.wiring.deactivate()
 
     def cleanup(self) -> None:
-        """Let go of the panel and everything behind it when the editor is destroyed."""
+        """Stop everything, when the editor is deleted."""
         if self.wiring:
             self.wiring.close()
             self.wiring = None
@@ -94,12 +94,12 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self.wiring.pointer.enter()
 
     def sourceVolumeNodeChanged(self) -> None:
-        """Take over another source volume."""
+        """Check what was found against the new volume."""
         if self.wiring:
             self.wiring.source_changed()
 
     def referenceGeometryChanged(self) -> None:
-        """Take over another geometry of the segmentation."""
+        """Check what was found against the new geometry."""
         if self.wiring:
             self.wiring.source_changed()
 
@@ -107,20 +107,20 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         """Stay active while a Markups line is being placed: it may become a prompt."""
 
     def createCursor(self, widget: Any) -> Any:
-        """Return the cursor that slice views show."""
+        """Return the cursor in views."""
         return qt.QCursor(qt.Qt.CrossCursor)
 
     def processInteractionEvents(self, callerInteractor: Any, eventId: int, viewWidget: Any) -> bool:
-        """Handle an event of the mouse or the keyboard in a slice view; return whether it was used up."""
+        """Pass an event of a slice view on; return whether it was used up."""
         return viewWidget.className() == "qMRMLSliceWidget" and self.wiring.handle(eventId, callerInteractor, viewWidget)
 
     def processViewNodeEvents(self, callerViewNode: Any, eventId: int, viewWidget: Any) -> None:
-        """Draw a slice view again when what it shows has changed."""
+        """Draw the marks again in a slice view that has changed."""
         if viewWidget.className() == "qMRMLSliceWidget":
             self.wiring.pointer.redraw_view(viewWidget)
 
     def updateGUIFromMRML(self) -> None:
-        """Show the parameters of the scene in the panel."""
+        """Show the state of everything in the panel."""
         if self.wiring:
             self.wiring.update()
 
