@@ -32,10 +32,10 @@ def decode(decoder: MaskDecoder, image: Tensor, position: Tensor, sparse: Tensor
     prompts = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, sparse[0]])
     tokens, pixels = _two_way(decoder, prompts, _rows(image + dense), _rows(position))
     wanted = slice(1, None) if several else slice(0, 1)
-    scores = decoder.iou_prediction_head(tokens[:1])[:, wanted]
+    qualities = decoder.iou_prediction_head(tokens[:1])[:, wanted]
     networks = list(enumerate(decoder.output_hypernetworks_mlps))[wanted]
     filters = torch.stack([network(tokens[1 + number]) for number, network in networks])
-    return _upscaled(decoder, pixels, filters, image.shape[-2:])[None], scores
+    return _upscaled(decoder, pixels, filters, image.shape[-2:])[None], qualities
 
 
 def _two_way(decoder: MaskDecoder, prompts: Tensor, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
