@@ -1,1 +1,1 @@
-"""The wishes of users for a segment: marks, prompts and keyframes, in memory and in files."""
+"""User input about segments: marks, prompts and keyframes, in memory and in files."""

@@ -57,7 +57,7 @@ def check(entry: CatalogEntry, path: Path, sha256: str | None = None) -> str:
 
 
 def check_size(entry: CatalogEntry, path: Path) -> None:
-    """Raise `CheckpointError` if the size of a file shows, without reading it, that it is not that of `entry`.
+    """Check, without reading it, that a file has the size of that of `entry`.
 
     Raises:
         CheckpointError: it is empty, or not as long as the published one.

@@ -11,7 +11,7 @@ PERMISSIVE = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.
 
 
 class LicenceNotAccepted(InputError):
-    """A licence, that of `entry`, which has to be shown to the user and accepted first."""
+    """A request to show the licence of `entry` to the user and have it accepted first."""
 
     def __init__(self, entry: CatalogEntry) -> None:
         super().__init__(
