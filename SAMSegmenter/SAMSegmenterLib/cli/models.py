@@ -22,7 +22,7 @@ from .options import INTERRUPTED, interruptible
 
 if TYPE_CHECKING:
     from ..models.catalog import CatalogEntry
-    from ..models.loading import Found
+    from ..models.loading import RecognisedFile
 
 models = typer.Typer(no_args_is_help=False, help="List models, and get, import, check or remove their files.")
 
@@ -165,7 +165,7 @@ def _accepts(entry: CatalogEntry, yes: bool) -> bool:
     return True
 
 
-def _read(file: Path, family: str | None) -> Found:
+def _read(file: Path, family: str | None) -> RecognisedFile:
     """What a file is; asks on a terminal where it cannot be told."""
     from ..models.detect import Ambiguous
     from ..models.loading import read

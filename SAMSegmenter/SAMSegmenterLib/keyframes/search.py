@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..image.view import View
-from ..network.device import SMALL
+from ..network.device import SMALL_INPUT
 from ..network.network import Decoded
 from ..network.runner import Runner
 from .question import Question
@@ -26,7 +26,7 @@ PLACES = 1 / 6, 1 / 2, 5 / 6  # of a box's sides, where clicks are added to it
 
 def worth_searching(runner: Runner) -> bool:
     """Whether the model is of the kind that gains from being asked often, and quick enough for it."""
-    return runner.options.search and runner.model.native_size <= SMALL
+    return runner.options.search and runner.model.native_size <= SMALL_INPUT
 
 
 def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[View]) -> tuple[View, Decoded]:

@@ -185,7 +185,7 @@ def ask(keyframe: Keyframe, embeddings: Embeddings, previous: np.ndarray | None 
     points, box, mask = (given[kind] if kind in usable or not usable else None for kind in KINDS)
     with memory_for(SINGLE_SLICES, NEEDS_LESS):
         answer = model.masks(embeddings.of(keyframe.slice), points, asked.labels[~corners], box, mask)
-    _check_finite(model, keyframe.slice, answer.low, answer.scores)
+    _check_finite(model, keyframe.slice, answer.low, answer.qualities)
     return answer
 
 
@@ -211,4 +211,4 @@ def _check_finite(model: SliceModel | Proposer, index: int, *answers: np.ndarray
 
 
 def _best(index: int, answer: SliceMasks) -> Found:
-    return Found(index, answer.logits[answer.best] > 0, float(answer.scores[answer.best]))
+    return Found(index, answer.logits[answer.best] > 0, float(answer.qualities[answer.best]))

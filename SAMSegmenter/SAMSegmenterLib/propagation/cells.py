@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..evidence.intensities import Looks
+from ..evidence.intensities import Intensities
 from ..image.stack import FrameStack
 from ..image.view import View
 from ..keyframes.seed import Seed
@@ -44,15 +44,15 @@ class Canvas:
         x_mm, y_mm = (each * self.coarseness for each in stack.spacing_mm)
         self.spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
         shown = [(self.raw(seed.slice), self.mask(seed.mask) > 0.5) for seed in seeds if seed.mask.any()]
-        self._looks = Looks(shown, min(self.spacing_mm[1:]))
+        self._intensities = Intensities(shown, min(self.spacing_mm[1:]))
 
     def image(self, index: int) -> Tensor:
         """Intensities of a slice, those that are usual around the keyframes being 0..1."""
-        return self._looks.scaled(self.raw(index))
+        return self._intensities.scaled(self.raw(index))
 
     def evidence(self, image: Tensor) -> Tensor:
         """Log of how much likelier the intensities of an `image` are in the object than around it."""
-        return self._looks.evidence(image)
+        return self._intensities.evidence(image)
 
     def raw(self, index: int) -> Tensor:
         """Intensities of a slice, see `FrameStack.grey`."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..evidence.carried_labels import Carrier
-from ..evidence.intensities import Looks
+from ..evidence.intensities import Intensities
 from ..image.stack import FrameStack
 from ..image.view import View
 from ..keyframes.seed import Seed
@@ -65,7 +65,7 @@ class Companion:
         self._stack, view = stack, seed.result.view
         mask = self._cells(seed.mask, view)
         mask = mask / mask.max()  # of what is thinner than a cell, a cell shows a part
-        self._looks = Looks([(self._raw(seed.slice, view), mask >= 0.5)], self._cell_mm(view))
+        self._intensities = Intensities([(self._raw(seed.slice, view), mask >= 0.5)], self._cell_mm(view))
         self.accept(Place(seed.slice, view, mask, self._picture(seed.slice, view)))
 
     def look(self, index: int, view: View, decoded: Decoded) -> Found:
@@ -73,7 +73,7 @@ class Companion:
         here, picture = self._seen_through(view), self._picture(index, view)
         labels = Carrier(here.labels, here.picture, self._cell_mm(view)).step(picture)
         own = F.interpolate(decoded.logits.float().cpu(), labels.shape, mode="bilinear", align_corners=False)[0, 0]
-        evidence = F.avg_pool2d(self._looks.evidence(picture)[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
+        evidence = F.avg_pool2d(self._intensities.evidence(picture)[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
         logits = NETWORK * own.clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN) + INTENSITY * evidence + BIAS
         logits += CARRIED * labels.logit(1e-6).clamp(-CERTAIN, CERTAIN)
         put_right = F.interpolate(CONTRAST * logits[None, None], decoded.logits.shape[-2:], mode="bilinear", antialias=True)
@@ -92,7 +92,7 @@ class Companion:
         return Place(place.slice, view, by_row @ place.labels @ by_column.T, self._picture(place.slice, view))
 
     def _picture(self, index: int, view: View) -> Tensor:
-        return self._looks.scaled(self._raw(index, view))
+        return self._intensities.scaled(self._raw(index, view))
 
     def _raw(self, index: int, view: View) -> Tensor:
         return self._cells(self._stack.grey(index), view)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..image.stack import FrameStack
 from ..prompts.types import PromptSet
-from ..worker import Cancelled, Task, Worker
+from ..worker import CancelCheck, SubmittedJob, Worker
 
 if TYPE_CHECKING:  # a host starts, and shows what is missing, without torch
     from .composition import SliceMask
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class _Running:
     request: str
-    task: Task
+    task: SubmittedJob
 
 
 class Interaction:
@@ -81,7 +81,7 @@ class Interaction:
         self._make: Callable[[PromptSet], PromptSet] | None = None
         self._asked: PromptSet | None = None
         self._running: list[_Running] = []
-        self._preparing: Task | None = None
+        self._preparing: SubmittedJob | None = None
 
     @property
     def busy(self) -> str:
@@ -117,7 +117,7 @@ class Interaction:
                 news.append(Ended(running.request, running.task.cancelled, running.task.error))
         return news
 
-    def _submit(self, request: str, job: Callable[[Cancelled], Iterator[News]]) -> None:
+    def _submit(self, request: str, job: Callable[[CancelCheck], Iterator[News]]) -> None:
         if self._preparing:
             self._preparing.cancel()
         self._running.append(_Running(request, self._worker.submit(job)))
@@ -138,7 +138,7 @@ class Interaction:
         yield self._ready(prompts).preview(segment, index)
 
     def _propagate(
-        self, prompts: PromptSet, segments: list[str] | None, slices: tuple[int, int] | None, cancelled: Cancelled
+        self, prompts: PromptSet, segments: list[str] | None, slices: tuple[int, int] | None, cancelled: CancelCheck
     ) -> Iterator[News]:
         session, start, seen = self._ready(prompts), time.perf_counter(), set()
         for found in session.propagate(segments, slices, cancelled):

@@ -102,7 +102,7 @@ def test_a_package_of_which_only_the_record_is_left_is_missing():
 def test_looking_imports_nothing():
     code = """
 import sys
-from SAMSegmenterLib.setup import requirements, selftest, wheels
+from SAMSegmenterLib.in_slicer.module import requirements, selftest, wheels
 assert requirements.find()
 print({"torch", "torchvision", "sam2", "hydra", "safetensors"} & set(sys.modules))
 """

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from ...errors import Cancelled, InputError
 from ...models import catalog
-from ...worker import Task, Worker
+from ...worker import SubmittedJob, Worker
 from ..module import requirements
 from .editor_state import Editing
 
@@ -63,7 +63,7 @@ class Fetcher:
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
         self._worker = Worker()  # of its own, so that previews go on meanwhile
-        self._task: Task | None = None
+        self._task: SubmittedJob | None = None
         self._wanted = self._parameter = ""
         self.arrived: tuple[int, int | None] = (0, None)
 

@@ -18,12 +18,10 @@ from ...image.volume import Volume
 from ...image.window import Window
 from ...prompts.focus import windowed
 from ...prompts.from_marks import prompt_set
-from ...prompts.marks import Mark
+from ...prompts.marks import Mark, Plane
 from ..mrml import ViewGeometry, content_of, display_window, image_on_grid, moves_between, oblique_grid, volume_of
 from .sequence import Times
 from .settings import Settings
-
-Plane = str | list[list[float]]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ...prompts.marks import Mark
 from ...prompts.types import PromptSet
 from ...session.background import Ended, Interaction, Progress
 from ...session.summary import Summary
-from ...worker import Cancelled, Task, shared_worker
+from ...worker import CancelCheck, SubmittedJob, shared_worker
 from ..mrml import ViewGeometry
 from .editor_state import Editing
 from .found_masks import PROMPTED, Findings
@@ -43,7 +43,7 @@ class Proposal:
     """A slice that is looked at without prompts: `take` is given the mask ``(rows, columns)`` that `task` finds."""
 
     take: Callable[[np.ndarray], None]
-    task: Task
+    task: SubmittedJob
 
 
 class Workbench:
@@ -269,7 +269,7 @@ class Workbench:
         """Have the chosen network look at a slice without prompts; `take` is given the mask that it finds."""
         stack, chosen = self.stack, self._editing.settings
 
-        def find(cancelled: Cancelled) -> Iterator[np.ndarray]:
+        def find(cancelled: CancelCheck) -> Iterator[np.ndarray]:
             from ...keyframes.slice_models import proposed_keyframe
 
             yield proposed_keyframe(index, stack, open_proposer(chosen.proposer, chosen.device)).mask.mask

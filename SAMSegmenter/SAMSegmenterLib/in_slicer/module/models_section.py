@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 
 from ...models import catalog
 from ...models.catalog import CatalogEntry
-from ...worker import Cancelled, Task, Worker, shared_worker
+from ...worker import CancelCheck, SubmittedJob, Worker, shared_worker
 from . import requirements
 from .widgets import TaskRow, button, errors_shown, fill, ignored, nothing, row, section, table, text_label
 
@@ -127,12 +127,12 @@ class ModelsSection:
 
     def _follow(
         self,
-        task: Task,
+        task: SubmittedJob,
         look: Callable[[], None] = nothing,
         taken: Callable[[Any], None] = ignored,
         ended: Callable[[], None] = nothing,
     ) -> None:
-        def finish(task: Task) -> None:
+        def finish(task: SubmittedJob) -> None:
             self.update()
             ended()
 
@@ -196,7 +196,7 @@ class _Download:
     def __init__(self, entry: CatalogEntry) -> None:
         self._entry, self.done, self.total = entry, 0, entry.bytes
 
-    def __call__(self, cancelled: Cancelled) -> Iterator[Path]:
+    def __call__(self, cancelled: CancelCheck) -> Iterator[Path]:
         from ...models.storage.download import fetch
 
         yield fetch(self._entry, self._note, cancelled, accept_licence=True)

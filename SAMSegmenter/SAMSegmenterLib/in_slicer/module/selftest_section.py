@@ -7,7 +7,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ...session.background import Progress
-from ...worker import Task, shared_worker
+from ...worker import SubmittedJob, shared_worker
 from . import requirements
 from .installer import InstallError
 from .selftest import LEAST_DICE, Outcome, self_test
@@ -57,7 +57,7 @@ class SelfTestSection:
         else:
             self.outcome = news
 
-    def _end(self, task: Task) -> None:
+    def _end(self, task: SubmittedJob) -> None:
         self.run_button.setEnabled(True)
         if self.outcome:
             self.result.text = described(self.outcome)

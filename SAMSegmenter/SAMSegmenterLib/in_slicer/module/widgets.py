@@ -13,7 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import Cancelled, SAMSegmenterError
-from ...worker import Task
+from ...worker import SubmittedJob
 
 POLL_MS = 50
 ROW_HEIGHT, BORDER = 24, 1
@@ -118,7 +118,7 @@ class TaskRow:
         self.cancel_button = button(_("Cancel"), _("Stop as soon as possible."), self.stop)
         self.widget = row(self.bar, self.cancel_button)
         self.widget.setVisible(False)
-        self._task: Task | None = None
+        self._task: SubmittedJob | None = None
         self._ended, self._taken, self._look = ignored, ignored, nothing
         self._timer = qt.QTimer(self.widget)  # else Python may delete it, on whatever thread it collects garbage
         self._timer.setInterval(POLL_MS)
@@ -129,7 +129,11 @@ class TaskRow:
         return self._task is not None
 
     def follow(
-        self, task: Task, ended: Callable[[Task], None], taken: Callable[[Any], None] = ignored, look: Callable[[], None] = nothing
+        self,
+        task: SubmittedJob,
+        ended: Callable[[SubmittedJob], None],
+        taken: Callable[[Any], None] = ignored,
+        look: Callable[[], None] = nothing,
     ) -> None:
         """Show that `task` runs, and when it has ended why it failed, if it did.
 
