@@ -1,4 +1,4 @@
-"""`samsegmenter demo`: the whole way on a phantom, or on an image of the user's, with a picture at its end."""
+"""`samsegmenter demo`: segments a phantom, or the user's own image, and draws the result."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _phantom_case() -> Case:
 
 
 def _write_phantom(output: Path, image: Volume, marked: PromptSet) -> list[Path]:
-    """Write what the demo begins from, for the user to try more with; returns the files."""
+    """Write the demo's input, for the user to try more with; return the files."""
     from ..imageio import write_volume
     from ..prompts.json_file import prompts_to_dict
 

@@ -32,4 +32,5 @@ class Seed:
 
     @property
     def slice(self) -> int:
+        """Return the index of the keyframe's slice."""
         return self.result.slice

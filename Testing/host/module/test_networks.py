@@ -40,7 +40,7 @@ def a_mirror(tmp_path, monkeypatch):
 
 
 def choose(section, id):
-    section.table.selectRow(next(n for n, each in enumerate(section._networks) if each.entry.id == id))
+    section.table.selectRow(next(n for n, each in enumerate(section._models) if each.entry.id == id))
 
 
 def test_networks_are_listed_with_licence_and_size(the_panel, no_models):
@@ -155,7 +155,7 @@ def test_a_network_is_taken_from_a_file(slicer_host, the_panel, no_models, my_we
     section.update()
     take(slicer_host, section, my_weights)
     assert not slicer_host.user.texts("error")
-    assert "mine" in [each.entry.id for each in section._networks]
+    assert "mine" in [each.entry.id for each in section._models]
     assert (no_models / "mine.safetensors").exists()
     (told,) = slicer_host.user.texts("info")
     assert "installed as mine" in told
@@ -183,7 +183,7 @@ def test_where_a_file_fits_several_networks_the_user_is_asked(slicer_host, the_p
     choose(section, "sam-vit-b")  # which row is chosen does not matter
     slicer_host.user.will_answer("question", "MedSAM ViT-B")
     take(slicer_host, section, my_weights)
-    assert "mine.safetensors fits several networks" in slicer_host.user.texts("question")[0]
+    assert "mine.safetensors fits several models" in slicer_host.user.texts("question")[0]
     assert doubtful == ["medsam-vit-b"]
     assert "installed as mine" in slicer_host.user.texts("info")[0]
     assert not slicer_host.user.texts("error")
@@ -245,7 +245,7 @@ def test_a_network_of_ones_own_leaves_the_list_when_it_is_removed(slicer_host, t
     choose(section, "mine")
     section.remove_button.click()
     assert "cannot be downloaded again" in slicer_host.user.texts("question")[0]
-    assert "mine" not in [each.entry.id for each in section._networks]
+    assert "mine" not in [each.entry.id for each in section._models]
     assert not (no_models / "mine.safetensors").exists()
     assert my_weights.exists()
 

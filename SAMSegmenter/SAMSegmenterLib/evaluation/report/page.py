@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that needs nothing else, neither files nor a network."""
+"""Writes the report of an evaluation: one page that needs no other file and no internet."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _summary_cells(row: Row, colors: Mapping[str, int], cases: Sequence[str], go
 
 
 def _wins(records: Sequence[Record]) -> str:
-    """On how many objects the evaluated methods are better than each baseline."""
+    """Return a table of how many objects the evaluated methods do better on than each baseline."""
     methods, tasks = _methods(records), _tasks(records)
     baselines = [each for each in methods if each in BASELINES]
     lines = []
@@ -170,7 +170,7 @@ def _retention_plot(group: Sequence[Record], colors: Mapping[str, int]) -> str:
 
 
 def _retention(records: Sequence[Record]) -> list[tuple[float, float]]:
-    """Mean Dice over the objects that reach so far, by distance, as far as there are enough of them."""
+    """Return mean Dice by distance, over the objects that reach so far, as long as there are enough of them."""
     least = min(LEAST_OBJECTS, len(records))
     points = []
     for distance in range(1, max((len(each.retention) for each in records), default=0) + 1):
@@ -195,7 +195,7 @@ def _worst(records: Sequence[Record], folder: Path, cases: Sequence[Case]) -> st
 
 
 def _objects(records: Sequence[Record]) -> str:
-    """Dice of every object by method, sortable, one task shown at a time."""
+    """Return a sortable table of the Dice of every object by method, which shows one task at a time."""
     methods, tasks = _methods(records), _tasks(records)
     found: dict[tuple[str, str, str, int], dict[str, float]] = defaultdict(dict)
     for record in records:
@@ -233,7 +233,7 @@ def _failures(records: Sequence[Record]) -> str:
 
 
 def _table(heads: Sequence[str], lines: Iterable[str], caption: str, texts: int, identity: str = "") -> str:
-    """A card with a table, the first `texts` columns of which are text; sortable if it has an `identity`."""
+    """Return a card with a table, the first `texts` columns of which are text; sortable if it has an `identity`."""
     titles = [f'<button class="sort">{escape(head)}</button>' if identity else escape(head) for head in heads]
     cells = "".join(f"<th{' class=text' if number < texts else ''}>{each}</th>" for number, each in enumerate(titles))
     start = f'<table class="sortable" id="{identity}">' if identity else "<table>"
@@ -246,7 +246,7 @@ def _figure(caption: str, content: str) -> str:
 
 
 def _by_method(group: Sequence[Record], score: str, form: str) -> list[tuple[str, list[float], list[str]]]:
-    """Of each method that has a score: its values, and what to call them."""
+    """Return for each method that has a score its values, and their labels."""
     found = []
     for method in _methods(group):
         known = [each for each in group if each.method == method and not math.isnan(each.scores.get(score, math.nan))]

@@ -1,4 +1,4 @@
-"""What the report calls tasks, and how it explains what was measured."""
+"""The report's names of tasks, and its explanation of how it is measured."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NOTES = {
 
 
 def title(task: str) -> str:
-    """A task's key in words, where there are any."""
+    """Return a task's name in words, or its key if it has none."""
     return TITLES.get(task, task)
 
 
 def explanation(tasks: Sequence[str]) -> str:
-    """How it is measured, as HTML."""
+    """Return how it is measured, as HTML."""
     notes = "".join(f" {note}" for kind, note in NOTES.items() if any(re.search(kind, task) for task in tasks if task != "mask-3"))
     return (
         "<h2>How it is measured</h2><p>Every method is given the same marks, made from the reference by a simulated user, and may go "

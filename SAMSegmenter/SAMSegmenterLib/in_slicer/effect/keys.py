@@ -1,4 +1,4 @@
-"""The keys of tools and actions, and what the key for "outside" is called on this computer."""
+"""The keys of tools and actions, and the name of the key for "outside" on this computer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces that the effect's controls are made of."""
+"""Builds the pieces of the effect's controls."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _fold(headers: dict[str, Any], title: str, part: Any, is_open: bool) -> None
 
 
 def fill(table: Any, entries: list[tuple[int, str]]) -> None:
-    """List slices with their texts; the slice that was chosen stays so. Items that are right are left alone: one may be clicked on."""
+    """List slices with their texts, keeping the selected slice. A list that is right is left alone: a row may just be clicked on."""
     if [table.item(row).text() for row in range(table.count)] == [text for _index, text in entries]:
         return
     current = table.currentItem()
@@ -124,7 +124,7 @@ def fill(table: Any, entries: list[tuple[int, str]]) -> None:
 
 
 def offer(combo: Any, choices: list[Choice]) -> None:
-    """List networks by their ids."""
+    """List models by their ids."""
     combo.clear()
     for number, choice in enumerate(choices):
         combo.addItem(choice.text, choice.id)
@@ -132,7 +132,7 @@ def offer(combo: Any, choices: list[Choice]) -> None:
 
 
 def silently(widget: Any, change: Callable[[], None]) -> None:
-    """Change a widget without hearing of it."""
+    """Change a widget without its signals."""
     blocked = widget.blockSignals(True)
     change()
     widget.blockSignals(blocked)

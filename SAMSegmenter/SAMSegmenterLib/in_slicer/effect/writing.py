@@ -1,4 +1,4 @@
-"""Writing a mask into a segment as the Segment Editor's own effects do, so that masking, overwriting and undo hold."""
+"""Writes a mask into a segment as the Segment Editor's own effects do, so that masking, overwriting and undo hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import slicer
 
 from ..mrml import box_image, ijk_to_ras_of, indices_between, labelmap_in_box, mask_like
 
-Box = tuple[slice, ...]
+VoxelBox = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Patch:
     """
 
     shape: tuple[int, ...]
-    box: Box
+    box: VoxelBox
     voxels: np.ndarray
 
     @classmethod
@@ -39,7 +39,7 @@ class Patch:
         voxels[self.box] = self.voxels
         return voxels
 
-    def within(self, box: Box) -> np.ndarray:
+    def within(self, box: VoxelBox) -> np.ndarray:
         """Return what lies in another box, which holds this one: bool, of that box's shape; to be read only."""
         if box == self.box:
             return self.voxels
@@ -57,7 +57,7 @@ class Patch:
 
 
 def _ends(inside: np.ndarray) -> slice:
-    """From the first True to the last; the first entry if there is none."""
+    """Return the span from the first True to the last; the first entry if there is none."""
     found = np.flatnonzero(inside)
     return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
 
@@ -125,14 +125,14 @@ def to_end(writing: Generator[None, None, Written]) -> Written:
             return end.value
 
 
-def segment_in_box(effect: Any, segment: str, grid: slicer.vtkOrientedImageData, box: Box) -> np.ndarray:
+def segment_in_box(effect: Any, segment: str, grid: slicer.vtkOrientedImageData, box: VoxelBox) -> np.ndarray:
     """Return a segment within a box of a grid: bool ``(k, j, i)``."""
     found = effect.parameterSetNode().GetSegmentationNode().GetSegmentation().GetSegment(segment)
     labelmap = found.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
     return labelmap_in_box(labelmap, found.GetLabelValue(), grid, box)
 
 
-def _modify(effect: Any, segment: str, voxels: np.ndarray, box: Box, grid: slicer.vtkOrientedImageData, mode: int) -> None:
+def _modify(effect: Any, segment: str, voxels: np.ndarray, box: VoxelBox, grid: slicer.vtkOrientedImageData, mode: int) -> None:
     """Write the voxels of a box, or rather of the smallest one that holds them."""
     if not voxels.any():
         return
