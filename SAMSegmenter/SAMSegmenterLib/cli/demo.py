@@ -55,7 +55,7 @@ def demo(
     start, warn = time.perf_counter(), Warnings()
     image, marked, truth = _own_case(volume, prompts, series, resample, results, warn) if volume and prompts else _phantom_case()
     run = prepare(image, marked, model, mode, device, None, warn)
-    make_folder(output)  # only now, so that none is left where there is nothing to put into it
+    make_folder(output)  # only now, so that no empty folder is left after an error
     check_output(output / SEGMENTATION, image)
     if not volume:
         results += _write_phantom(output, image, marked)

@@ -92,7 +92,7 @@ def _tasks(text: str) -> list[Task]:
     from ..evaluation.tasks import parse_tasks
 
     try:
-        return parse_tasks(_names(text) or [""])  # nothing is no task either
+        return parse_tasks(_names(text) or [""])  # an empty list is refused, too
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -107,7 +107,7 @@ def _usable(names: list[str], model: Model, mode: Mode, device: Device) -> list[
     from ..network.device import pick_device
     from ..network.options import MODES
 
-    pick_device(device.value)  # else each attempt would fail for itself
+    pick_device(device.value)  # else every attempt would fail
     chosen, unavailable = choose(names, model, MODES[mode.value](), device.value)
     if not chosen:
         raise InputError(f"none of the methods can be used here. {' '.join(unavailable.values())}")
@@ -128,7 +128,7 @@ def _progress() -> Iterator[Callable[[Step], None]]:
         yield lambda step: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    latest = TextColumn("{task.fields[latest]}", markup=False)  # names of objects may look like it
+    latest = TextColumn("{task.fields[latest]}", markup=False)  # names of objects may look like markup
     with Progress(*columns, latest, console=console) as bar:
         task = bar.add_task("reading", total=None, latest="")
 

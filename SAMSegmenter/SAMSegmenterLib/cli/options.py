@@ -1,4 +1,4 @@
-"""What commands share: options, checks of files and folders, warnings, and what Ctrl-C does."""
+"""Options, checks of files and folders, warnings and the handling of Ctrl-C, shared by all commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STOPPING = b"samsegmenter: stopping, which may take a while; a second Ctrl-C end
 
 
 class Device(str, Enum):
-    """Where to compute."""
+    """A kind of device to compute on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -31,7 +31,7 @@ class Device(str, Enum):
 
 
 class Mode(str, Enum):
-    """How the network is run, see `network.options.MODES`."""
+    """A mode of running the network, see `network.options.MODES`."""
 
     auto = "auto"
     strict = "strict"

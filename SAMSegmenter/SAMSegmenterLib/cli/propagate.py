@@ -77,7 +77,7 @@ def propagate(
     overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
     keyframes_by: Annotated[
         Optional[str],
-        typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model that makes masks of the prompts, for --model to carry on."),
+        typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model that makes masks of the prompts, for --model to propagate."),
     ] = None,
     each_slice: Annotated[
         bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")

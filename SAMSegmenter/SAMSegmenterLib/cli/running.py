@@ -1,4 +1,4 @@
-"""What `propagate` and `demo` share: they prepare a run, show its progress, write its result and report on it."""
+"""The steps that `propagate` and `demo` share: preparing a run, showing its progress, writing its result, reporting on it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def started(run: Run) -> bool:
 def write(run: Run, path: Path, overlap: bool) -> None:
     """Compose the result and write it to `path`, even if Ctrl-C is pressed meanwhile."""
     start = time.perf_counter()
-    with interruptible():  # what is finished shall not be lost just before it is safe
+    with interruptible():  # so that finished work is not lost just before it is written
         with memory_for("composing the result", CROP):
             layers = run.labels(overlap)
         save(path, layers, run.session.stack.volume, run.session.prompts)

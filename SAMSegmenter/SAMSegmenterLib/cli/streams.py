@@ -17,7 +17,7 @@ class Heedless:
 
     Args:
         stream: has a file descriptor.
-        whatever: survive every error; else only that the reader has gone, so that a full disk is told of.
+        whatever: ignore every error; else only that the reader has gone, so that a full disk is reported.
     """
 
     def __init__(self, stream: TextIO, whatever: bool) -> None:

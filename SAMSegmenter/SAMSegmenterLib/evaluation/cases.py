@@ -193,7 +193,7 @@ def _check_distinct(cases: list[Case]) -> None:
 
 def _read_names(path: Path) -> dict[int, str]:
     try:
-        names = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors of Windows write a mark first
+        names = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors on Windows write a byte order mark
         return {int(value): str(name) for value, name in names.items()}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f'{path}: expected names of labels as {{"1": "liver", "2": "spleen"}} ({error}).') from error

@@ -20,14 +20,14 @@ TOLERANCE_MM = 3.0  # as TotalSegmentator is scored: a voxel of coarse volumes, 
 
 
 def jaccard(found: np.ndarray, truth: np.ndarray) -> float:
-    """Return the intersection over union of two bool masks of one shape, 0..1: 1 if both are empty, as `extent.dice`."""
+    """Return the intersection over union, 0..1, of two bool masks of any one shape; 1 if both are empty, as `extent.dice`."""
     overlap = dice(found, truth)
     return overlap / (2 - overlap)
 
 
 @dataclass(frozen=True, eq=False)
 class SurfaceDistances:
-    """How far two masks' surfaces lie apart.
+    """The distances between the surfaces of two masks.
 
     Attributes:
         of_found: ``(n,)`` mm from each surface voxel of the mask to the reference's surface; infinite if there is none.
@@ -78,7 +78,11 @@ class SurfaceDistances:
 
 
 def over_propagation(found: np.ndarray, truth: np.ndarray) -> float:
-    """Return the voxels found beyond the object's first and last slice, as a multiple of the object's; NaN without an object."""
+    """Return the voxels found beyond the object's first and last slice, as a multiple of the object's.
+
+    Args:
+        found, truth: bool ``(slices, rows, columns)``; NaN is returned if `truth` is empty.
+    """
     present = truth.any((1, 2))
     slices = np.flatnonzero(present)
     if not len(slices):
@@ -88,7 +92,12 @@ def over_propagation(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def over_segmentation(found: np.ndarray, truth: np.ndarray, slices: Sequence[int]) -> float:
-    """Return the voxels found outside the object on some slices, as a multiple of the object's there; NaN without slices or object."""
+    """Return the voxels found outside the object on some slices, as a multiple of the object's there.
+
+    Args:
+        found, truth: bool ``(slices, rows, columns)``.
+        slices: indices; NaN is returned if there are none, or if `truth` is empty on them.
+    """
     chosen = list(slices)
     return _ratio(np.count_nonzero(found[chosen] & ~truth[chosen]), np.count_nonzero(truth[chosen]))
 
@@ -97,6 +106,10 @@ def retention(found: np.ndarray, truth: np.ndarray, prompted: Sequence[int]) -> 
     """Return Dice by the distance in slices from the nearest of the `prompted` ones, from 1 on, as far as the object reaches.
 
     The slices at the same distance count alike, whichever side they are on. Dice is NaN where the object is on none of them.
+
+    Args:
+        found, truth: bool ``(slices, rows, columns)``.
+        prompted: indices of slices.
     """
     present = np.flatnonzero(truth.any((1, 2)))
     distances = np.abs(present[:, None] - np.asarray(prompted)[None]).min(1)
@@ -120,7 +133,7 @@ def _distance_mm(surface: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray
     if not surface.any():
         return np.full(surface.shape, np.inf, np.float32)
     image = sitk.GetImageFromArray(surface.astype(np.uint8))
-    unit_mm = 2.0 ** np.floor(np.log2(max(spacing_mm)))  # ITK cannot compute with nanometres in mm; powers of two change no digit
+    unit_mm = 2.0 ** np.floor(np.log2(max(spacing_mm)))  # ITK fails for nanometres given in mm; a power of two changes no digit
     image.SetSpacing([float(value / unit_mm) for value in reversed(spacing_mm)])
     signed = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
     return np.abs(sitk.GetArrayFromImage(signed)) * np.float32(unit_mm)

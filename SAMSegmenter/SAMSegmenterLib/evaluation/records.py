@@ -30,7 +30,7 @@ SCORES = (
     "interactions_to_90",
 )
 LONGEST_NAME = 200  # bytes, of a file's; file systems take 255, with suffix and whatever a temporary name adds
-CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "?")  # but for tabs and ends of lines
+CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "?")  # all but tabs and ends of lines
 ADVICE = "Choose another folder, or remove the file to start anew."
 
 
@@ -88,7 +88,7 @@ class Record:
         """Return the record that `to_json` wrote.
 
         Raises:
-            InputError: the line is none.
+            InputError: the line is no record.
         """
         try:
             plain = json.loads(line)
@@ -130,7 +130,7 @@ def read_text(path: Path) -> str:
     """Return the text of a file in the folder of an evaluation; empty if there is none.
 
     Raises:
-        InputError: it is no text.
+        InputError: the file is not text.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -165,7 +165,7 @@ def mask_path(folder: Path, record: Record) -> Path:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a bool mask, one bit per voxel and compressed; its folder is made.
+    """Write a bool mask of any shape, one bit per voxel and compressed; its folder is made.
 
     Raises:
         OutputError: the file cannot be written.
@@ -176,7 +176,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Return the mask, bool ``(slices, rows, columns)``, that `write_mask` wrote.
+    """Return the bool mask that `write_mask` wrote, in its shape.
 
     Raises:
         InputError: there is none, or the file is damaged.

@@ -128,7 +128,7 @@ class SingleSlices:
             "jaccard": _mean([jaccard(mask, truth) for mask, truth in zip(taken, truths, strict=True)]),
             "slices": len(slices),
         }
-        # an oracle is asked after others, and may be answered from what is kept
+        # no time for an oracle: it is asked after others, and may be answered from a cache
         return Outcome(scores if self.oracle else {**scores, "seconds": seconds})
 
     def _taken(self, method: Chooser, stack: FrameStack, index: int, truth: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -229,7 +229,10 @@ def score(
     if not painted_count:
         scored[painted] = False
     found = found.copy()
-    found[: reach[0]], found[reach[1] + 1 :] = truth[: reach[0]], truth[reach[1] + 1 :]  # else it would have a surface where reach ends
+    found[: reach[0]], found[reach[1] + 1 :] = (
+        truth[: reach[0]],
+        truth[reach[1] + 1 :],
+    )  # else the mask would have a surface where reach ends
     x_mm, y_mm = stack.spacing_mm
     spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
     diagonal_mm = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))

@@ -25,20 +25,20 @@ from .tasks import Task
 
 RECORDS_FILE = "results.jsonl"
 SETTINGS = "settings.json"
-# What one image, network or filter may bring about, which shall not keep the others from being tried.
+# Errors of one image, model or filter, which must not keep the others from being tried.
 FAILURES = (SAMSegmenterError, OSError, MemoryError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to try.
+    """A list of all that is to be tried.
 
     Attributes:
         cases: in this order.
         methods: with different names.
         tasks: each object is given all of them.
         objects: names of the objects to choose; all if empty.
-        limit: at most so many objects of each case; None for all.
+        limit: the largest number of objects of each case; None for all.
         settings: what else results depend on, such as the model's hash; plain values for JSON.
     """
 
@@ -156,7 +156,7 @@ class Trials:
 
     def _attempt(self, blank: Record, task: Task, method: Method, stack: FrameStack, target: Target) -> Record | None:
         """Return the record of an attempt; None if the task does not suit the method."""
-        # the same user for every method, and whatever else is tried
+        # the same user for every method, whatever else is tried
         random = np.random.default_rng(zlib.crc32(f"{blank.case}/{blank.label}/{task.key}".encode(errors="surrogatepass")))
         try:
             outcome = task.attempt(method, stack, target, random)

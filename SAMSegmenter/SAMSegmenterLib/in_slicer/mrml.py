@@ -17,18 +17,18 @@ from ..image.stack import AXES, FrameStack
 from ..image.volume import Volume
 from ..image.window import Window
 
-PHOTOMETRIC, ASKED = "0028,0004", 10  # the tag; of so many images of a series at most, since the database may have to open their files
-PARALLEL = np.cos(np.radians(1.0))  # a view that leans less out of the slices shows one of them
+PHOTOMETRIC, ASKED = "0028,0004", 10  # the tag; the most images of a series to look at, since the database may have to open their files
+PARALLEL = np.cos(np.radians(1.0))  # a view that is tilted less out of the slices shows one of them
 FINEST = 200  # voxels of an oblique grid for each of the image's; of an ordinary image in any direction it is less than half as many
 
 
 def matrix_of(vtk_matrix: vtk.vtkMatrix4x4) -> np.ndarray:
-    """Return a 4x4 matrix as a float64 array."""
+    """Return a matrix as a float64 array ``(4, 4)``."""
     return np.array([[vtk_matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
 def vtk_matrix_of(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
-    """Return a 4x4 array as a VTK matrix."""
+    """Return an array ``(4, 4)`` as a VTK matrix."""
     result = vtk.vtkMatrix4x4()
     result.DeepCopy(np.asarray(matrix, float).reshape(-1).tolist())
     return result
@@ -45,7 +45,7 @@ def array_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
 
 
 def ijk_to_ras_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
-    """Return the 4x4 matrix from indices of `array_of` to the image's coordinates; its extent may begin anywhere."""
+    """Return the matrix ``(4, 4)`` from indices of `array_of` to the image's coordinates; its extent may begin anywhere."""
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     first = np.eye(4)
@@ -63,7 +63,7 @@ def volume_of(image: slicer.vtkOrientedImageData, name: str) -> Volume:
 
 
 def new_image(shape_kji: tuple[int, int, int], ijk_to_ras: np.ndarray, dtype: type = np.uint8) -> slicer.vtkOrientedImageData:
-    """Return an image of zeros."""
+    """Return an image of zeros on a grid, with the matrix `ijk_to_ras` ``(4, 4)``."""
     k, j, i = shape_kji
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(i, j, k)
@@ -141,7 +141,7 @@ def box_image(voxels: np.ndarray, box: tuple, like: slicer.vtkOrientedImageData)
 
 
 def oblique_grid(image: slicer.vtkOrientedImageData, view_to_local: np.ndarray) -> np.ndarray:
-    """Return the 4x4 matrix to local RAS of a grid whose slices lie in a view's plane, beginning at the edge of `image`.
+    """Return the matrix ``(4, 4)`` to local RAS of a grid whose slices lie in a view's plane, beginning at the edge of `image`.
 
     Args:
         view_to_local: 4x4; its first two columns run along the view's axes, the third across it.
@@ -166,7 +166,7 @@ def oblique_grid(image: slicer.vtkOrientedImageData, view_to_local: np.ndarray) 
 
 
 def image_on_grid(image: slicer.vtkOrientedImageData, grid: np.ndarray) -> slicer.vtkOrientedImageData:
-    """Return `image` resampled to the voxels of an oblique grid, as far as it reaches.
+    """Return `image` resampled to the voxels of an oblique grid, ``(4, 4)``, as far as it reaches.
 
     Raises:
         InputError: the grid, which may have been saved with another image, is far finer than the image.
@@ -188,7 +188,7 @@ def _corners(image: slicer.vtkOrientedImageData) -> np.ndarray:
 def content_of(volume_node: slicer.vtkMRMLVolumeNode) -> tuple:
     """Return a value that changes when the node's voxels, or their place in it, do.
 
-    The node's own time of modification would not do: it is also a later one after the node was renamed, displayed or saved.
+    The node's own time of modification would not do: it also changes when the node is renamed, displayed or saved.
     """
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
@@ -249,7 +249,7 @@ def _moves(node: slicer.vtkMRMLTransformableNode) -> tuple:
 
 
 class ViewGeometry:
-    """How a slice view lies in the segmentation.
+    """The place of a slice view in the segmentation.
 
     Args:
         slice_node: of the view.
@@ -296,7 +296,7 @@ class ViewGeometry:
         return np.abs((np.asarray(local).reshape(-1, 3) - self.to_local[:3, 3]) @ (normal / np.linalg.norm(normal)))
 
     def parallel_axis(self, ijk_to_ras: np.ndarray) -> str | None:
-        """Return the axis of a grid whose slices this view shows; None for an oblique view."""
+        """Return the axis of a grid, with the matrix ``(4, 4)``, whose slices this view shows; None for an oblique view."""
         steps = ijk_to_ras[:3, :3]
         for axis in range(3):
             others = [steps[:, n] for n in range(3) if n != axis]

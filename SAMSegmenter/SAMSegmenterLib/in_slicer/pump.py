@@ -13,7 +13,7 @@ import slicer
 
 from ..worker import attend, lend
 
-TURN_S = 0.01  # the longest that an event of the user's waits
+TURN_S = 0.01  # the longest that a user's event waits
 PAUSE_MS = 1  # for events
 
 

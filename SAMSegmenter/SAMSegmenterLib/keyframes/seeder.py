@@ -89,7 +89,7 @@ class Seeder:
         The mask of a box is sharpened, so that its border lies where intensities change. That of a small network is filled.
         """
         mask = found.mask(self._stack.shape)
-        if asked.is_box:  # clicks beside it say more than intensities do
+        if asked.is_box:  # else there are clicks, which say more than intensities do
             mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
         return filled(mask, asked.xy[asked.labels == 0]) if worth_searching(self._runner) else mask
 

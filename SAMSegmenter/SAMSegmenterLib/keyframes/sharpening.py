@@ -13,7 +13,7 @@ from ..prompts.types import Box
 
 SURROUNDINGS = 0.3  # of the box's longer side, at least `LEAST_PIXELS`: background that the object is compared with
 LEAST_PIXELS = 4
-USUAL = 1, 99  # percent of the intensities shown, between which they are told apart
+USUAL = 1, 99  # percentiles of the intensities shown, between which these are binned
 TURNS = 3
 NETWORK, INTENSITY, CERTAIN = 0.5, 0.6, 6.0  # weights of the logits, and the largest of the network's
 TOO_LITTLE = 0.15  # of the box: a smaller mask says nothing, and the middle of the box is taken for the object at first

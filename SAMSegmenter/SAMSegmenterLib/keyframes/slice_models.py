@@ -19,7 +19,7 @@ from ..prompts.types import Keyframe, MaskPrompt, PromptSet, check_keyframe
 from .question import question
 
 CACHE_BYTES = 256 * 2**20
-RECENT = 8  # keyframes remembered beside those that are in use, for whoever undoes a click
+RECENT = 8  # keyframes kept beside those in use, for when a click is undone
 KINDS = ("point", "box", "mask")
 SINGLE_SLICES = "the model that sees single slices"
 NEEDS_LESS = "Close other programs, choose a smaller model, or the CPU if it ran on a GPU."
@@ -148,7 +148,7 @@ def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple
     for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
         _check_repeatable(keyframe)
     first, last = embeddings.stack.range_of(slices)
-    for index in range(first, last + 1):  # slice by slice, so that segments share what was seen of it
+    for index in range(first, last + 1):  # slice by slice, so that segments share its embedding
         for number, segment in enumerate(prompts.segments):
             nearest = min(segment.keyframes, key=lambda keyframe: abs(keyframe.slice - index))
             yield number, _best(index, ask(replace(nearest, slice=index), embeddings))

@@ -51,7 +51,9 @@ class CellGrid:
         return self._looks.scaled(self.raw(index))
 
     def evidence(self, image: Tensor) -> Tensor:
-        """Return how much likelier the intensities of an `image` are inside the object than around it, as a logarithm."""
+        """Return how much likelier the intensities of an `image` ``(..., size, size)`` are inside the object than around it, as a
+        logarithm.
+        """
         return self._looks.evidence(image)
 
     def raw(self, index: int) -> Tensor:
@@ -64,13 +66,16 @@ class CellGrid:
         return F.avg_pool2d(cut[None], self.coarseness)[0] if self.coarseness > 1 else cut
 
     def mask(self, mask: np.ndarray) -> Tensor:
-        """Return a bool mask of a slice as 0 or 1 on the cells; what is thinner than a cell everywhere becomes one cell wide."""
+        """Return a bool mask ``(rows, columns)`` as 0 or 1 on the cells, float32 ``(size, size)``.
+
+        What is thinner than a cell everywhere becomes one cell wide.
+        """
         parts = self.cells(mask)
         return (parts >= 0.5 * parts.max()).float() if mask.any() else parts
 
 
 def _around(extent: Extent, pixels: int) -> View:
-    """Return a square view around an extent, with room for an object whose longer side reaches so many `pixels` somewhere."""
+    """Return a square view around an extent, with room for an object whose longer side is up to `pixels` long."""
     wanted = _side(extent) + max(round((MARGIN - 1) * pixels), 2 * LEAST_ROOM)
     coarseness = max(1, -(-pixels // LARGEST), -(-wanted // MOST_CELLS))
     cells = -(-wanted // coarseness)

@@ -28,7 +28,7 @@ CONTRAST = 3.0  # what their sum is multiplied by, to be as certain as a network
 
 @dataclass(frozen=True, eq=False)
 class CorrectorState:
-    """How far a corrector has come: to which slice, and what it has there.
+    """The point that a corrector has reached: a slice, and the arrays that lie over it.
 
     Attributes:
         slice: the index.
@@ -45,7 +45,7 @@ class CorrectorState:
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """What a pass finds on a slice.
+    """The corrected answer of the network on a slice.
 
     Attributes:
         decoded: as it will be kept and remembered.
@@ -70,7 +70,7 @@ class Corrector:
     def __init__(self, stack: FrameStack, seed: Seed) -> None:
         self._stack, view = stack, seed.result.view
         mask = self._cells(seed.mask, view)
-        mask = mask / mask.max()  # of what is thinner than a cell, a cell shows a part
+        mask = mask / mask.max()  # a cell shows only a part of what is thinner than it
         self._looks = Looks([(self._raw(seed.slice, view), mask >= 0.5)], self._cell_mm(view))
         self.accept(CorrectorState(seed.slice, view, mask, self._picture(seed.slice, view)))
 

@@ -27,7 +27,7 @@ from .corrector import Corrected, Corrector
 from .track import Track
 from .trust import examine
 
-PREPARED = 0.8  # of the cache is filled in advance; the rest stays free for the slices the user looks at
+PREPARED = 0.8  # part of the cache that is filled in advance; the rest stays free for the slices the user looks at
 
 
 class Engine:
@@ -52,7 +52,7 @@ class Engine:
             return self.runner.surviving(lambda: self._seeder.seed(keyframe))
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
-        """Return all masks that a keyframe may mean, see `Seeder.candidates`."""
+        """Return all masks, bool ``(rows, columns)``, that a keyframe may mean, and their expected quality; see `Seeder.candidates`."""
         return self.runner.surviving(lambda: self._seeder.candidates(keyframe))
 
     def prepare(self, seed: Seed) -> Iterator[int]:

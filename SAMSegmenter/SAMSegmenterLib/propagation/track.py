@@ -101,7 +101,7 @@ class Track:
         return self
 
     def add(self, result: SliceResult, finding: Finding, mask: np.ndarray, latest: Decoded) -> None:
-        """Add the result of one more slice, and end if the object has ended."""
+        """Add the result of one more slice, with its mask, bool ``(rows, columns)``; end if the object has ended."""
         place = slice(self.seen, self.seen + 1)
         self.results[place], self.findings[place] = [result], [finding]
         self.seen += 1

@@ -21,10 +21,10 @@ from ..evidence.appearance import Appearance
 
 DOUBTFUL_SLICES = 2  # in a row, before a pass believes that its object has ended; one may be noise
 VANISHED = 0.02  # of the keyframe's area: less than this is a speck
-LEAST_TRUST, ENOUGH_TRUST = 0.6, 0.9  # below the one every slice is doubted, above the other none
+LEAST_TRUST, ENOUGH_TRUST = 0.6, 0.9  # a slice is always doubted below the first, and never above the second
 NEAR, FALL = 3, 3.0  # slices next to a keyframe, where the object surely is; how far the logit of its trust may fall from there
-SUREST = 0.999  # trust is not told apart beyond
-BELIEF = 5.75  # in a slice that nothing speaks against
+SUREST = 0.999  # trust beyond this counts as this
+BELIEF = 5.75  # logit of the trust in a slice that nothing speaks against
 WEIGHT_OF_SCORE, WEIGHT_OF_QUALITY, WEIGHT_OF_CARRIED = 0.5, 1.5, 6.7
 WEIGHT_OF_GROWTH, WEIGHT_OF_CHANGE = 1.6, 0.7  # of the logarithm of areas; of a spread of the keyframe's intensities
 LARGEST_SCORE, LARGEST_GROWTH, LARGEST_CHANGE = 10.0, 3.0, 5.0
@@ -33,7 +33,7 @@ SMALL_KEYFRAME = 400  # pixels; from a smaller keyframe, such as the tip of an o
 
 @dataclass(frozen=True)
 class Finding:
-    """What a pass noted on one slice.
+    """The evidence for and against a pass's result on one slice.
 
     Attributes:
         appearance: of the mask.
@@ -118,7 +118,7 @@ def review_order(trust: Mapping[int, float], count: int) -> list[int]:
 
     Args:
         trust: 0..1, by slice index.
-        count: at most so many.
+        count: the largest number of them.
     """
     named: list[int] = []
     for index in sorted(trust, key=lambda n: (trust[n], n)):

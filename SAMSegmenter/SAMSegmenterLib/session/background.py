@@ -11,7 +11,7 @@ from ..image.stack import FrameStack
 from ..prompts.types import PromptSet
 from ..worker import Cancelled, Task, Worker
 
-if TYPE_CHECKING:  # a host starts, and shows what is missing, without torch
+if TYPE_CHECKING:  # a host starts, and tells what is missing, without torch
     from .composition import SliceMask
     from .session import Session
     from .summary import Summary
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a host starts, and shows what is missing, without torch
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run has come: slices found, slices that there may be in all, and the seconds it has taken."""
+    """The progress of a run: slices found, slices that there may be in all, and the seconds it has taken."""
 
     done: int
     total: int
@@ -115,7 +115,7 @@ class BackgroundSession:
         """Return what has happened since the last call, in order."""
         news: list[News] = []
         for running in list(self._running):
-            finished = running.task.finished  # before taking: what comes later is taken next time
+            finished = running.task.finished  # asked before taking: what comes later is taken next time
             news += running.task.take()
             if finished:
                 self._running.remove(running)
@@ -151,6 +151,6 @@ class BackgroundSession:
             seen.add((found.segment, found.slice))
             yield RunProgress(len(seen), len(seen) + session.remaining(slices), time.perf_counter() - start)
         summary = session.summary(segments)
-        for segment, known in summary.slices.items():  # of earlier runs; prompts that came or went may have changed it
+        for segment, known in summary.slices.items():  # found by earlier runs, and perhaps changed by prompts since
             yield from (session.slice_mask(segment, index) for index in known if (segment, index) not in seen)
         yield summary

@@ -24,7 +24,7 @@ FAINTEST_TRUST = 0.05  # so that a segment nobody trusts still beats none
 UNKNOWN = -1.0  # logit of a slice that nothing is known of
 SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
 
-MET = "next keyframe"  # why a pass ended that reached it
+MET = "next keyframe"  # the reason of a pass that reached it
 
 PassKey = tuple[str, int, int]  # segment, slice of the keyframe, direction
 Masks = dict[int, SliceResult]  # by slice
@@ -52,7 +52,7 @@ class SliceMask:
 
 @dataclass(frozen=True)
 class PassReport:
-    """What became of one pass: from which keyframe it went, in which direction (+1 or -1), how far, and why it ended there."""
+    """The course of one pass: its segment and keyframe, its direction (+1 or -1), how far it went, and why it ended there."""
 
     segment: str
     start: int

@@ -119,7 +119,7 @@ def _tinted(picture: np.ndarray, coverage: np.ndarray, color: np.ndarray) -> np.
 
 @dataclass(frozen=True)
 class _Screen:
-    """How a `part` of a slice lies on the screen: `transposed` first, then `mirrored` and `upended`, then scaled to `size`."""
+    """The way a `part` of a slice is shown: `transposed` first, then `mirrored` and `upended`, then scaled to `size`."""
 
     part: tuple[slice, slice]
     transposed: bool

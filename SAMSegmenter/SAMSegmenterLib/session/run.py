@@ -24,7 +24,7 @@ from .session import Session
 from .usage import peak_memory_mb
 
 STATS_VERSION = 1
-MOST_REVIEWED = 5  # slices of a segment that are named as worth a look
+MOST_REVIEWED = 5  # slices of a segment that are named for checking
 ProgressCallback = Callable[[int, int], None]
 
 
@@ -142,7 +142,7 @@ class Run:
             self.slices = len(seen)
             if (now := time.perf_counter()) >= due:
                 progress(self.slices, self.slices + self.session.remaining(slices))
-                due = now + 20 * (time.perf_counter() - now)  # of thousands of segments, counting what remains takes its time
+                due = now + 20 * (time.perf_counter() - now)  # with thousands of segments, counting what remains is slow
         progress(self.slices, self.slices)
         self.cancelled = cancel()
         self.seconds["propagate"] = time.perf_counter() - start

@@ -165,7 +165,7 @@ def _restored(document: Fields, arrays: Arrays, volume: Volume, model: Model, de
             _take_up_gap(state, prompts, entry, arrays.get(f"gap{number}"))
     session = Session.from_state(model, prompts, state, options, device)
     if document.value("version") == OLDER:
-        session.prompts = prompts  # judges the passes, which version 3 has not kept; nor what was refined
+        session.prompts = prompts  # judges the passes: version 3 stores neither that nor what was refined
         list(session.refine())
     return session
 
@@ -185,10 +185,10 @@ def _told(result: SliceResult) -> dict[str, Any]:
 
 
 def _results(told: Sequence[Fields], joined: np.ndarray | None, slices: int) -> list[SliceResult]:
-    """Return results with their logits, checked against a stack of so many `slices`.
+    """Return results with their logits, checked against a stack with this number of `slices`.
 
     Raises:
-        InputError: there are other logits than told of.
+        InputError: the stored logits do not match.
     """
     if not told:
         return []

@@ -185,7 +185,7 @@ class Session:
                     return
                 self._seed(segment, keyframe.slice)
                 yield self.slice_mask(segment.name, keyframe.slice)
-        for outwards in (False, True):  # what is found between keyframes tells how far what is found beyond can be trusted
+        for outwards in (False, True):  # results between keyframes tell how far those beyond can be trusted
             tracks = self._scheduled(chosen, first, last, outwards)
             self._judge()
             yield from self._run(tracks, stopped)
@@ -272,7 +272,7 @@ class Session:
         if seed.memory is None:
             keyframe = segment.keyframe(index)
             anew = self.engine.seed(keyframe)
-            if anew.result.view == seed.result.view:  # else another device has seen it in another size
+            if anew.result.view == seed.result.view:  # else another device has used another size
                 anew = replace(seed, decoded=anew.decoded, memory=anew.memory)
             seed = anew
             self.composition.seeds[segment.name, index] = keyframe, seed

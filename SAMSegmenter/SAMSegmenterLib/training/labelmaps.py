@@ -22,10 +22,10 @@ from .random_fields import SmoothField, rotations, uniform
 from .scenes import Seen
 
 SIDE = 128  # voxels along each edge of the cube that a label map is kept in
-MOST_LABELS = torch.iinfo(torch.int16).max  # cubes are kept as small as that
+MOST_LABELS = torch.iinfo(torch.int16).max  # cubes are stored as int16
 SUFFIXES = ".nii", ".nii.gz", ".nrrd", ".mha"
 MOST_IN_ONE = 2000  # labels of a map; the finest atlases have half as many
-FEW = 32  # labels, which an image has never
+FEW = 32  # values; images have more than that
 LEAST_ALIKE = 0.5  # of neighbours within the objects of a map; in an image, noise makes nearly all of them differ
 AXES = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
 

@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, device: torch.device) -> Tensor:
-    """Return numbers evenly distributed between `low` and `high`."""
+    """Return float32 numbers of a shape, evenly distributed between `low` and `high`."""
     return torch.rand(shape, device=device) * (high - low) + low
 
 
 def log_uniform(shape: tuple[int, ...], low: float, high: float, device: torch.device) -> Tensor:
-    """Return numbers between `low` and `high`, each octave as likely as any other."""
+    """Return float32 numbers of a shape between `low` and `high`, each octave as likely as any other."""
     return uniform(shape, math.log(low), math.log(high), device).exp()
 
 
 def happens(shape: tuple[int, ...], probability: float, device: torch.device) -> Tensor:
-    """Return bool values, each True with a probability."""
+    """Return bool values of a shape, each True with a probability."""
     return torch.rand(shape, device=device) < probability
 
 

@@ -73,7 +73,7 @@ class Rollout:
 
     @property
     def loss(self) -> Tensor:
-        """Return the loss of all that was asked."""
+        """Return the loss of all that was asked, a scalar."""
         return sum(self._losses)
 
     def _run(self) -> None:

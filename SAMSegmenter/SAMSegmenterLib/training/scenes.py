@@ -19,7 +19,7 @@ REACH = 0.85  # centres lie within this distance of the middle, along each axis
 
 @dataclass(frozen=True)
 class Seen:
-    """What is at some positions.
+    """The anatomy at some positions.
 
     Attributes:
         labels: ``(V, N)``; 0 outside the body, 1 to `PRIMITIVES` objects, one more for the fat around objects.

@@ -39,7 +39,7 @@ class Sequences:
     Attributes:
         images: ``(V, T, size, size)`` grey values in 0..1, in steps of 1/255 as the engine makes them.
         masks: ``(V, O, T, n, n)`` 0 or 1.
-        views: ``(V, T, 3)``, see `views.following`.
+        views: ``(V, T, 3)``, see `squares.following`.
         usable: ``(V, O)`` bool; false where the object is too small on the first slice to be prompted.
     """
 

@@ -40,7 +40,7 @@ def clicks(masks: Tensor, size: int) -> Prompt:
 
 
 def box(masks: Tensor, size: int) -> Prompt:
-    """Return a box drawn by hand, sometimes with a click inside or outside the object."""
+    """Return a box for each of masks ``(B, n, n)`` as drawn by hand, sometimes with a click inside or outside the object."""
     pixels = masks.shape[-1]
     places = torch.arange(pixels, device=masks.device)
     corners = []

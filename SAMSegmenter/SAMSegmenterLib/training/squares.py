@@ -55,7 +55,7 @@ class Slices:
 
 @dataclass(frozen=True)
 class Extents:
-    """Where an object is on each slice.
+    """The place of an object on each slice.
 
     Attributes:
         boxes: ``(V, T, 4)`` left, top, right, bottom edges, in -1..1; of no meaning where the object is absent.

@@ -44,7 +44,7 @@ class FrameFeatures:
     sizes: list[tuple[int, int]]
 
     def of(self, indices: Tensor) -> FrameFeatures:
-        """Return the features of some frames."""
+        """Return the features of the frames with these indices ``(B,)``."""
         return FrameFeatures([each[:, indices] for each in self.levels], [each[:, indices] for each in self.positions], self.sizes)
 
     def maps(self, level: int) -> Tensor:
@@ -132,7 +132,7 @@ def make_network(size: int, state: Mapping[str, Tensor] | None = None) -> SAM2Ba
     return network.train()
 
 
-# What follows only sets weights to start from. With the usual random ones this network stays at chance for hours.
+# All below sets weights to start from. With the usual random ones this network stays at chance for hours.
 SAME_PLACE = 3.0  # makes memory attention start as "look where you are"
 TIED = 0.17  # spread of projections shared by queries and keys, so that prompts attend to their own place
 EMBEDDINGS = 0.3  # of their usual size, lest they drown the positions

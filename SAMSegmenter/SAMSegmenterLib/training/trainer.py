@@ -33,7 +33,7 @@ LOG_EVERY, SAVE_EVERY = 30, 240  # seconds
 LONGEST_GRADIENT = 1.0
 Report = Callable[[dict[str, float]], None]
 STATE, LOG, WEIGHTS = "state.pt", "log.jsonl", "model.safetensors"
-# What PyTorch makes of a state that is none.
+# Errors that PyTorch raises for a file that is no state.
 DAMAGE = (RuntimeError, UnpicklingError, EOFError, struct.error, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
@@ -175,7 +175,7 @@ class Trainer:
         about = {"recipe": json.dumps(asdict(self.recipe)), "step": str(self.step)}
         for name, content in ((STATE, packed.getvalue()), (WEIGHTS, save(weights, about))):
             with replacing(self.folder / name) as path:
-                path.write_bytes(content)  # which says so if the disk is full, and lets others read the file; neither library does
+                path.write_bytes(content)  # unlike the libraries, this tells of a full disk, and lets others read the file
 
     def _resume(self) -> None:
         path = self.folder / STATE

@@ -109,7 +109,7 @@ def with_candidates(prompts: PromptSet, candidates: Sequence[Candidate], name: s
 
 
 def propagate_candidates(session: Session, candidates: Sequence[Candidate], name: str = "object") -> Iterator[SliceMask]:
-    """Add the chosen candidates to a session as segments, one step of undo, and propagate them; yield each slice.
+    """Add the chosen candidates to a session as segments, as one step of undo; return an iterator that propagates them.
 
     Yields as `Session.propagate` does.
 

@@ -42,7 +42,7 @@ def grow_from_seeds(intensities: np.ndarray, seeds: np.ndarray, spacing_mm: Sequ
 
     Args:
         intensities: ``(slices, rows, columns)``.
-        seeds: uint8 of the same shape, 0 where the filter shall decide.
+        seeds: uint8 of the same shape, 0 where the filter decides.
         spacing_mm: between slices, rows and columns.
 
     Returns:

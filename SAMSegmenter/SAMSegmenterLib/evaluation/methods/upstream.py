@@ -37,7 +37,7 @@ class Upstream:
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        InputError: upstream has no such network as the model's.
+        InputError: upstream cannot run the model's network.
     """
 
     name = "upstream"
@@ -82,7 +82,7 @@ def _predictor(model: Model) -> SAM2VideoPredictor:
     """Return upstream's predictor with the weights of `model`.
 
     Raises:
-        InputError: it has no such network.
+        InputError: it cannot run the model's network.
     """
     if resampler_of(model.network):
         raise InputError(f"{model.title}: the sam2 package's predictor does not run this model; leave the method upstream out.")

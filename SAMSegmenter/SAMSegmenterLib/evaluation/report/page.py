@@ -27,7 +27,7 @@ BASELINES = METHODS[1:]
 DICE_TICKS = [(n / 5, f"{n / 5:.1f}") for n in range(6)]
 BEYOND_TICKS = [(0, "0"), (0.05, "5 %"), (0.25, "25 %"), (1, "100 %"), (2, "200 %+")]
 GOALS = {80: "Interactions to Dice .8", 90: "to .9"}
-LEAST_OBJECTS = 3  # behind a point of the curve of retention, where there are as many at all
+LEAST_OBJECTS = 3  # that a point of the curve of retention needs, or all if there are fewer
 
 
 def write_report(records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def page(records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Se
         explanation(_tasks(tried)),
     ]
     whole = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=heading, body="\n".join(filter(None, sections)))
-    return whole.translate(CONTROLS)  # names of files and labels may hold any
+    return whole.translate(CONTROLS)  # names of files and labels may hold control characters
 
 
 # ---------------------------------------------------------------- sections
@@ -83,7 +83,7 @@ def _facts(records: Sequence[Record], settings: Mapping[str, Any]) -> str:
 def _summary(records: Sequence[Record], rows: Sequence[Row]) -> str:
     """Return the main table: a row for each task and method."""
     cases = list(dict.fromkeys(record.case for record in records))
-    shown = cases if len(cases) <= 4 else []  # of many cases the intervals speak
+    shown = cases if len(cases) <= 4 else []  # the intervals stand for many cases
     goals = GOALS if any(row.corrected for row in rows) else {}
     heads = ["Task", "Method", "Dice (95 % interval)", *shown, "NSD", "HD95, mm", "Beyond the ends", "Seconds", *goals.values(), "Objects"]
     colors, best = _colors(records), {row.task: row.dice.mean for row in sorted(rows, key=lambda row: np.nan_to_num(row.dice.mean, nan=-1))}

@@ -20,8 +20,8 @@ class Dots:
     Attributes:
         name: of the method.
         color: number of its colour.
-        values: one for each object, and
-        titles: what to show when it is pointed at.
+        values: one for each object.
+        titles: of the values, shown when one is pointed at.
         middle: marked by a line; NaN for none.
         spread: ends of a bar around it; none if they are NaN.
     """

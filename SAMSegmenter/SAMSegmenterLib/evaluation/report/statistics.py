@@ -103,10 +103,8 @@ class Row:
         seconds: median.
         above_others: part of the objects with a higher Dice than all other methods; NaN if there are none.
         corrected: whether the task has rounds; else what follows is NaN and 0.
-        interactions_to_80: median, and
-        interactions_to_90: likewise, of the objects where it was reached.
-        reached_80: how many these are, and
-        reached_90: likewise.
+        interactions_to_80, interactions_to_90: median, over the objects that reached it.
+        reached_80, reached_90: how many these are.
     """
 
     task: str

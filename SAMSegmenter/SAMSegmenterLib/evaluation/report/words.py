@@ -13,7 +13,7 @@ TITLES = {
     "rounds": "Corrected by clicks",
     "rounds-mask": "Corrected by painting",
 }
-# What tasks of some kinds need explained, by a pattern of their keys.
+# Explanations of kinds of tasks, by a pattern of their keys.
 NOTES = {
     "^rounds": "Where the user corrects, at most ten times or until Dice is .9, the marked slices count, too.",
     "^S[1-6]": "<b>S1</b> to <b>S6</b> are COSMOS-1050K's modes on single slices: everything; a point; five points; five more outside; "

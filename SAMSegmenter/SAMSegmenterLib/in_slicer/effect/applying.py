@@ -23,7 +23,7 @@ Key = tuple[slicer.vtkMRMLSegmentationNode, str]  # a segmentation, and a segmen
 
 @dataclass
 class Applied:
-    """What the last write changed in a segment, so that the editor's undo and redo of it are noticed.
+    """The last write into a segment, kept to notice the editor's undo and redo of it.
 
     Attributes:
         written: what became of the mask.
@@ -90,7 +90,7 @@ class Applier:
 
     def step(self) -> bool:
         """Write a little more; return False if there was nothing to write."""
-        if self._writing is None or self._writing.gi_running:  # showing another time has the editor tell of a change amidst a step
+        if self._writing is None or self._writing.gi_running:  # showing another time makes the editor report a change during a step
             return False
         if next(self._writing, DONE) is DONE:
             self._writing = None

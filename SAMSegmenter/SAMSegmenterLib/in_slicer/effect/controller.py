@@ -38,7 +38,7 @@ class Controller:
         self.applier = Applier(self.editing, self.workbench)
         self._jumped: int | None = None
 
-    # ------------------------------------------------------------------ the state, for whoever shows it
+    # ------------------------------------------------------------------ the state, to be shown
 
     @property
     def settings(self) -> Settings:

@@ -15,7 +15,7 @@ from .messages import Messages
 from .sequence import copies_of
 
 PROMPTS = "SAMSegmenter.Prompts"  # the attribute of a segmentation node that holds its marks, as JSON
-UNREAD = "SAMSegmenter.Prompts.Unread"  # another one, of what was there and could not be read, once other marks have taken its place
+UNREAD = "SAMSegmenter.Prompts.Unread"  # an attribute for marks that could not be read and were replaced
 
 
 class Editing:
@@ -120,7 +120,7 @@ class Editing:
     def save_marks(self) -> None:
         """Write the marks to the segmentation node, so that they are saved with the scene, and other scenes get them with it."""
         node, self._saved = self.segmentation_node, dumps(self._marks)
-        for each in (node, *copies_of(node)) if node else ():  # a copy replaces what the node has when its time is shown
+        for each in (node, *copies_of(node)) if node else ():  # when its time is shown, a copy replaces the attributes of the node
             each.SetAttribute(PROMPTS, self._saved or None)
             if self._unread:
                 each.SetAttribute(UNREAD, self._unread)

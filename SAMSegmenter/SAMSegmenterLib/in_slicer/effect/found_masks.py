@@ -44,7 +44,7 @@ class FoundMasks:
         self.preview = preview
         self._sources: dict[Key, str] = {}
         self._beneath: dict[Key, np.ndarray] = {}  # what passes had found where prompts show something else now
-        self._told: set[Key] = set()  # by the session that is open; what earlier ones have found it knows nothing of
+        self._told: set[Key] = set()  # found by the present session, which knows nothing of earlier ones
         self._run: OngoingRun | None = None
 
     @property
@@ -73,9 +73,9 @@ class FoundMasks:
         self._write(key, found.mask, found.source)
 
     def uncover(self, segment: str, slices: Iterable[int]) -> None:
-        """On slices without marks, show what passes had found there before they were marked, or nothing."""
+        """Show on slices without marks what passes had found there before they were marked, or nothing."""
         for key in ((segment, index) for index in slices):
-            if self._sources.get(key) not in PROPAGATED:  # else the prompts' own preview has not come yet
+            if self._sources.get(key) not in PROPAGATED:  # a mask of a pass stays: the preview of the prompts has not come yet
                 beneath = self._beneath.get(key)
                 self._write(key, beneath, "" if beneath is None else PROPAGATED[-1])
 

@@ -39,7 +39,7 @@ class Prompting:
 
     Args:
         editing: holds them.
-        workbench: previews what they lead to.
+        workbench: previews their masks.
 
     Attributes:
         conflict: what the user is asked to decide; None if nothing.
@@ -185,7 +185,7 @@ class Prompting:
         self.remove(*self.marks_on(index))
 
     def clear(self) -> None:
-        """Remove all marks of the selected segment, and of those that are gone, whose marks nobody sees."""
+        """Remove all marks of the selected segment, and of removed segments, whose marks are not shown."""
         others = (mark for mark in self.marks.all if mark.segment != self.editing.segment)
         self._set_marks(mark for mark in others if self.editing.has_segment(mark.segment))
 

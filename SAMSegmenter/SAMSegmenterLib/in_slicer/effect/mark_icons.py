@@ -69,7 +69,7 @@ def icon(mark: Mark, xy: np.ndarray) -> list[np.ndarray]:
 
 
 def mask_centre(mark: Mark, xy: np.ndarray) -> np.ndarray:
-    """Return where the middle of a mask's pixels lies, in the coordinates of its three positions `xy`."""
+    """Return where the middle of a mask's pixels lies, ``(2,)``, in the coordinates of its three positions `xy` ``(3, 2)``."""
     rows, columns = np.nonzero(mark.mask)
     if not len(rows):
         return xy[0]

@@ -62,7 +62,7 @@ class Fetcher:
 
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
-        self._worker = Worker()  # of its own, so that previews go on meanwhile
+        self._worker = Worker()  # its own one, so that previews go on meanwhile
         self._task: Task | None = None
         self._wanted = self._parameter = ""
         self.arrived: tuple[int, int | None] = (0, None)

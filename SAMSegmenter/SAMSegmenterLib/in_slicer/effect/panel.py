@@ -16,11 +16,11 @@ from .messages import Message
 from .model_choice import Choice
 from .settings import Settings
 
-# Not during a run.
+# Actions that are refused during a run.
 WHEN_IDLE = {
     "propagate", "use_slice", "propose", "line_markup", "remove", "remove_keyframe", "clear", "polarity", "apply", "undo", "redo",
 }  # fmt: skip
-MOST_SLICES = 99999  # as long as nobody knows how many there are
+MOST_SLICES = 99999  # as long as the number of slices is not known
 MESSAGE_LINES = 4  # of a message, before it scrolls
 LISTED = 5  # slices seen at a time in each list
 BUTTON_COLUMNS = 3
@@ -79,7 +79,7 @@ class EffectPanel:
 
     def _model_row(self) -> Any:
         row, layout = widgets.form()
-        self.model = widgets.combo(_("The model. Others can be had in the SAMSegmenter module."))
+        self.model = widgets.combo(_("The model. The SAMSegmenter module has others."))
         self.model.connect("currentIndexChanged(int)", lambda index: self._act("model", self.model.itemData(index)))
         layout.addRow(_("Model:"), self.model)
         return row
@@ -287,7 +287,7 @@ class EffectPanel:
             self.window: chosen.window, self.mode: chosen.mode, self.device: chosen.device,
         }  # fmt: skip
         for combo, value in combos.items():
-            place = combo.findData(value) if value else 0  # of a model that is not known here, none: so that the first can be chosen
+            place = combo.findData(value) if value else 0  # none for a model that is not known here, so that the first can be chosen
             widgets.silently(combo, lambda combo=combo, place=place: combo.setCurrentIndex(place))
         numbers = {self.first: chosen.first, self.last: chosen.last, self.level: chosen.level, self.width: chosen.width}
         for spin in (self.first, self.last):
@@ -383,7 +383,7 @@ class EffectPanel:
         spin = qt.QDoubleSpinBox()
         spin.setDecimals(6)  # SUV and ADC maps lie between 0 and 1
         spin.setRange(-1e6, 1e6)
-        spin.setKeyboardTracking(False)  # on the way to 0.5 it is 0, which is not meant
+        spin.setKeyboardTracking(False)  # while 0.5 is typed it is 0, which is not meant
         spin.setToolTip(_("In the volume's own units, such as Hounsfield units."))
         spin.connect("valueChanged(double)", lambda value: self._act("setting", parameter, repr(float(value))))
         layout.addRow(title, spin)

@@ -16,7 +16,7 @@ from .gestures import Gesture, Shift
 from .mark_actions import Prompting
 from .mark_icons import MarkPicture, grip_at
 
-# The second press of a double click comes as nothing else. Left alone, it would enlarge the view.
+# The second press of a double click comes only as such. Left alone, it would enlarge the view.
 PRESSES = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent
 MOVE = "move"  # the tool that places nothing
 ORDINARY_DPI = 72  # of a view whose pixels are those of an ordinary screen; Qt's own views multiply it where they are smaller

@@ -35,7 +35,7 @@ class Preview:
         self._images: dict[str, slicer.vtkOrientedImageData] = {}
         self._known: dict[str, set[int]] = {}  # slices that something was written on
         self._pending: set[str] = set()
-        self._offered: set[str] = set()  # those of them that were dealt with once, and undone
+        self._offered: set[str] = set()  # those of them whose writing was undone
         self._visible = True
         self._models: dict[str, slicer.vtkMRMLModelNode] = {}
         self._changed: set[str] = set()

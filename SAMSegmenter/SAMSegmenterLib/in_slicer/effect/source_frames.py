@@ -47,7 +47,10 @@ class SourceFrames:
     window: tuple
 
     def frame_of(self, array: np.ndarray, index: int) -> np.ndarray:
-        """Return frame `index` of an array on the image's grid: a slice or, through time, the slice that is followed."""
+        """Return frame `index`, ``(rows, columns)``, of an array ``(k, j, i)`` on the image's grid: a view into the array.
+
+        Through time it is the slice that is followed, whatever the index.
+        """
         if self.times is None:
             return self.stack.place(array, index)
         axis, followed = followed_slice(self.plane)

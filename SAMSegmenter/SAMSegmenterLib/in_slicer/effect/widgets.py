@@ -9,13 +9,13 @@ import qt
 
 from .model_choice import Choice
 
-ROW_PIXELS = 20  # of a list, at the most
+ROW_PIXELS = 20  # the largest height of a row in a list
 
 
 def button(text: str, tip: str, key: str = "", checkable: bool = False) -> Any:
     """Return a button whose tip names its key, if it has one.
 
-    Its place never depends on its text. It takes no focus, which it would hand on, when it is disabled, to a control that the panel then
+    Its place never depends on its text. It takes no focus: when it is disabled, it would pass the focus to a control that the panel then
     scrolls to under the mouse.
     """
     made = qt.QPushButton(text)
@@ -56,7 +56,7 @@ def grid(columns: int) -> tuple[Any, Any]:
 
 
 def table(tip: str, rows: int) -> Any:
-    """Return a list that is as high as so many rows, whatever is in it."""
+    """Return a list that is as high as this number of rows, whatever is in it."""
     made = qt.QListWidget()
     made.setToolTip(tip)
     made.setFixedHeight(rows * ROW_PIXELS)

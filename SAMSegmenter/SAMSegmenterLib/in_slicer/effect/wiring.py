@@ -23,7 +23,7 @@ from .pointer import PRESSES, Pointer
 from .workbench import OtherPlane
 
 QUICK_MS = 10  # while the user waits for a preview, or for segments to be written
-POLL_MS = 30  # while slices or models arrive, which have the processor
+POLL_MS = 30  # while slices or models arrive, which need the processor
 IDLE_MS = 120  # to notice what the user has chosen elsewhere in the editor
 
 
@@ -47,7 +47,7 @@ class Wiring:
         self._timer.setInterval(IDLE_MS)
         self._timer.connect("timeout()", self._poll)
         self._selection: tuple = ()
-        self._missing = [requirement.name for requirement in requirements.NEEDED]  # until somebody has looked
+        self._missing = [requirement.name for requirement in requirements.NEEDED]  # until `_look_for_packages` has looked
         self._empty = ""
         self._is_listed = False
         self._actions = self._make_actions()
@@ -63,7 +63,7 @@ class Wiring:
         self._make_shortcuts()
         self._timer.start()
         self._warn_of_volume()
-        self._is_listed = False  # by the next turn of the event loop, which need not wait for it now
+        self._is_listed = False  # listed by the next turn of the event loop, so that this one is short
         self.update()
         if not self._missing:
             self._attempt(self.controller.enter)
@@ -90,7 +90,7 @@ class Wiring:
         slicer.mrmlScene.RemoveObserver(self._closing)
         self.controller.leave()
         self.fetcher.close()
-        # What belongs to Qt must not be left to Python's collector, which may come by on the worker's thread.
+        # Objects of Qt must not be left to Python's collector, which may run on the worker's thread.
         self.panel = self._timer = None
 
     def source_changed(self) -> None:
@@ -278,7 +278,9 @@ class Wiring:
 
     def _remove_picked(self) -> None:
         picked, self.pointer.picked = self.pointer.picked, []
-        seen = [mark for mark in self.controller.prompting.visible_marks() if mark in picked]  # others are gone, or another segment's
+        seen = [
+            mark for mark in self.controller.prompting.visible_marks() if mark in picked
+        ]  # the others are gone, or belong to another segment
         self.controller.prompting.remove(*seen)
 
     # ------------------------------------------------------------------ the clock
@@ -297,7 +299,7 @@ class Wiring:
 
     def _poll(self) -> None:
         changed = False
-        if self.controller.selection() != self._selection:  # Slicer tells an effect nothing of this
+        if self.controller.selection() != self._selection:  # Slicer does not tell an effect of this
             self._selection = self.controller.selection()
             self.messages.drop_outdated(True)
             self._attempt(self.controller.check)

@@ -31,7 +31,7 @@ from .source_frames import Plane, SourceFrames, is_time, make_frames, place_of, 
 if TYPE_CHECKING:
     from ...session.composition import SliceMask
 
-POLL_SECONDS = 0.015  # for showing what the worker has found; the rest waits, so that the window never does
+POLL_SECONDS = 0.015  # of each turn, to show what was found; the rest waits, so that the window need not
 
 
 class OtherPlane(InputError):
@@ -268,7 +268,7 @@ class Workbench:
         self._background.propagate(self.prompts, left, slices)
 
     def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
-        """Request what the chosen model finds on a slice without prompts; `take` is called with the mask."""
+        """Request what the chosen model finds on a slice without prompts; `take` is called with the mask, bool ``(rows, columns)``."""
         stack, chosen = self.stack, self._editing.settings
 
         def find(cancelled: Cancelled) -> Iterator[np.ndarray]:
@@ -291,7 +291,7 @@ class Workbench:
             return
         self.progress = None
         self._found_masks.roll_back(self._editing.has_segment)
-        self._begin_session()  # the old one believes that everything is done
+        self._begin_session()  # the old one takes everything for done
         self._editing.tell(_("Stopped; everything is as before."))
 
     def found(self, segment: str, index: int) -> np.ndarray | None:
@@ -321,7 +321,7 @@ class Workbench:
             self.preview.follow_transform()
         if self._background:
             self._waiting += self._background.poll()
-        if self._proposal and self._proposal.task.finished and not self._found_masks.is_running:  # a run is not given other prompts
+        if self._proposal and self._proposal.task.finished and not self._found_masks.is_running:  # the prompts of a run do not change
             self._waiting.append(self._proposal)
             self._proposal = None
         if not self._waiting:
@@ -397,4 +397,4 @@ class Workbench:
             error = f"{type(ended.error).__name__}: {ended.error}".rstrip(". ")
             self._editing.tell(text.format(error=error), True)
         if not isinstance(ended.error, InputError):
-            self._begin_session()  # nobody knows what state the old one is in
+            self._begin_session()  # the state of the old one is unknown

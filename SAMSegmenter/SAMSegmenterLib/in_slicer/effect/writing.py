@@ -18,7 +18,7 @@ VoxelBox = tuple[slice, ...]
 class Patch:
     """Bool `voxels` ``(k, j, i)`` within a `box` of a grid of this `shape`; nothing outside of it.
 
-    Of a segment it is what was written into it, or is to be: all else of a CT would be a hundred times as much.
+    It holds only what is written into a segment: the rest of a CT would be a hundred times as much.
     """
 
     shape: tuple[int, ...]
@@ -64,11 +64,11 @@ def _ends(inside: np.ndarray) -> slice:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a mask.
+    """The outcome of writing a mask.
 
     Attributes:
         added: voxels that are in the segment now and were not before.
-        removed: voxels that were in the segment and are not any more.
+        removed: voxels that were in the segment before and are not now.
         rejected: voxels that the editor's masking settings have kept from being written.
         contributed: all voxels of the segment that came from this and earlier writes.
         before, after: the segment where it may have changed.
@@ -90,7 +90,7 @@ def grid_of(effect: Any) -> slicer.vtkOrientedImageData:
 def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | None) -> Generator[None, None, Written]:
     """Add `mask` to a segment, and take out what earlier writes had `contributed` and `mask` no longer holds.
 
-    It pauses between its steps, of which each is short enough for the user not to notice; see `to_end`.
+    It pauses between its steps, each of which is too short for the user to notice; see `to_end`.
 
     Args:
         effect: the scripted effect; its `saveStateForUndo` has been called.
@@ -102,7 +102,7 @@ def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | N
     earlier = contributed if contributed and contributed.shape == shape else Patch(shape, mask.box, np.zeros_like(mask.voxels))
     box = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(mask.box, earlier.box, strict=True))
     wanted, mine, before = mask.within(box), earlier.within(box), segment_in_box(effect, segment, grid, box)
-    # Of bools, a > b is a & ~b in one pass; there are millions.
+    # For bools, a > b is a & ~b in one pass; there are millions of them.
     withdrawn, new = (mine & before) > wanted, wanted > before
     yield
     modes = slicer.qSlicerSegmentEditorAbstractEffect

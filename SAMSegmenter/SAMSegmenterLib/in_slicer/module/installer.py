@@ -215,7 +215,7 @@ def _reinstall(broken: list[Requirement]) -> None:
 
 def _from_pytorch(needed: list[Requirement], torch: Any) -> None:
     found = requirements.find([TORCH])[0]
-    # A torchvision alone must be one for the torch that is there.
+    # A torchvision alone has to suit the torch that is there.
     version = f">={TORCH.least}" if TORCH in needed else f"=={found.version.partition('+')[0]}"
     torch.installTorch(askConfirmation=False, torchVersionRequirement=version, torchvisionVersionRequirement=f">={TORCHVISION.least}")
 
@@ -225,7 +225,7 @@ def _from_index(specifiers: list[str], constraints: str, again: bool) -> None:
         from slicer.packaging import pip_ensure
     except ImportError:  # before Slicer 5.12
         pip_ensure = None
-    if again or pip_ensure is None:  # pip looks at what the packages need in turn, too, which pip_ensure does not
+    if again or pip_ensure is None:  # pip, unlike pip_ensure, also checks what the packages need in turn
         slicer.util.pip_install([*specifiers, "-c", constraints])
     else:
         pip_ensure(specifiers, constraints=constraints, prompt_install=False, prompt_restart=False, requester=NAME)

@@ -54,7 +54,7 @@ class ModelsSection:
         )
         self.task_row = TaskRow()
         self._models: list[_ListedModel] = []
-        self._worker = Worker()  # a download shall not hold up segmenting
+        self._worker = Worker()  # its own one, so that a download does not hold up segmenting
         for widget in (self.table, self.details, row(self.download_button, self.file_button, self.remove_button), self.task_row.widget):
             layout.addWidget(widget)
 
@@ -180,14 +180,14 @@ class _ListedModel:
 
     @property
     def place(self) -> str:
-        """Return where the file is, or where it can be had."""
+        """Return where the file is, or where to get it."""
         if self.entry.shipped:
             return _("Included in this extension.")
         return str(self.path or self.entry.url or self.entry.obtain)
 
     @property
     def size(self) -> str:
-        """Return the size of the file, in words; empty if nobody knows."""
+        """Return the size of the file, in words; empty if it is not known."""
         size = self.path.stat().st_size if self.path else self.entry.bytes
         return f"{size / 1e6:.0f} MB" if size else ""
 
@@ -253,7 +253,7 @@ def _store() -> Any:
 
 def _models() -> list[_ListedModel]:
     store = _store()
-    if store is None:  # then no other than the included one can be used yet
+    if store is None:  # only the included one can be used yet
         return [_ListedModel(entry, None) for entry in catalog.entries()]
     return [_ListedModel(entry, store.status(entry)) for entry in store.entries()]
 

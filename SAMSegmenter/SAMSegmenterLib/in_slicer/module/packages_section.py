@@ -14,7 +14,7 @@ from .widgets import button, fill, row, section, table, text_label
 
 
 class PackagesSection:
-    """What is installed, two ways to install the rest, and one to install again what is broken.
+    """A list of the packages, two buttons to install what is missing, and one to install again what is broken.
 
     Args:
         changed: called after something was installed.

@@ -72,8 +72,8 @@ class PackageStatus:
 # The only place that says what the effect needs in Slicer, beside what comes with it, as numpy and requests do.
 TORCH = Requirement("torch", "2.2.2", "torch")
 TORCHVISION = Requirement("torchvision", "0.17.2", "torchvision")
-# rf-sam-2 is sam2 as a wheel, but for an option of its image predictor. Both ask for a newer torch than they need, or than some
-# computers can have, so that they are installed without what they ask for: that stands here.
+# rf-sam-2 is sam2 as a wheel, except for an option of its image predictor. Both ask for a newer torch than they need, and than some
+# computers can have. So they are installed without their dependencies, which are listed here instead.
 SAM2_SOURCE = Requirement("sam2", "1.1", "sam2")
 SAM2 = Requirement("rf-sam-2", "1.0.3", "sam2", instead=SAM2_SOURCE)
 IMPORTED_BY_SAM2 = (
@@ -86,7 +86,7 @@ OLD_NUMPY = Requirement("numpy", "1.26", "numpy", below="2")
 
 
 def _version(requirement: Requirement) -> str | None:
-    # Half of an uninstalled package may be left, its record or its files: such a one counts as missing.
+    # Half of an uninstalled package may be left, its record or its files: it counts as missing.
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -112,7 +112,7 @@ def for_computer(system: str, machine: str, torch: str | None = None) -> tuple[R
 
 
 NEEDED = for_computer(sys.platform, platform.machine(), _version(TORCH))
-# What only models of some families need; they are named in `models.catalog`.
+# Needed only by models of some families, which `models.catalog` names.
 TIMM = Requirement("timm", "1.0", "timm")
 OPTIONAL = {"edgetam": TIMM, "mobile_sam": TIMM}
 ALL = (*NEEDED, TIMM)

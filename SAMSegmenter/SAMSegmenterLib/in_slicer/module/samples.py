@@ -18,7 +18,7 @@ def load_phantom(source: Any = None) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """Add the built-in phantom to the scene and show it; without internet.
 
     Args:
-        source: given by the Sample Data module; there is but one phantom.
+        source: given by the Sample Data module; not used, as there is only one phantom.
     """
     volume, _labels, _names = make_phantom()
     node = slicer.util.addVolumeFromArray(volume.voxels, volume.ijk_to_ras, _("SAMSegmenter phantom"))
@@ -36,7 +36,7 @@ def download_ct() -> None:
     """Download a CT of the abdomen from Slicer's own sample data, if the user agrees.
 
     Raises:
-        InputError: it could not be had, as without internet.
+        InputError: it could not be downloaded, as without internet.
     """
     import SampleData
 

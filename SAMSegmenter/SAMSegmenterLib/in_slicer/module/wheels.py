@@ -14,7 +14,7 @@ from pathlib import Path
 from ...errors import InputError
 from .requirements import ALL, NEEDED, SAM2, Requirement, release
 
-# What platform tags begin with; "any" fits everywhere.
+# Beginnings of platform tags; "any" fits everywhere.
 PLATFORMS = {"win32": ("win_",), "darwin": ("macosx_",)}
 OTHER_PLATFORMS = "manylinux", "linux_", "musllinux"
 

@@ -89,7 +89,7 @@ def table(headers: list[str], tip: str, visible_rows: int) -> Any:
     header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
     header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
     made.setFixedHeight(ROW_HEIGHT * (visible_rows + 1) + 2 * BORDER)
-    soon = qt.QTimer(made)  # the header tells before the column has its new width
+    soon = qt.QTimer(made)  # the signal comes before the column has its new width
     soon.setSingleShot(True)
     soon.connect("timeout()", made.resizeRowsToContents)
     header.connect("sectionResized(int,int,int)", lambda *_: soon.start())
@@ -171,7 +171,7 @@ class TaskRow:
         task = self._task
         if task is None:
             return
-        finished = task.finished  # before taking: what comes later is taken next time
+        finished = task.finished  # asked before taking: what comes later is taken next time
         self._look()
         for result in task.take():
             self._taken(result)
