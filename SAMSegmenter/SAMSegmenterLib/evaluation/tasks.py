@@ -229,10 +229,8 @@ def score(
     if not painted_count:
         scored[painted] = False
     found = found.copy()
-    found[: reach[0]], found[reach[1] + 1 :] = (
-        truth[: reach[0]],
-        truth[reach[1] + 1 :],
-    )  # else the mask would have a surface where reach ends
+    # else the mask would have a surface where reach ends
+    found[: reach[0]], found[reach[1] + 1 :] = truth[: reach[0]], truth[reach[1] + 1 :]
     x_mm, y_mm = stack.spacing_mm
     spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
     diagonal_mm = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))

@@ -278,9 +278,8 @@ class Wiring:
 
     def _remove_picked(self) -> None:
         picked, self.pointer.picked = self.pointer.picked, []
-        seen = [
-            mark for mark in self.controller.prompting.visible_marks() if mark in picked
-        ]  # the others are gone, or belong to another segment
+        # the others are gone, or belong to another segment
+        seen = [mark for mark in self.controller.prompting.visible_marks() if mark in picked]
         self.controller.prompting.remove(*seen)
 
     # ------------------------------------------------------------------ the clock
