@@ -44,9 +44,9 @@ def text_of(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         utf_16 = " This one seems to be in UTF-16; save it as UTF-8." if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see the README.{utf_16}") from error
+        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see docs/command-line.md.{utf_16}") from error
     if not text.strip():
-        raise InputError(f"{path}: the file is empty, which is not valid JSON. Give the prompts, see the README.")
+        raise InputError(f"{path}: the file is empty, which is not valid JSON. Give the prompts as JSON, see docs/command-line.md.")
     return text
 
 

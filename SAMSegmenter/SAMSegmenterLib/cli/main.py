@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     open_closed_streams()
     if current_thread() is main_thread():
         listen(_leave)
-    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr does so anyway
+    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr escapes them anyway
     with heedless():
         try:
             try:
