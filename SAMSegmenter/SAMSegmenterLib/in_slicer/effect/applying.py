@@ -18,7 +18,7 @@ from .writing import Patch, Written, grid_of, segment_in_box, to_end, write_segm
 
 WARNING = "\N{WARNING SIGN}"
 DONE = object()
-Key = tuple[slicer.vtkMRMLSegmentationNode, str]  # a segmentation, and a segment's ID
+AppliedKey = tuple[slicer.vtkMRMLSegmentationNode, str]  # a segmentation, and a segment's ID
 
 
 @dataclass
@@ -43,8 +43,8 @@ class Applier:
 
     def __init__(self, editing: Editing, workbench: Workbench) -> None:
         self._editing, self._workbench = editing, workbench
-        self._contributed: dict[Key, Patch | None] = {}
-        self._applied: dict[Key, Applied] = {}
+        self._contributed: dict[AppliedKey, Patch | None] = {}
+        self._applied: dict[AppliedKey, Applied] = {}
         self._writing: Generator[None, None, None] | None = None
         self._told: list[str] = []
         self._report_shown: Message | None = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PROMPTED, PROPAGATED = "prompted", ("forward", "backward", "both")  # where masks come from
 
-Key = tuple[str, int]  # segment and slice
+MaskKey = tuple[str, int]  # segment and slice
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class OngoingRun:
 
     range: tuple[int, int]
     pending: list[str]
-    masks: dict[Key, tuple[np.ndarray | None, str]] = field(default_factory=dict)
+    masks: dict[MaskKey, tuple[np.ndarray | None, str]] = field(default_factory=dict)
 
 
 class FoundMasks:
@@ -42,9 +42,9 @@ class FoundMasks:
 
     def __init__(self, preview: Preview) -> None:
         self.preview = preview
-        self._sources: dict[Key, str] = {}
-        self._beneath: dict[Key, np.ndarray] = {}  # what passes had found where prompts show something else now
-        self._told: set[Key] = set()  # found by the present session, which knows nothing of earlier ones
+        self._sources: dict[MaskKey, str] = {}
+        self._beneath: dict[MaskKey, np.ndarray] = {}  # what passes had found where prompts show something else now
+        self._told: set[MaskKey] = set()  # found by the present session, which knows nothing of earlier ones
         self._run: OngoingRun | None = None
 
     @property
@@ -125,7 +125,7 @@ class FoundMasks:
         for segment in set(self.preview.pending) - set(run.pending):
             self.preview.settle(segment)
 
-    def _write(self, key: Key, mask: np.ndarray | None, source: str) -> None:
+    def _write(self, key: MaskKey, mask: np.ndarray | None, source: str) -> None:
         if source != PROMPTED:
             self._beneath.pop(key, None)
         elif (beneath := self.propagated(*key)) is not None:

@@ -38,6 +38,7 @@ class Times:
 
     @item.setter
     def item(self, number: int) -> None:
+        """Show another item."""
         self.browser.SetSelectedItemNumber(number)
         slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(self.browser)  # at once, not when the event comes
 
