@@ -154,7 +154,7 @@ class SegmentLayers(Layers):
                     self._overlaps[other - 1].add(label)
 
     @property
-    def labels(self) -> tuple[tuple[int, ...], ...]:
+    def labels(self) -> tuple[tuple[int, ...], ...]:  # type: ignore[override]  # here it follows from what overlaps so far
         layers: list[list[int]] = [[]]
         for label, overlaps in enumerate(self._overlaps, 1):
             free = next((layer for layer in layers if not overlaps.intersection(layer)), None)

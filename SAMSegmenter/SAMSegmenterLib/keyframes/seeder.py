@@ -62,6 +62,7 @@ class Seeder:
         return found
 
     def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        assert keyframe.mask is not None
         view = self._view(Extent.of_mask(keyframe.mask.mask))
         return view, self._taken_over(keyframe.slice, keyframe.mask.mask, view)
 
@@ -86,7 +87,7 @@ class Seeder:
     def _put_right(self, keyframe: Keyframe, asked: Question, found: SliceResult) -> np.ndarray:
         """The mask ``(rows, columns)``: in a box with its border where intensities change, and of a small network without holes."""
         mask = found.mask(self._stack.shape)
-        if asked.is_box:  # clicks beside it say more than intensities do
+        if asked.is_box and keyframe.box:  # clicks beside it say more than intensities do
             mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
         return filled(mask, asked.xy[asked.labels == 0]) if worth_searching(self._runner) else mask
 

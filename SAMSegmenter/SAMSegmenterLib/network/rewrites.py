@@ -6,6 +6,7 @@ A network given to these functions stays as it is; what they return shares its w
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +46,10 @@ def resized(model: SAM2Base, size: int) -> SAM2Base:
     if size % unit:
         raise CheckpointError(f"input size {size}: expected a multiple of {unit}.")
     grid = size // model.backbone_stride
-    encoder = _shallow(model.sam_prompt_encoder)
+    encoder: Any = _shallow(model.sam_prompt_encoder)
     encoder.input_image_size, encoder.image_embedding_size = (size, size), (grid, grid)
     encoder.mask_input_size = (4 * grid, 4 * grid)
-    other = _shallow(model)
+    other: Any = _shallow(model)
     other.image_size, other.sam_image_embedding_size = size, grid
     other.sam_prompt_encoder = encoder
     return other
@@ -58,9 +59,10 @@ def with_constant_position(model: SAM2Base, size: int) -> SAM2Base:
     """`model` with the position embedding of its trunk, a bicubic enlargement, computed once, if it has any."""
     if not isinstance(model.image_encoder.trunk, Hiera):
         return model
-    other = _shallow(model)
+    other: Any = _shallow(model)
     other.image_encoder = _shallow(model.image_encoder)
-    trunk = other.image_encoder.trunk = _shallow(model.image_encoder.trunk)
+    trunk: Any = _shallow(model.image_encoder.trunk)
+    other.image_encoder.trunk = trunk
     side = size // trunk.patch_embed.proj.stride[0]
     position = trunk._get_pos_embed((side, side))
     trunk._get_pos_embed = lambda _: position

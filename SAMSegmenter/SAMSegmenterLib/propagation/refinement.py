@@ -81,7 +81,7 @@ class Gap:
     @property
     def seeds(self) -> tuple[Seed | None, Seed | None]:
         """The keyframe below and the one above; one of them is None beyond the outermost."""
-        upwards, downwards = (track and track.seed for track in self.passes)
+        upwards, downwards = (track.seed if track else None for track in self.passes)
         return upwards, downwards
 
     @property
@@ -191,7 +191,7 @@ class _Refiner:
         if not logits:
             return torch.full((self._canvas.size, self._canvas.size), -NETWORK_CERTAIN)
         both = len(logits) == 2
-        fused = fuse(*logits, self._nearness(index), (found[0].quality, found[1].quality)) if both else logits[0]
+        fused = fuse(logits[0], logits[1], self._nearness(index), (found[0].quality, found[1].quality)) if both else logits[0]
         return self._canvas.cells(fused).clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN)
 
 

@@ -90,7 +90,8 @@ class Applier:
 
     def step(self) -> bool:
         """Write a little more; whether there was anything."""
-        if self._writing is None or self._writing.gi_running:  # showing another time has the editor tell of a change amidst a step
+        # Showing another time has the editor tell of a change amidst a step.
+        if self._writing is None or self._writing.gi_running:  # type: ignore[attr-defined]  # what `yield` makes has it
             return False
         if next(self._writing, DONE) is DONE:
             self._writing = None

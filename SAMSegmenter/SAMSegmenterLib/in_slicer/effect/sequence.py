@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import slicer
@@ -45,7 +45,7 @@ class Times:
         """Another one when an item's voxels have changed; see `mrml.content_of`."""
         return self.browser.GetID(), *map(content_of, copies_of(self._volume_node))
 
-    def visit(self, items: Any = None) -> Iterator[int]:
+    def visit(self, items: Any = None) -> Generator[int, None, None]:
         """Show one item after the other (all if not given), and in the end the one that was shown before."""
         shown = self.item
         try:
