@@ -6,11 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .json_text import expect
 
-Kind = TypeVar("Kind")
+
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Kind = TypeVar("Kind", bound=Dataclass)
 LARGEST = 2**53  # of whole numbers, so that a float64 holds them exactly
 FARTHEST = 1e300
 
@@ -95,7 +102,7 @@ class Fields:
         if get_origin(hint) in (Union, UnionType):
             others = [each for each in get_args(hint) if each is not NoneType]
             return None if self.value(name) is None else self._of(name, others[0])
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             return self.inner(name).as_a(hint)
         if hint is int:
             return self.whole(name)

@@ -104,7 +104,7 @@ def _needs(name: str) -> list[tuple[str, str]]:
     for user in metadata.distributions():
         for need in user.requires or []:
             stated, _, condition = need.partition(";")
-            if normal(re.match(r"[\w.-]*", stated)[0]) == name and "extra" not in condition:
+            if normal(re.split(r"[^\w.-]", stated, maxsplit=1)[0]) == name and "extra" not in condition:
                 found.append((normal(user.metadata["Name"] or ""), re.sub("[ ()]", "", stated)))
     return found
 

@@ -51,7 +51,9 @@ def phantom_prompts(labels: np.ndarray, names: tuple[str, ...]) -> PromptSet:
 def _box_on_middle_slice(inside: np.ndarray) -> Keyframe:
     slices = np.flatnonzero(inside.any(axis=(1, 2)))
     middle = int(slices[len(slices) // 2])
-    return Keyframe(middle, box=Box(*edges(inside[middle])))
+    around = edges(inside[middle])
+    assert around is not None  # it is on this slice
+    return Keyframe(middle, box=Box(*around))
 
 
 class _Torso:
@@ -93,8 +95,9 @@ class _Torso:
             self.paint(self.ellipsoid(centre, tuple(random.uniform(0.07, 0.16, 3))), random.uniform(25, 65), 0.1)
 
     def organs(self, random: np.random.Generator) -> None:
-        def near(*place: float) -> tuple[float, ...]:
-            return tuple(place + random.uniform(-0.02, 0.02, 3))
+        def near(x: float, y: float, z: float) -> tuple[float, float, float]:
+            moved = random.uniform(-0.02, 0.02, 3)
+            return x + moved[0], y + moved[1], z + moved[2]
 
         for x in (-0.4, 0.4):
             self.paint(self.ellipsoid(near(x, 0, 1.05), (0.34, 0.5, 0.6)), -830, 0.4, "lungs")
@@ -117,7 +120,7 @@ def _union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _noise(random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
     """Return slightly blurred noise, float32, with a standard deviation of `NOISE_HU`."""
-    noise = random.standard_normal(shape, dtype=np.float32)
+    noise: np.ndarray = random.standard_normal(shape, dtype=np.float32)
     for axis in (1, 2):
         noise = (np.roll(noise, 1, axis) + 2 * noise + np.roll(noise, -1, axis)) / 4
     return noise * (NOISE_HU / noise.std())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import SAMSegmenterLib
+from pictures.architecture import drawn
 
 ROOT = Path(SAMSegmenterLib.__file__).parent
 HOSTS = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "PySide2", "PySide6", "PythonQt", "trame"}
@@ -126,6 +127,14 @@ def floor(name):
     return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
 
 
+def imports_of_rooms():
+    """Of each room, the other rooms that its files import."""
+    found = {room: set() for room in ROOMS}
+    for name in BELOW_THE_API:
+        found[within(name, ROOMS)] |= {within(other, ROOMS) for other in own(name)} - {within(name, ROOMS)}
+    return found
+
+
 @pytest.mark.parametrize("name", BELOW_THE_API)
 def test_imports_point_downwards(name):
     higher = {other for other in own(name) if floor(other) > floor(name)}
@@ -163,6 +172,11 @@ def test_one_file_alone_imports_sam2():
 
 def test_every_file_has_a_floor():
     assert {within(name, ROOMS) for name in FILES} == ROOMS
+
+
+def test_the_picture_of_the_rooms_shows_the_imports_that_there_are():
+    picture = (ROOT.parents[1] / "docs" / "architecture.svg").read_text(encoding="utf-8")
+    assert picture == drawn(FLOORS, imports_of_rooms()), "draw it anew: python Testing/pictures/architecture.py docs/architecture.svg"
 
 
 def test_faces_of_slicer_reach_torch_on_the_worker_only():

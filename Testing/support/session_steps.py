@@ -24,6 +24,19 @@ def painted(truth: np.ndarray, index: int) -> Keyframe:
     return Keyframe(index, mask=MaskPrompt(truth[index]))
 
 
+def marked(inside: np.ndarray, kind: str) -> Keyframe:
+    """A structure `inside` ``(slices, rows, columns)`` marked on its middle slice: "box" around it, "point" near its middle, or "mask"."""
+    slices = np.flatnonzero(inside.any((1, 2)))
+    index = int(slices[len(slices) // 2])
+    y, x = (each.astype(float) for each in np.nonzero(inside[index]))
+    if kind == "box":
+        return Keyframe(index, box=Box(x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5))
+    if kind == "point":
+        middle = int(np.hypot(x - x.mean(), y - y.mean()).argmin())
+        return Keyframe(index, points=(Point(x[middle], y[middle]),))
+    return painted(inside, index)
+
+
 def run(session: Session, **how: Any) -> list:
     """Propagate to the end; returns what came, in its order."""
     return list(session.propagate(**how))

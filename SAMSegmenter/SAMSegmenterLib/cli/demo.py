@@ -102,6 +102,7 @@ def _draw(run: Run, path: Path) -> None:
 
     session = run.session
     colors = [segment.color or default_color(number) for number, segment in enumerate(session.prompts.segments)]
+    assert run.layers is not None  # they have been written
     picture = contact_sheet(session.stack, run.layers, session.prompts, colors)
     with replacing(path) as temporary:
         picture.save(temporary)

@@ -6,6 +6,7 @@ What takes seconds to import (torch, SimpleITK) is imported by the commands that
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from threading import current_thread, main_thread
 from typing import Annotated, Any, NoReturn
 
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     open_closed_streams()
     if current_thread() is main_thread():
         listen(_leave)
-    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr escapes them anyway
+    stdout: Any = sys.stdout
+    stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr escapes them anyway
     with heedless():
         try:
             try:
@@ -81,7 +83,7 @@ def _common(version: VersionOption = False) -> None:
 
 
 PROMPTS = '{"version": 1, "segments": [{"name": "liver", "keyframes": [{"slice": 56, "box": [20, 31, 88, 90]}]}]}'
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], str] = {
     propagate: f"propagate ct.nii.gz --prompts prompts.json --output liver.seg.nrrd\n\nwhere prompts.json may be {PROMPTS}",
     demo: "demo --output demo",
     info: "info ct.nii.gz",

@@ -94,8 +94,15 @@ def propagate(
     start, warn = time.perf_counter(), Warnings()
     image = image_of(volume, series, resample, warn)
     check_output(output, image)
-    marked = prompts_of(prompts, image, (output, stats), warn) if prompts else _proposed(image, propose, on, device, fixed)
+    if prompts:
+        marked = prompts_of(prompts, image, (output, stats), warn)
+    else:
+        assert propose  # `_check_origin` has seen to it
+        assert on
+        marked = _proposed(image, propose, on, device, fixed)
     if each_slice:
+        assert keyframes_by  # `_check_each_slice` has seen to it
+        assert slices
         _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output)
         return
     run = prepare(image, marked, model, mode, device, fixed, warn, keyframes_by)

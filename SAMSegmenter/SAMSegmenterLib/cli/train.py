@@ -51,7 +51,7 @@ def train_default(
     recipe = Recipe(minutes, size, frames or (CPU_FRAMES if on_cpu else GPU_FRAMES), rate=rate, scratch=start is None, seed=seed)
     count = (workers or os.cpu_count() or 1) if on_cpu else 1
     check_files([start], [output / WEIGHTS])
-    weights, maps = _weights(start), labelmaps and read_labelmaps(labelmaps, chosen)
+    weights, maps = _weights(start), read_labelmaps(labelmaps, chosen) if labelmaps else None
     make_folder(output)
     if start and (output / STATE).exists():
         print(f"samsegmenter: training goes on from {output / STATE}; to begin from {start}, choose another folder.", file=sys.stderr)

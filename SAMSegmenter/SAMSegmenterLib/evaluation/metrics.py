@@ -120,7 +120,7 @@ def retention(found: np.ndarray, truth: np.ndarray, prompted: Sequence[int]) -> 
     return tuple(by_distance)
 
 
-def _ratio(part: float, whole: float) -> float:
+def _ratio(part: float | np.integer, whole: float | np.integer) -> float:
     return float(part / whole) if whole else math.nan
 
 

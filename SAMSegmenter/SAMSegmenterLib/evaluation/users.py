@@ -76,7 +76,9 @@ def positives(mask: np.ndarray, count: int, random: np.random.Generator) -> tupl
 def negatives(mask: np.ndarray, count: int) -> tuple[Point, ...]:
     """Return points at equal steps through the pixels outside a mask ``(rows, columns)``, in its box made twice as wide and high."""
     near = np.zeros(mask.shape, bool)
-    near[tuple(_doubled(part) for part in box_around(mask))] = True
+    box = box_around(mask)
+    assert box is not None  # an object to be marked is there
+    near[tuple(_doubled(part) for part in box)] = True
     return _spread(near & ~mask, count, False)
 
 
@@ -94,7 +96,9 @@ def _spread(mask: np.ndarray, count: int, positive: bool) -> tuple[Point, ...]:
 
 def tight_box(mask: np.ndarray) -> Box:
     """Return the rectangle around a mask ``(rows, columns)``, edges included."""
-    return Box(*edges(mask))
+    found = edges(mask)
+    assert found is not None  # an object to be marked is there
+    return Box(*found)
 
 
 def shaken(box: Box, part: float, shape: tuple[int, int], random: np.random.Generator) -> Box:
@@ -120,7 +124,8 @@ def keyframe(kind: str, index: int, mask: np.ndarray, random: np.random.Generato
     """
     if kind == "mask":
         return Keyframe(index, mask=MaskPrompt(mask))
-    box, points = None, ()
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
     if "box" in kind:
         box = tight_box(mask) if not jitter else shaken(tight_box(mask), jitter, mask.shape, random)
     if "point" in kind:

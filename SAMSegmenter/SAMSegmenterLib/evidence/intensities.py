@@ -33,6 +33,7 @@ class Intensities:
         reach = max(LEAST_AROUND, round(min(AROUND_MM / cell_mm, side)))  # cells of nanometres would make it millions
         near = torch.cat([image[grown(mask[None], reach)[0]] if mask.any() else image.flatten() for image, mask in shown])
         near = near[near.isfinite()]
+        self._low: float
         self._low, high = np.percentile(near.numpy(), USUAL) if len(near) else (0.0, 0.0)
         self._range = max(float(high - self._low), 1e-6)
         inside, outside = torch.zeros(BINS), torch.zeros(BINS)

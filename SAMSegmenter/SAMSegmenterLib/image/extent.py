@@ -9,8 +9,11 @@ def box_around(mask: np.ndarray) -> tuple[slice, ...] | None:
     """Return the smallest box that holds a bool mask of any number of axes, as one slice per axis; None if the mask is empty."""
     box = []
     for axis in range(mask.ndim):
-        box.append(span(mask.any(tuple(other for other in range(mask.ndim) if other != axis))))
-    return None if None in box else tuple(box)
+        part = span(np.asarray(mask.any(tuple(other for other in range(mask.ndim) if other != axis))))
+        if part is None:
+            return None
+        box.append(part)
+    return tuple(box)
 
 
 def span(inside: np.ndarray) -> slice | None:

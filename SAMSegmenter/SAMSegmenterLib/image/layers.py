@@ -155,7 +155,7 @@ class SegmentLayers(Layers):
                     self._overlaps[other - 1].add(label)
 
     @property
-    def labels(self) -> tuple[tuple[int, ...], ...]:
+    def labels(self) -> tuple[tuple[int, ...], ...]:  # type: ignore[override]  # here it follows from what overlaps so far
         """Return the labels in each layer; overlapping segments lie in different ones."""
         layers: list[list[int]] = [[]]
         for label, overlaps in enumerate(self._overlaps, 1):

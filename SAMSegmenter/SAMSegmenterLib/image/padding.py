@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,9 @@ def _edges(voxels: np.ndarray) -> np.ndarray:
 
 def _between(voxels: np.ndarray, black: list[float], least: float, white: list[float]) -> Padding:
     """Return the padding with these values at either end; values from `least` up to below `white` were measured."""
-    measured, lows, highs = 0, [], []
+    measured = 0
+    lows: list[Any] = []
+    highs: list[Any] = []
     for part in voxels:
         values = part[(part >= least) & (part < white[0])] if white else part[part >= least]
         if values.size:

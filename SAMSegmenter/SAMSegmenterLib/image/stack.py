@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from .view import View
@@ -122,7 +123,7 @@ class FrameStack:
         rows, columns = self.shape
         return View(0, 0, columns, rows, size, upstream_points)
 
-    def to_ijk(self, index: float, xy: np.ndarray) -> np.ndarray:
+    def to_ijk(self, index: float, xy: ArrayLike) -> np.ndarray:
         """Map pixels ``(..., 2)`` of slice `index` to continuous voxel indices ``(..., 3)``."""
         xy = np.asarray(xy, float)
         ijk = np.empty((*xy.shape[:-1], 3))

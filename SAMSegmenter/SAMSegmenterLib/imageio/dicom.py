@@ -141,9 +141,12 @@ def parsing(path: Path) -> Iterator[None]:
 
 def _picture(header: Any, path: Path) -> Picture | None:
     if "Rows" not in header or "Columns" not in header:
-        kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+        kind: Any = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+        if not kind or not isinstance(kind, str):
+            raise ValueError("it ends early")
+        name = kind.name  # type: ignore[attr-defined]  # pydicom's UID is a str that has one
         # of an unknown kind and with nothing in it: the identifier itself is cut off
-        if not kind or not isinstance(kind, str) or "Image Storage" in kind.name or (kind == kind.name and not len(header)):
+        if "Image Storage" in name or (kind == name and not len(header)):
             raise ValueError("it ends early")
         return None
     place = place_of(header)
@@ -163,7 +166,7 @@ def _picture(header: Any, path: Path) -> Picture | None:
     )
 
 
-def place_of(said: Any) -> dict[str, tuple[Any, ...]]:
+def place_of(said: Any) -> dict[str, Any]:
     """Return where an image or a frame lies and what its numbers mean, as fields of a `Picture`; empty where nothing is said."""
     spacing, assumed = _spacing(said)
     slope, intercept = (numbers(said, tag, 1) for tag in RESCALE)

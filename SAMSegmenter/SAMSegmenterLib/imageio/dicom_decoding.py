@@ -10,7 +10,7 @@ import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import SimpleITK as sitk
@@ -117,7 +117,8 @@ def _write_alone(frame: bytes, picture: Picture, path: Path) -> None:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
 
-    options, image = picture.pixels.options, Dataset()
+    options = picture.pixels.options
+    image: Any = Dataset()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = picture.pixels.syntax
     image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = SECONDARY_CAPTURE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -142,7 +143,7 @@ def _rounding(cosines: tuple[float, ...]) -> float:
     return next((0.5 * 10.0**-digits for digits in range(1, 6) if np.allclose(cosines, np.round(cosines, digits), 0, 1e-9)), 0.0)
 
 
-def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:
     """Return the value at 0 and the slope of the straight line that fits ``y(x)`` best; exact if the line fits all of it."""
     slope = (y[-1] - y[0]) / (x[-1] - x[0])
     rest = y - y[0] - np.multiply.outer(x - x[0], slope)

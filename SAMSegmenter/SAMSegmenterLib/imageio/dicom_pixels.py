@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import printable
 
 STORED_AS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-FLOATS = {"FloatPixelData": np.dtype(np.float32), "DoubleFloatPixelData": np.dtype(np.float64)}
+FLOATS: dict[str, np.dtype] = {"FloatPixelData": np.dtype(np.float32), "DoubleFloatPixelData": np.dtype(np.float64)}
 PIXEL_TAGS = [
     "SamplesPerPixel",
     "PhotometricInterpretation",
@@ -83,7 +83,11 @@ def pixels_of(header: Any, path: Path) -> Pixels:
     little_endian = header.original_encoding[1]
     syntax = header.file_meta.get("TransferSyntaxUID") or (EXPLICIT if little_endian else BIG_ENDIAN)
     colours = header.get("SamplesPerPixel", 1) != 1
-    options = {"photometric_interpretation": "RGB" if colours else "MONOCHROME2", "samples_per_pixel": 1, "planar_configuration": 0}
+    options: dict[str, Any] = {
+        "photometric_interpretation": "RGB" if colours else "MONOCHROME2",
+        "samples_per_pixel": 1,
+        "planar_configuration": 0,
+    }
     options |= {name: value for name, value in as_pixel_options(header).items() if value is not None}
     options |= {"number_of_frames": int(header.get("NumberOfFrames") or 1), "pixel_vr": (element and element.VR) or "OW"}
     options |= {"pixel_keyword": keyword, "correct_unused_bits": False}
@@ -91,7 +95,7 @@ def pixels_of(header: Any, path: Path) -> Pixels:
     if not fault:
         fault = _missing(element, options, syntax, path)
     high_bit = int(header.get("HighBit") or options.get("bits_stored", 1) - 1)
-    return Pixels(element.value_tell if keyword else 0, str(syntax), options, high_bit, fault)
+    return Pixels(element.value_tell if element else 0, str(syntax), options, high_bit, fault)
 
 
 def _fault(header: Any, options: dict[str, Any], syntax: Any) -> str:

@@ -41,17 +41,17 @@ class Part:
                 f"{size} bytes that it has cannot hold them. Copy or export it again."
             )
         try:
-            length = self._unpacked() if self.unpack else size
+            length = self._unpacked(self.unpack) if self.unpack else size
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise InputError(f"{self.file}: the file is truncated or damaged ({error}). Copy or export it again.") from error
         if length < self.expected:
             raise InputError(f"{self.file}: the file is truncated ({length} of {self.expected} bytes). Copy or export it again.")
         return length - self.expected
 
-    def _unpacked(self) -> int:
+    def _unpacked(self, unpack: Callable[[BinaryIO], Iterator[bytes]]) -> int:
         with self.file.open("rb") as file:
             file.seek(self.start)
-            return sum(len(part) for part in self.unpack(file))
+            return sum(len(part) for part in unpack(file))
 
 
 def gunzip(file: BinaryIO) -> Iterator[bytes]:
@@ -81,7 +81,7 @@ def numbered(value: str, header: Path) -> list[str] | None:
         return None
     found = PATTERN.fullmatch(value.strip())
     first, last, step = (int(number) for number in found.groups()[1:]) if found else (0, 0, 0)
-    if not step or not 0 <= (last - first) // step < 1_000_000:
+    if not found or not step or not 0 <= (last - first) // step < 1_000_000:
         raise InputError(f"{header}: the data files {value!r} are not understood. Write name%03d.raw FIRST LAST STEP, or list the names.")
     return [found[1] % number for number in range(first, last + (1 if step > 0 else -1), step)]
 

@@ -147,8 +147,8 @@ def read_by_header(path: Path, header: Header) -> Volume:
         if voxel > ROUNDED:
             elsewhere.append(RAS_TO_LPS @ matrix)
             warnings.append(f"{program} may place this image up to {distance_mm:.3g} mm elsewhere.")
-    warnings = (*(f"{name}: {words}" for words in warnings), *told)
-    source = Source(header.geometry, warnings, tuple(elsewhere), header.place)
+    told = (*(f"{name}: {words}" for words in warnings), *told)
+    source = Source(header.geometry, told, tuple(elsewhere), header.place)
     return Volume(voxels, RAS_TO_LPS @ header.ijk_to_lps, name, source=source)
 
 

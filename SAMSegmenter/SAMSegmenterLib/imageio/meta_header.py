@@ -105,7 +105,7 @@ def _geometry(fields: HeaderFields, count: int) -> tuple[np.ndarray, str, list[s
     warnings = []
     name = next((name for name in ("ElementSpacing", "ElementSize") if name in fields), None)
     spacing = fields.numbers(name, count)[:3] if name else np.ones(3)
-    if not spacing.all():
+    if name and not spacing.all():
         raise fields.wrong(name, f"is {quoted(fields[name])}; expected distances other than 0")
     if name is None:
         warnings.append("The file does not say how far apart its voxels lie; 1 mm is assumed.")
@@ -158,10 +158,10 @@ def _named(fields: HeaderFields, names: list[str]) -> list[str] | None:
         return None
     if value.split()[:1] == ["LIST"]:
         return names
-    names = numbered(value, fields.path)
-    if names and value.split()[-1].startswith("-"):
+    listed = numbered(value, fields.path)
+    if listed and value.split()[-1].startswith("-"):
         raise fields.wrong("ElementDataFile", f"is {quoted(value)}, which counts down")
-    return names or [value]
+    return listed or [value]
 
 
 def _flag(fields: HeaderFields, name: str, default: bool = False) -> bool:

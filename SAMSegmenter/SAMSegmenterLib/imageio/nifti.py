@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from nibabel.analyze import AnalyzeHeader
@@ -197,7 +197,7 @@ def _begin(path: Path) -> bytes:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
+def _unpacked(path: Path) -> Iterator[BufferedIOBase]:
     """Open a file, unpacked if it is packed, whatever its name; damage becomes an `InputError`."""
     with path.open("rb") as file:
         packed = file.read(2) == GZIP
@@ -212,14 +212,14 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
             raise InputError(f"{path}: the file is truncated or damaged ({error}). Copy or export it again.") from error
 
 
-def _skip(stream: BinaryIO, size: int) -> None:
+def _skip(stream: BufferedIOBase, size: int) -> None:
     while size > 0:
         size -= len(stream.read(min(size, CHUNK))) or size
 
 
-def _fill(stream: BinaryIO, array: np.ndarray) -> None:
+def _fill(stream: BufferedIOBase, array: np.ndarray) -> None:
     """Read bytes into an array until it is full."""
-    rest = memoryview(array.view(np.uint8).reshape(-1))
+    rest = array.view(np.uint8).reshape(-1).data
     while len(rest):
         count = stream.readinto(rest[:CHUNK])
         if not count:

@@ -47,10 +47,11 @@ def place(header: Nifti1Header, name: str) -> NiftiPlace:
     Raises:
         InputError: nothing in the header places them; `name` is what the message calls the file.
     """
+    notes: tuple[str, ...] = ()
     sform, qform = _sform(header), _qform(header)
     codes = _codes(header)
     if sform is not None and (qform is None or codes[0] == SCANNER or _same_but_for_signs(sform, qform) or not _alike(sform, qform)):
-        chosen, geometry, notes = sform, f"sform (code {codes[0]})", ()
+        chosen, geometry = sform, f"sform (code {codes[0]})"
     elif qform is not None:
         notes = ("its sform places nothing; its qform is used.",) if codes[0] > 0 and sform is None else ()
         chosen, geometry = qform, f"qform (code {codes[1]})"
@@ -192,8 +193,8 @@ def _is_orthogonal(matrix: np.ndarray) -> bool:
 
 def _alike(sform: np.ndarray, qform: np.ndarray) -> bool:
     """Return whether both forms have the same lengths, and the sform no shear, which a qform cannot have."""
-    lengths = (np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
-    return _is_orthogonal(sform) and np.allclose(*lengths, rtol=RIGHT, atol=0)
+    one, other = (np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
+    return _is_orthogonal(sform) and np.allclose(one, other, rtol=RIGHT, atol=0)
 
 
 def _same_but_for_signs(sform: np.ndarray, qform: np.ndarray) -> bool:

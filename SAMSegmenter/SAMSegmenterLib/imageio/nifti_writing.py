@@ -6,8 +6,8 @@ import gzip
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Header
@@ -69,7 +69,7 @@ def write_nifti(path: Path, voxels: np.ndarray, volume: Volume) -> None:
 
 
 @contextmanager
-def _packing(path: Path) -> Iterator[BinaryIO]:
+def _packing(path: Path) -> Iterator[BufferedIOBase]:
     with path.open("wb") as file:
         if path.suffix.lower() == ".gz":
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=4, mtime=0) as stream:
@@ -83,8 +83,11 @@ def _packing(path: Path) -> Iterator[BinaryIO]:
 def _check_written(path: Path, voxels: np.ndarray, header: Nifti1Header) -> None:
     try:
         written = open_nifti(path)
-        same = written is not None and written.header.binaryblock == header.binaryblock
-        same = same and all(_equal(*pair) for pair in zip(written.slices(), voxels, strict=True))
+        same = (
+            written is not None
+            and written.header.binaryblock == header.binaryblock
+            and all(_equal(*pair) for pair in zip(written.slices(), voxels, strict=True))
+        )
     except InputError as error:
         raise OSError("only a part was written; the disk may be full") from error
     if not same:

@@ -102,7 +102,7 @@ def read_nrrd_header(path: Path) -> Header:
     if directions is None:
         matrix, geometry, warnings = _without_directions(fields, axes.along_space, sizes)
     else:
-        matrix, geometry, warnings = _with_directions(fields, [directions[axis] for axis in axes.along_space])
+        matrix, geometry, warnings = _with_directions(fields, _along(directions, axes.along_space))
     if "oldmin" in fields or "oldmax" in fields:
         was = f"from {quoted(fields.get('oldmin', '?'))} to {quoted(fields.get('oldmax', '?'))}"
         warnings.append(f"Its values once ran {was}, before they were quantized; they are used as they are stored.")
@@ -260,16 +260,22 @@ def _without_directions(fields: HeaderFields, axes: Sequence[int], sizes: Sequen
     return affine(np.diag(known * scale), np.nan_to_num(first) * scale), geometry + _told([units[n] for n in axes]), warnings
 
 
+def _along(directions: list[np.ndarray | None], axes: Sequence[int]) -> list[np.ndarray]:
+    """Return the directions of axes that run along space: the others have none."""
+    return [direction for axis in axes if (direction := directions[axis]) is not None]
+
+
 def _place(
     fields: HeaderFields, axes: Sequence[int], directions: list[np.ndarray | None] | None, ijk_to_lps: np.ndarray
 ) -> NrrdPlace | None:
     """Return the fields that say where the three axes lie, as they stand in the file; None if its space has more than three axes."""
-    if directions is not None and len(directions[axes[0]]) != 3:
+    along = None if directions is None else _along(directions, axes)
+    if along is not None and len(along[0]) != 3:
         return None
     whole = {field: fields[name] for field, name in PLACING.items() if name in fields}
     found = {}
-    if directions is not None:
-        found["space directions"] = [f"({','.join(repr(float(value)) for value in directions[n])})" for n in axes]
+    if along is not None:
+        found["space directions"] = [f"({','.join(repr(float(value)) for value in direction)})" for direction in along]
     for field, blank in AXIS_PLACING.items():
         name = field.replace(" ", "")
         if name in fields and field not in found:

@@ -77,4 +77,4 @@ def holds_voxels_of(header: Path, path: Path) -> bool:
     if find:
         return any(file.resolve() == path.resolve() for file in find(header))
     one, other = (re.fullmatch(r"(.+)\.(hdr|img)(\.gz)?", str(each.resolve()), re.IGNORECASE) for each in (header, path))
-    return bool(one and other) and one[1] == other[1]
+    return one is not None and other is not None and one[1] == other[1]

@@ -271,7 +271,7 @@ class ViewGeometry:
         self._from_world = self._to_world.GetInverse()
         self.centre = centre = np.array(slice_node.GetDimensions()[:2]) / 2
         places = self.local(centre + np.array([(0, 0), (1, 0), (0, 1)]))
-        across = self._from_xyz([[*centre, 1]])[0]
+        across = self._from_xyz(np.array([[*centre, 1]]))[0]
         self.to_local = np.eye(4)
         self.to_local[:3, :3] = np.stack([places[1] - places[0], places[2] - places[0], across - places[0]], 1)
         self.to_local[:3, 3] = places[0] - self.to_local[:3, :2] @ centre
@@ -300,7 +300,7 @@ class ViewGeometry:
         steps = ijk_to_ras[:3, :3]
         for axis in range(3):
             others = [steps[:, n] for n in range(3) if n != axis]
-            normal = np.cross(*others)
+            normal = np.cross(others[0], others[1])
             seen = np.cross(self.to_local[:3, 0], self.to_local[:3, 1])
             if abs(normal @ seen) >= PARALLEL * np.linalg.norm(normal) * np.linalg.norm(seen):
                 return AXES[axis]

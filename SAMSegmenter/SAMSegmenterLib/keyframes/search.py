@@ -38,6 +38,7 @@ def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[Vie
         fit = fitness(answers.logits[:, 0], answers.quality, picture, xy, labels)
         if float(fit.max()) > best:
             best, chosen = float(fit.max()), (view, answers.split()[int(fit.argmax())])
+    assert chosen is not None  # there are views, and answers in each
     view, decoded = chosen
     return view, replace(decoded, score=decoded.score.abs())  # what was marked is there, whatever the network thinks
 

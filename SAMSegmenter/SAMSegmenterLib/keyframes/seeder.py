@@ -62,6 +62,7 @@ class Seeder:
         return found
 
     def _painted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+        assert keyframe.mask is not None
         view = self._view(Extent.of_mask(keyframe.mask.mask))
         return view, self._taken_over(keyframe.slice, keyframe.mask.mask, view)
 
@@ -89,7 +90,7 @@ class Seeder:
         The mask of a box is sharpened, so that its border lies where intensities change. That of a small network is filled.
         """
         mask = found.mask(self._stack.shape)
-        if asked.is_box:  # else there are clicks, which say more than intensities do
+        if asked.is_box and keyframe.box:  # else there are clicks, which say more than intensities do
             mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
         return filled(mask, asked.xy[asked.labels == 0]) if worth_searching(self._runner) else mask
 

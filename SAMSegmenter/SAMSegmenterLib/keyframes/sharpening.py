@@ -71,7 +71,8 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     """Return the mean of each pixel and its eight neighbours."""
     wide = np.pad(values, 1, mode="edge")
     rows, columns = values.shape
-    return sum(wide[y : y + rows, x : x + columns] for y in range(3) for x in range(3)) / 9
+    around: np.ndarray = sum(wide[y : y + rows, x : x + columns] for y in range(3) for x in range(3))  # type: ignore[assignment]  # never 0
+    return around / 9
 
 
 def _radii(places: np.ndarray, low: float, high: float) -> np.ndarray:

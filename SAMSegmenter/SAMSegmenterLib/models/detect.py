@@ -265,7 +265,10 @@ def _chosen(fit: _Fit, size: int | None, source: str, container: str, beside: Co
 
 def _ambiguous(source: str, fitting: list[CatalogEntry]) -> Ambiguous:
     ids = tuple(entry.id for entry in fitting)
-    fed = {"grey levels": {entry.normaliser for entry in fitting}, "input sizes": {entry.native_size for entry in fitting}}
+    fed: dict[str, set[Any]] = {
+        "grey levels": {entry.normaliser for entry in fitting},
+        "input sizes": {entry.native_size for entry in fitting},
+    }
     other = " and ".join(name for name, values in fed.items() if len(values) > 1)
     return Ambiguous(
         f"{source}: fits {' and '.join(ids)}, which have the same layout but other {other}, and a wrong choice gives bad masks. "

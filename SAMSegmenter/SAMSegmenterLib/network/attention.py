@@ -59,7 +59,7 @@ class _MemoryLayer:
     The new weights are made from `exact` (float32) and kept in `dtype`; `module` is the same layer as it runs.
     """
 
-    def __init__(self, exact: nn.Module, module: nn.Module, grid: int, dtype: torch.dtype, resampler: nn.Module | None) -> None:
+    def __init__(self, exact: Any, module: Any, grid: int, dtype: torch.dtype, resampler: Any) -> None:
         self.module = module
         own, cross = exact.self_attn, exact.cross_attn_image
         width = own.internal_dim
@@ -91,12 +91,12 @@ class _MemoryLayer:
         return x + self.module.linear2(F.relu(self.module.linear1(self.module.norm3(x))))
 
 
-def _turns(attention: nn.Module, side: int) -> Tensor:
+def _turns(attention: Any, side: int) -> Tensor:
     """Return the rotary encoding of the places of a grid of `side` x `side` tokens, row by row: complex ``(side * side, C/2)``."""
     return attention.compute_cis(end_x=side, end_y=side)
 
 
-def _memory_turns(attention: nn.Module, resampler: nn.Module | None, turns: Tensor) -> Tensor:
+def _memory_turns(attention: Any, resampler: Any, turns: Tensor) -> Tensor:
     """Return the rotary encoding of a memory's tokens: that of the image, `turns`, unless the tokens are resampled."""
     if resampler is None:
         return turns

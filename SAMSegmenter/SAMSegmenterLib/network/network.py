@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -257,7 +258,7 @@ class Network:
         self._image_position = 0.1 * _tokens(position) if module.memory_attention.pos_enc_at_input else 0.0
         small = torch.zeros(1, self.memory_channels, grid, grid, device=self.device)
         self._map_position = _tokens(module.memory_encoder.position_encoding(small))
-        resampler = resampler_of(module)
+        resampler: Any = resampler_of(module)
         memory_position = resampler.positions() if resampler else self._map_position
         self._memory_positions = memory_position + module.maskmem_tpos_enc.flatten(1).flip(0)[:, None]
         self._dense_position = module.sam_prompt_encoder.get_dense_pe()

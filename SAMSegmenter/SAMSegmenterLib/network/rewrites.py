@@ -6,6 +6,7 @@ A network given to these functions is not changed; what they return shares its w
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,10 +53,10 @@ def resized(network: SAM2Base, size: int) -> SAM2Base:
     if size % unit:
         raise CheckpointError(f"input size {size}: expected a multiple of {unit}.")
     grid = size // network.backbone_stride
-    encoder = _shallow(network.sam_prompt_encoder)
+    encoder: Any = _shallow(network.sam_prompt_encoder)
     encoder.input_image_size, encoder.image_embedding_size = (size, size), (grid, grid)
     encoder.mask_input_size = (4 * grid, 4 * grid)
-    other = _shallow(network)
+    other: Any = _shallow(network)
     other.image_size, other.sam_image_embedding_size = size, grid
     other.sam_prompt_encoder = encoder
     return other
@@ -65,9 +66,10 @@ def with_constant_position(network: SAM2Base, size: int) -> SAM2Base:
     """Return `network` with the position embedding of its trunk, a bicubic enlargement, computed once, if it has one."""
     if not isinstance(network.image_encoder.trunk, Hiera):
         return network
-    other = _shallow(network)
+    other: Any = _shallow(network)
     other.image_encoder = _shallow(network.image_encoder)
-    trunk = other.image_encoder.trunk = _shallow(network.image_encoder.trunk)
+    trunk: Any = _shallow(network.image_encoder.trunk)
+    other.image_encoder.trunk = trunk
     side = size // trunk.patch_embed.proj.stride[0]
     position = trunk._get_pos_embed((side, side))
     trunk._get_pos_embed = lambda _: position

@@ -79,8 +79,8 @@ class Runner:
 
     def features_of(self, wanted: Sequence[tuple[int, View]]) -> list[Features]:
         """Return the features of several slices and views of one size; those that are missing are encoded in one batch."""
-        found = {key: self.cache.get(key) for key in wanted}
-        missing = [key for key, features in found.items() if features is None]
+        found = {key: features for key in wanted if (features := self.cache.get(key)) is not None}
+        missing = [key for key in dict.fromkeys(wanted) if key not in found]
         if missing:
             with self.timed("read"):
                 pixels = np.stack([view.resize(self.stack.frame(index)) for index, view in missing])

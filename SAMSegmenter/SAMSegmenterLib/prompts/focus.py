@@ -43,7 +43,7 @@ def _near(keyframe: Keyframe, shape: tuple[int, int]) -> np.ndarray:
         # at least the middle pixel
         half_x, half_y = max((box.x1 - box.x0) / 4, 0.5), max((box.y1 - box.y0) / 4, 0.5)
         near |= (abs(x - middle_x) <= half_x) & (abs(y - middle_y) <= half_y)
-    strokes = [((p.x, p.y),) for p in keyframe.points if p.positive]
+    strokes: list[tuple[tuple[float, float], ...]] = [((p.x, p.y),) for p in keyframe.points if p.positive]
     strokes += [s.path for s in keyframe.scribbles if s.positive]
     if keyframe.line:
         ends = np.array([(keyframe.line.x0, keyframe.line.y0), (keyframe.line.x1, keyframe.line.y1)])

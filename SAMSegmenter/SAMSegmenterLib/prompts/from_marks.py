@@ -137,6 +137,7 @@ def _line(index: int, xy: np.ndarray, mark: Mark, stack: FrameStack) -> Keyframe
 
 
 def _mask(index: int, xy: np.ndarray, mark: Mark, stack: FrameStack) -> Keyframe:
+    assert mark.mask is not None
     painted = MaskPrompt(_resampled(mark.mask, xy, stack.shape))
     return Keyframe(index, mask=painted) if mark.kind == "mask" else Keyframe(index, prior=painted)
 
@@ -211,11 +212,11 @@ def _deepest(path: np.ndarray) -> tuple[list[tuple[float, float]], list[tuple[fl
         depth += grown
         grown = _shrunk(grown)
     row, column = np.unravel_index(depth.argmax(), depth.shape)
-    inside = [tuple(float(each) for each in low + (np.array([column, row]) - 1) / (count - 1) * size)]
+    inside = [(float(x), float(y)) for x, y in [low + (np.array([column, row]) - 1) / (count - 1) * size]]
     near, far = DEEP_ENOUGH / 2, 1 - DEEP_ENOUGH / 2
     corners = [np.array(corner) for corner in ((near, near), (far, near), (near, far), (far, far))]
     clear = [corner for corner in corners if not filled[_around(corner[1], count), _around(corner[0], count)].any()]
-    return inside, [tuple(float(each) for each in low + corner * size) for corner in clear]
+    return inside, [(float(x), float(y)) for x, y in (low + corner * size for corner in clear)]
 
 
 def _shrunk(region: np.ndarray) -> np.ndarray:

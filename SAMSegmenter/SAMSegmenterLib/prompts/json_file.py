@@ -53,7 +53,8 @@ class PromptFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.warnings = path, []
+        self.path = path
+        self.warnings: list[str] = []
         self._data, self._files = _load(path)
         self.axis = _axis(self._data, path.name)
 
@@ -85,7 +86,9 @@ def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap | No
         InputError: it cannot be read, or its prompts cannot be used on `stack`; names the file and the field at fault.
     """
     if read_labelmap is None:
-        from ..imageio import read_labelmap  # here, because it loads ITK, which prompts without mask files do not need
+        from .. import imageio  # here, because it loads ITK, which prompts without mask files do not need
+
+        read_labelmap = imageio.read_labelmap
     return PromptFile(path).prompts(stack, read_labelmap)
 
 
@@ -244,7 +247,8 @@ class _Reader:
     def point(self, data: Any, where: str, slices: list[float]) -> Point:
         *position, label = _numbers(data, 4 if self.ras else 3, where)
         expect(label in (0, 1), where, "a label of 1 (inside) or 0 (outside) at the end", label)
-        return Point(*self.place(position, slices), positive=label == 1)
+        x, y = self.place(position, slices)
+        return Point(x, y, positive=label == 1)
 
     def corners(self, data: Any, where: str, slices: list[float]) -> list[float]:
         values = _numbers(data, 6 if self.ras else 4, where)
@@ -271,7 +275,7 @@ class _Reader:
         expect(_is_whole(label) and label in (0, 1), f"{where}.label", "1 (inside) or 0 (outside)", label)
         positions = _items(data.get("path"), f"{where}.path", "Draw it through at least one position.")
         path = [_numbers(entry, 3 if self.ras else 2, at) for at, entry in positions]
-        return Scribble(tuple(tuple(self.place(position, slices)) for position in path), positive=label == 1)
+        return Scribble(tuple((x, y) for x, y in (self.place(position, slices) for position in path)), positive=label == 1)
 
     def mask(self, data: Any, where: str, index: int) -> MaskPrompt:
         expect(isinstance(data, dict), where, "an object with file and value", data)
@@ -301,6 +305,7 @@ class _Reader:
     def labelmap(self, file: str, where: str) -> Volume:
         """Return the volume of a mask file, which is read once and kept until no keyframe names it any more."""
         expect(self.read_labelmap is not None, where, "an inline mask (shape and runs), since files cannot be read here")
+        assert self.read_labelmap is not None
         if file not in self._labelmaps:
             self._labelmaps[file] = _named(where, self.read_labelmap, self.folder / file)
             _named(where, self._labelmaps[file].check_grid, self.stack.volume)

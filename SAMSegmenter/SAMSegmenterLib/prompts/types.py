@@ -122,7 +122,8 @@ class Keyframe:
     def positions(self) -> np.ndarray:
         """Return every position that the prompts name, except those of masks: float ``(n, 2)`` slice pixels."""
         found = [(p.x, p.y) for p in self.points] + [xy for s in self.scribbles for xy in s.path]
-        for shape in filter(None, (self.box, self.line)):
+        shapes: tuple[Box | Line | None, ...] = (self.box, self.line)
+        for shape in (each for each in shapes if each):
             found += [(shape.x0, shape.y0), (shape.x1, shape.y1)]
         return np.array(found, float).reshape(-1, 2)
 
@@ -274,6 +275,7 @@ def _check_agreement(keyframe: Keyframe) -> None:
     if wrong:
         raise InputError(f"the prompts contradict each other: {wrong}")
     corrects = keyframe.prior is not None and keyframe.prior.mask.any()
-    inside = [each for each in (*keyframe.points, *keyframe.scribbles) if each.positive]
+    strokes: tuple[Point | Scribble, ...] = (*keyframe.points, *keyframe.scribbles)
+    inside = [each for each in strokes if each.positive]
     if not (keyframe.box or keyframe.line or corrects or inside):
         raise InputError("there are only negative points; mark at least one place inside the segment.")

@@ -34,11 +34,14 @@ class CellGrid:
 
     def __init__(self, stack: FrameStack, seeds: Sequence[Seed], results: Sequence[SliceResult]) -> None:
         self._stack = stack
-        pixels = max(_side(Extent.of_mask(seed.mask)) for seed in seeds if seed.mask.any())
+        extents = [Extent.of_mask(seed.mask) for seed in seeds]
+        pixels = max(_side(extent) for extent in extents if extent)
         everything = np.zeros(stack.shape, bool)  # one mask at a time: those of hundreds of slices would fill the memory
         for mask in itertools.chain((seed.mask for seed in seeds), (result.mask(stack.shape) for result in results)):
             everything |= mask
-        self.view = _around(Extent.of_mask(everything), pixels)
+        around = Extent.of_mask(everything)
+        assert around is not None  # it holds that of a seed
+        self.view = _around(around, pixels)
         self.coarseness = self.view.width // self.view.size
         self.size = self.view.size
         x_mm, y_mm = (each * self.coarseness for each in stack.spacing_mm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ class Engine:
         runner, view = self.runner, seed.result.view
         needed = 0
         for index in sorted(range(len(self.stack)), key=lambda index: abs(index - seed.slice)):
-            features = runner.surviving(lambda index=index: runner.features(index, view))
+            features = runner.surviving(partial(runner.features, index, view))
             needed += features.nbytes // (2 if self.options.compact_cache else 1)
             yield index
             if needed > PREPARED * runner.cache.limit:
@@ -78,7 +79,7 @@ class Engine:
         """Move every unfinished pass by one slice; yield each with its result as soon as it has moved."""
         waiting = [track for track in tracks if not track.finished]
         while waiting:
-            looked = self.runner.surviving(lambda waiting=waiting: self._look(self._batch(waiting)))
+            looked = self.runner.surviving(partial(self._look_together, waiting))
             group = [track for track, *_ in looked]
             waiting = [track for track in waiting if track not in group]
             for track, found, memory in looked:
@@ -91,6 +92,10 @@ class Engine:
         first = tracks[0]
         structure = first.view.size, self._recall(first).structure
         return [track for track in tracks if (track.view.size, self._recall(track).structure) == structure]
+
+    def _look_together(self, tracks: list[Track]) -> list[tuple[Track, Corrected, Memory]]:
+        """Look with the first of `tracks`, and with all that can be run together with it."""
+        return self._look(self._batch(tracks))
 
     def _recall(self, track: Track) -> Recall:
         return track.bank.recall(track.next_slice, len(self.stack))

@@ -74,7 +74,7 @@ class Gap:
     @property
     def seeds(self) -> tuple[Seed | None, Seed | None]:
         """Return the seeds below and above; one of them is None beyond the outermost keyframe."""
-        upwards, downwards = (track and track.seed for track in self.passes)
+        upwards, downwards = (track.seed if track else None for track in self.passes)
         return upwards, downwards
 
     @property
@@ -192,7 +192,7 @@ class _Refiner:
         if not logits:
             return torch.full((self._grid.size, self._grid.size), -NETWORK_CERTAIN)
         both = len(logits) == 2
-        fused = fuse(*logits, self._nearness(index), (found[0].quality, found[1].quality)) if both else logits[0]
+        fused = fuse(logits[0], logits[1], self._nearness(index), (found[0].quality, found[1].quality)) if both else logits[0]
         return self._grid.cells(fused).clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN)
 
 

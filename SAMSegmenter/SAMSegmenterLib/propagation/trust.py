@@ -73,7 +73,7 @@ def examine(keyframe: Appearance, here: Appearance, score: float, quality: float
         return Finding(here, score, quality, carried, f"area fell to {100 * here.area / keyframe.area:.0f} % of the keyframe's", 0.0)
     against = _against(keyframe, here, score, quality, carried)
     trust = 1 / (1 + math.exp(sum(against.values()) - BELIEF))
-    return Finding(here, score, quality, carried, max(against, key=against.get), trust)
+    return Finding(here, score, quality, carried, max(against, key=lambda words: against[words]), trust)
 
 
 def _against(keyframe: Appearance, here: Appearance, score: float, quality: float, carried: float) -> dict[str, float]:

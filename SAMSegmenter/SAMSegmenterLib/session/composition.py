@@ -113,7 +113,9 @@ class Composition:
 
     def begin(self, segment: Segment, index: int, seed: Seed) -> None:
         """Store the seed of the keyframe on a slice; passes from an earlier seed there are dropped."""
-        self.seeds[segment.name, index] = segment.keyframe(index), seed
+        keyframe = segment.keyframe(index)
+        assert keyframe is not None  # the seed was made of it
+        self.seeds[segment.name, index] = keyframe, seed
         for direction in (-1, 1):
             self.tracks.pop((segment.name, index, direction), None)
 
@@ -163,10 +165,12 @@ class Composition:
         refined = self._refined(segment, *neighbours(segment, index)).get(index)
         if refined:
             return refined.logits(self.stack.shape)
-        found = {direction: track.result(index) for direction, track in self._found(segment, index).items()}
+        found = {direction: result for direction, (_, result) in self._found(segment, index).items()}
         logits = {direction: result.logits(self.stack.shape) for direction, result in found.items()}
         if len(found) == 2:
             below, above = neighbours(segment, index)
+            assert below is not None  # the passes came from both
+            assert above is not None
             return fuse(logits[1], logits[-1], (index - below) / (above - below), (found[1].quality, found[-1].quality))
         return next(iter(logits.values()), self._unknown())
 
@@ -184,8 +188,8 @@ class Composition:
             seed = self.seed(segment, index)
             return float(np.clip(seed.result.quality, 0, 1)) if seed else 0.0
         found = self._found(segment, index).values()
-        best = max((track.finding(index).trust for track in found), default=0.0)
-        return best * dice(*(track.result(index).mask(self.stack.shape) for track in found)) if len(found) == 2 else best
+        best = max((track.finding(index).trust for track, _ in found), default=0.0)
+        return best * dice(*(result.mask(self.stack.shape) for _, result in found)) if len(found) == 2 else best
 
     def labels(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[np.ndarray, dict[int, float]]:
         """Return numbered segments on one slice, without overlaps.
@@ -233,9 +237,9 @@ class Composition:
             used.seeds |= {key: self.seeds[key] for key in keys}
             used.tracks |= dict(self.live(segment))
             used.gaps |= {
-                (name, *ends): refined
-                for (name, *ends), refined in self.gaps.items()
-                if name == segment.name and refined.gap.passes == self.passes(segment, *ends)
+                (name, below, above): refined
+                for (name, below, above), refined in self.gaps.items()
+                if name == segment.name and refined.gap.passes == self.passes(segment, below, above)
             }
         return used
 
@@ -257,11 +261,11 @@ class Composition:
         for (_, start, direction), track in self.live(segment):
             end = neighbours(segment, start)[direction > 0]
             track.judge(self.early_stop and end is None, LEAST_TRUST)
-            if not segment.keyframe(start).mask:
+            if not is_painted(segment, start):
                 continue
             if end is None:
                 beyond.append(track)
-            elif segment.keyframe(end).mask:
+            elif is_painted(segment, end):
                 between += track.findings[: abs(end - start) - 1]
         for track in beyond:
             track.judge(self.early_stop, least_trust(between))
@@ -303,10 +307,10 @@ class Composition:
         found = self._found(segment, index)
         return SOURCES[1 in found, -1 in found]
 
-    def _found(self, segment: Segment, index: int) -> dict[int, Track]:
+    def _found(self, segment: Segment, index: int) -> dict[int, tuple[Track, SliceResult]]:
         """Return the passes from the nearest keyframes that found the segment on a slice, by direction."""
         passes = zip((1, -1), self.passes(segment, *neighbours(segment, index)), strict=True)
-        return {direction: track for direction, track in passes if track and track.result(index)}
+        return {direction: (track, result) for direction, track in passes if track and (result := track.result(index))}
 
     def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
         """Return the refined masks between two keyframes by slice; none if what they were made of has changed."""
@@ -319,6 +323,12 @@ class Composition:
 
     def _unknown(self) -> np.ndarray:
         return np.full(self.stack.shape, UNKNOWN, np.float32)
+
+
+def is_painted(segment: Segment, index: int) -> bool:
+    """Return whether the segment has a painted mask on a slice."""
+    keyframe = segment.keyframe(index)
+    return keyframe is not None and keyframe.mask is not None
 
 
 def neighbours(segment: Segment, index: int) -> tuple[int | None, int | None]:

@@ -86,7 +86,9 @@ def _shown(stack: FrameStack, on_slice: Callable[[int], np.ndarray], prompts: Pr
         x, y = np.rint(keyframe.positions()).astype(int).T
         marked[np.clip(y, 0, stack.shape[0] - 1), np.clip(x, 0, stack.shape[1] - 1)] = True
     parts = []
-    for inside, available in zip(box_around(marked), marked.shape, strict=True):
+    box = box_around(marked)
+    assert box is not None  # something is shown
+    for inside, available in zip(box, marked.shape, strict=True):
         around = round(SURROUNDINGS * (inside.stop - inside.start)) + available // 20
         parts.append(widened(inside, around, available))
     return shown, (parts[0], parts[1])
@@ -178,7 +180,9 @@ def _draw_prompts(draw: ImageDraw.ImageDraw, keyframe: Keyframe, screen: _Screen
 
 def _legend(prompts: PromptSet, colors: Sequence[Color], width: int) -> Image.Image:
     """Return a picture with a swatch and a name for each segment, in as many rows as they need."""
-    font, x, row, places = _font(15), GAP + 2, 0, []
+    font, row = _font(15), 0
+    x: float = GAP + 2
+    places: list[tuple[float, float]] = []
     names = [_shortened(segment.name) for segment in prompts.segments]
     for name in names:
         needed = SWATCH + font.getlength(name)

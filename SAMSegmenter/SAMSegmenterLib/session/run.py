@@ -178,6 +178,7 @@ class Run:
         return review_order(self.trusts[number], MOST_REVIEWED)
 
     def _segment(self, number: int, segment: Segment) -> dict[str, Any]:
+        assert self.layers is not None  # `stats` has seen to it
         voxels = int(self.layers.voxels[number])
         voxel_ml = abs(np.linalg.det(self.session.stack.volume.ijk_to_ras[:3, :3])) / 1000
         passes = [

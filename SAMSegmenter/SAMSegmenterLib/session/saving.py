@@ -269,14 +269,14 @@ def _gap_to_dict(key: GapKey, refined: Refined) -> dict[str, Any]:
 
 def _take_up_gap(state: Composition, prompts: PromptSet, entry: Fields, stored: np.ndarray | None) -> None:
     slices = len(state.stack)
-    ends = (None if entry.value(name) is None else entry.whole(name, 0, slices - 1) for name in ("below", "above"))
+    below, above = (None if entry.value(name) is None else entry.whole(name, 0, slices - 1) for name in ("below", "above"))
     segment = _segment(prompts, entry)
-    key = (segment.name, *ends)
-    passes = state.passes(segment, *key[1:])
+    key = segment.name, below, above
+    passes = state.passes(segment, below, above)
     gap = Gap(passes, entry.whole("first", 0, slices - 1), entry.whole("last", 0, slices - 1))
     results = _results(entry.objects("results"), stored, slices)
-    if not any(passes) or any(end is not None and track is None for end, track in zip(key[1:], passes, strict=True)):
-        raise InputError(f"a gap between slices {key[1]} and {key[2]} without its passes")
+    if not any(passes) or any(end is not None and track is None for end, track in zip((below, above), passes, strict=True)):
+        raise InputError(f"a gap between slices {below} and {above} without its passes")
     if [result.slice for result in results] != sorted({result.slice for result in results}):
         raise InputError("refined slices are not in order")
     valid = tuple(int(n) for n in entry.numbers("valid", sum(track is not None for track in passes)))

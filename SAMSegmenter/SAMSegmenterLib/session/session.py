@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -142,6 +143,7 @@ class Session:
             InputError: the segment has no prompts on that slice.
         """
         keyframe = self._marked(segment, index).keyframe(index)
+        assert keyframe is not None  # else it would not be marked
         return [mask for mask, _ in self.engine.candidates(keyframe)]
 
     def prepare(self, segment: str, index: int) -> Iterator[int]:
@@ -232,10 +234,14 @@ class Session:
 
     def _seed(self, segment: Segment, index: int) -> Seed:
         """Return the seed of the keyframe on a slice; computed once, until its prompts change."""
-        if not self.composition.seed(segment, index):
-            check_keyframe(segment.keyframe(index), self.stack)
-            self.composition.begin(segment, index, self.engine.seed(segment.keyframe(index)))
-        return self.composition.seed(segment, index)
+        seed = self.composition.seed(segment, index)
+        if not seed:
+            keyframe = segment.keyframe(index)
+            assert keyframe is not None  # only what is marked is seeded
+            check_keyframe(keyframe, self.stack)
+            seed = self.engine.seed(keyframe)
+            self.composition.begin(segment, index, seed)
+        return seed
 
     def _run(self, tracks: dict[PassKey, Track], stopped: Callable[[], bool]) -> Iterator[SliceMask]:
         """Run passes side by side; yield each slice as it is ready."""
@@ -268,9 +274,10 @@ class Session:
 
     def _whole_seed(self, segment: Segment, index: int) -> Seed:
         """Return the seed with its memory, which is computed anew if the seed comes from a file."""
-        seed = self.composition.seed(segment, index)
+        seed, keyframe = self.composition.seed(segment, index), segment.keyframe(index)
+        assert seed is not None  # passes start from what was marked and seeded
+        assert keyframe is not None
         if seed.memory is None:
-            keyframe = segment.keyframe(index)
             anew = self.engine.seed(keyframe)
             if anew.result.view == seed.result.view:  # else another device has used another size
                 anew = replace(seed, decoded=anew.decoded, memory=anew.memory)
@@ -316,15 +323,20 @@ class Session:
         Returns:
             The segments in layers; and for each segment its `trust`.
         """
-        segments, compose = self._prompts.segments, self.composition.masks if overlap else self.composition.labels
-        layers, trusts = SegmentLayers(self.stack, len(segments)), [{} for _ in segments]
+        segments = self._prompts.segments
+        layers = SegmentLayers(self.stack, len(segments))
+        trusts: list[dict[int, float]] = [{} for _ in segments]
         known: dict[int, list[tuple[int, Segment]]] = {}
         for number, segment in enumerate(segments, 1):
             for index in self.composition.slices(segment):
                 known.setdefault(index, []).append((number, segment))
         for index in sorted(known):
-            found, trusted = compose(known[index], index)
-            (layers.add if overlap else layers.add_labels)(index, found)
+            if overlap:
+                masks, trusted = self.composition.masks(known[index], index)
+                layers.add(index, masks)
+            else:
+                labels, trusted = self.composition.labels(known[index], index)
+                layers.add_labels(index, labels)
             for number, trust in trusted.items():
                 trusts[number - 1][index] = trust
         return layers, trusts
@@ -380,7 +392,7 @@ class Session:
         session.composition = state
         return session
 
-    def stats(self) -> dict[str, object]:
+    def stats(self) -> dict[str, Any]:
         """Return what was used and how long each stage took, as plain values."""
         runner = self.engine.runner
         return {

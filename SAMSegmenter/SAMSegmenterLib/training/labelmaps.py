@@ -123,7 +123,7 @@ def _cube(volume: np.ndarray, spacing_mm: np.ndarray) -> Tensor:
     if box is None:
         return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)
     part = volume[box]
-    lengths_mm = part.shape * spacing_mm
+    lengths_mm = np.array(part.shape) * spacing_mm
     shape = [max(1, round(length * SIDE / lengths_mm.max())) for length in lengths_mm]
     scaled = F.interpolate(torch.from_numpy(part)[None, None].float(), shape, mode="nearest")[0, 0].to(torch.int16)
     pads = [(SIDE - length) // 2 for length in shape]

@@ -68,13 +68,14 @@ class Rollout:
         self._weight = sequences.usable.flatten().float()
         self._first = torch.arange(count, device=self._masks.device).repeat_interleave(objects) * self._count
         self._frames = trainee.look(_normalised(sequences.images))
-        self.tally, self._losses = Tally(), []
+        self.tally = Tally()
+        self._losses: list[Tensor] = []
         self._run()
 
     @property
     def loss(self) -> Tensor:
         """Return the loss of all that was asked, a scalar."""
-        return sum(self._losses)
+        return sum(self._losses)  # type: ignore[return-value]  # there is one at least
 
     def _run(self) -> None:
         found = self._prompt()

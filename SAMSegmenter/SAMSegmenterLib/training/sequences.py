@@ -24,8 +24,13 @@ SCATTERED = 0.15  # of the scenes have objects of all parts of a label; the othe
 class Anatomy(Protocol):
     """Something to look at: `scenes.Scenes` or `labelmaps.LabelmapScenes`."""
 
-    labels: int  # the highest label
-    rows: tuple[slice, Tensor] | None  # objects that look alike, in which scenes
+    @property
+    def labels(self) -> int:
+        """Return the highest label."""
+
+    @property
+    def rows(self) -> tuple[slice, Tensor] | None:
+        """Return which objects look alike, and in which scenes."""
 
     def look(self, positions: Tensor) -> Seen:
         """Return what is at positions ``(V, N, 3)``."""

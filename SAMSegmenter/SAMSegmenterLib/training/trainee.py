@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -163,7 +164,7 @@ def start(network: SAM2Base) -> None:
         torch.nn.init.trunc_normal_(positions, std=0.02)
 
 
-def _tie_attention(transformer: torch.nn.Module) -> None:
+def _tie_attention(transformer: Any) -> None:
     attentions = [transformer.final_attn_token_to_image]
     for layer in transformer.layers:
         attentions += [layer.cross_attn_token_to_image, layer.cross_attn_image_to_token]

@@ -25,7 +25,7 @@ from .labelmaps import Labelmaps
 from .recipe import Recipe
 from .rollout import Rollout
 from .scenes import Scenes
-from .sequences import Sequences, look_through
+from .sequences import Anatomy, Sequences, look_through
 from .squares import Slices
 from .trainee import Trainee, make_network
 
@@ -123,8 +123,8 @@ class Trainer:
         frames, raster = self.recipe.length_at(progress, chance), self.recipe.raster(chance)
         count = max(1, self.recipe.frames // frames)
         slices = Slices(count, frames, self.device)
-        real = self.labelmaps and chance.random() < self.recipe.labelmaps
-        anatomy = self.labelmaps.scenes(count) if real else Scenes(count, slices.focus)
+        maps = self.labelmaps if self.labelmaps and chance.random() < self.recipe.labelmaps else None
+        anatomy: Anatomy = maps.scenes(count) if maps else Scenes(count, slices.focus)
         return look_through(slices, anatomy, self.recipe.objects_of(frames), self.recipe.size, raster, self.recipe.size // 2)
 
     def _rate(self, progress: float) -> float:

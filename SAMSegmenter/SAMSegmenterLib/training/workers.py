@@ -97,7 +97,9 @@ def _work(
     try:
         with memory_for("training", NEEDS_LESS):
             trainer = Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers)
-            trainer.run(stopped=lambda: stop.is_set() or not parent_process().is_alive())  # the parent may end in any way
+            parent = parent_process()
+            assert parent is not None  # this is no main process
+            trainer.run(stopped=lambda: stop.is_set() or not parent.is_alive())  # the parent may end in any way
         dist.barrier()  # no worker may leave while another still saves
     except (SAMSegmenterError, OSError) as error:
         errors.put(error)  # before the others notice and fail in their turn

@@ -228,7 +228,9 @@ def test_the_real_ct_volumes_are_known_as_ct(data):
     assert not looks_like_ct(read_volume(data / "ct_torso_labels.nii.gz"))
 
 
-@pytest.mark.parametrize(("hounsfield", "preset"), [(-800, "lung"), (60, "soft tissue"), (700, "bone")])
+@pytest.mark.parametrize(
+    ("hounsfield", "preset"), [(-800, "lung"), (-401, "lung"), (-400, "soft tissue"), (250, "soft tissue"), (251, "bone")]
+)
 def test_a_ct_window_suits_the_tissue_in_focus(noise, hounsfield, preset):
     assert automatic_window(Volume(ct_like(noise)), np.full((5, 5), hounsfield)) == CT_PRESETS[preset]
 

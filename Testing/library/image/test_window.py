@@ -22,6 +22,7 @@ from SAMSegmenterLib.prompts.focus import intensities_near
 from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
 from SAMSegmenterLib.propagation.cells import CellGrid
 from SAMSegmenterLib.session.session import Session
+from support.session_steps import marked
 
 HUGE = float(np.finfo(np.float32).max)
 ORGANS = ("liver", "kidney_right", "spleen")
@@ -293,20 +294,7 @@ def test_a_box_is_sharpened_beside_padding(noise):
 
 def prompted(labels, kind):
     """Every organ marked on its middle slice."""
-    segments = []
-    for name in ORGANS:
-        inside = labels == NAMES.index(name) + 1
-        slices = np.flatnonzero(inside.any((1, 2)))
-        index = int(slices[len(slices) // 2])
-        y, x = (each.astype(float) for each in np.nonzero(inside[index]))
-        middle = int(np.hypot(x - x.mean(), y - y.mean()).argmin())
-        keyframes = {
-            "box": lambda: Keyframe(index, box=Box(x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5)),  # noqa: B023
-            "point": lambda: Keyframe(index, points=(Point(x[middle], y[middle]),)),  # noqa: B023
-            "mask": lambda: Keyframe(index, mask=MaskPrompt(inside[index])),  # noqa: B023
-        }
-        segments.append(Segment(name, (keyframes[kind](),)))
-    return PromptSet(tuple(segments))
+    return PromptSet(tuple(Segment(name, (marked(labels == NAMES.index(name) + 1, kind),)) for name in ORGANS))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from SAMSegmenterLib.image.extent import dice
 from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.image.volume import Volume
 from SAMSegmenterLib.image.window import Window
+from SAMSegmenterLib.keyframes import ranking
 from SAMSegmenterLib.keyframes.question import question
 from SAMSegmenterLib.keyframes.ranking import SIGNS, fitness, signs
 from SAMSegmenterLib.keyframes.search import best_answer, every_answer, worth_searching
@@ -78,6 +79,26 @@ def test_a_mask_whose_border_depends_on_the_threshold_is_doubted():
     soft, sharp = (torch.nn.functional.avg_pool2d((ramp * steepness)[None], 4) for steepness in (0.1, 2.0))
     stable = signs(torch.cat([soft, sharp]), torch.ones(2), PICTURE, *CLICK)[:, SIGNS.index("stable")]
     assert stable[0] < 0.5 < 0.9 < stable[1]
+
+
+WORTH_IN_QUALITY = {
+    "box": {"stable": 1.25, "alike": -0.875, "obeyed": 1.25, "tight": 5, "beyond": -3.75, "sized": 0},
+    "click": {"stable": 0.75, "alike": -1, "obeyed": 0.75, "tight": 0, "beyond": 0, "sized": 0.15},
+}
+
+
+@pytest.mark.parametrize(("kind", "sign", "worth"), [(kind, *each) for kind, signs in WORTH_IN_QUALITY.items() for each in signs.items()])
+def test_each_sign_is_outweighed_by_so_much_quality_and_by_no_less(monkeypatch, kind, sign, worth):
+    def preferred(quality):
+        """Whether a mask with the sign is preferred to one of this quality, all else being equal."""
+        table = torch.zeros(2, len(SIGNS))
+        table[0, SIGNS.index(sign)], table[1, SIGNS.index("quality")] = 1, quality
+        monkeypatch.setattr(ranking, "signs", lambda *_: table)  # whatever it is asked of
+        with_sign, with_quality = fitness(table, None, None, *(BOX if kind == "box" else CLICK))
+        return bool(with_sign > with_quality)
+
+    assert preferred(worth - 0.01)
+    assert not preferred(worth + 0.01)
 
 
 def test_an_empty_mask_is_no_trouble_and_no_choice():

@@ -171,6 +171,15 @@ def test_a_large_object_is_seen_coarser():
     assert dice(shown.mask(stack.shape), mask) > 0.98
 
 
+@pytest.mark.parametrize(("side", "canvas_side"), [(10, 10 + 16), (20, 20 + 16), (40, 72), (80, 144), (96, 173)])
+def test_the_canvas_is_almost_twice_as_wide_as_the_object_and_leaves_room_around_a_small_one(side, canvas_side):
+    voxels = np.zeros((3, 200, 200), np.int16)
+    voxels[:, 60 : 60 + side, 60 : 60 + side // 2] = 100
+    stack = FrameStack(Volume(voxels), window=Window(0, 100))
+    canvas = CellGrid(stack, [seed(1, voxels[1] > 0, stack)], [])
+    assert (canvas.view.width, canvas.coarseness) == (canvas_side, 1)
+
+
 def test_what_is_thinner_than_a_cell_is_seen():
     ring = np.zeros((512, 512), bool)
     ring[50:450, 50:450] = True

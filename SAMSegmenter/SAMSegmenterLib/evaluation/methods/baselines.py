@@ -29,7 +29,7 @@ class Copy:
         painted = _painted(keyframes, self.name)
         mask = np.zeros((len(stack), *stack.shape), bool)
         for index in range(reach[0], reach[1] + 1):
-            mask[index] = painted[min(painted, key=lambda other, index=index: abs(other - index))]
+            mask[index] = painted[_nearest(painted, index)]
         return mask
 
 
@@ -66,7 +66,8 @@ class Grow:
         """Return a mask, see `Method.segment`."""
         painted = _painted(keyframes, self.name)
         (x_mm, y_mm), z_mm = stack.spacing_mm, stack.slice_spacing_mm
-        side_mm = max(Extent.of_mask(each).side_mm(stack) for each in painted.values())
+        extents = [Extent.of_mask(each) for each in painted.values()]
+        side_mm = max(extent.side_mm(stack) for extent in extents if extent)
         rows, columns = _box(painted.values(), (AROUND * side_mm / y_mm, AROUND * side_mm / x_mm))
         beyond = max(1, round(side_mm / z_mm))
         slices = slice(max(reach[0], min(painted) - beyond), min(reach[1], max(painted) + beyond) + 1)
@@ -93,11 +94,17 @@ def _painted(keyframes: Iterable[Keyframe], name: str) -> dict[int, np.ndarray]:
     return dict(sorted(painted.items()))
 
 
+def _nearest(slices: Iterable[int], index: int) -> int:
+    return min(slices, key=lambda other: abs(other - index))
+
+
 def _box(masks: Iterable[np.ndarray], around: Sequence[float]) -> tuple[slice, slice]:
     """Return the rows and columns that show all masks, with so many pixels, at least one, around them where the slice has them."""
     everything = np.any(list(masks), axis=0)
     pixels = [max(1, round(each)) for each in around]
-    rows, columns = map(widened, box_around(everything), pixels, everything.shape)
+    box = box_around(everything)
+    assert box is not None  # no painted mask is empty
+    rows, columns = map(widened, box, pixels, everything.shape)
     return rows, columns
 
 

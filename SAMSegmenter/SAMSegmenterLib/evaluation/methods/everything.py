@@ -133,6 +133,7 @@ def _asked(engine: Engine, index: int, x: float, y: float) -> Iterator[Candidate
     if clicked:
         yield clicked
         extent = Extent.of_mask(clicked.mask)
+        assert extent is not None  # a candidate is not empty
         boxed = _candidate(engine, Keyframe(index, box=Box(extent.left, extent.top, extent.right, extent.bottom)))
         if boxed:
             yield boxed

@@ -172,7 +172,7 @@ def _retention_plot(group: Sequence[Record], colors: Mapping[str, int]) -> str:
 def _retention(records: Sequence[Record]) -> list[tuple[float, float]]:
     """Return mean Dice by distance, over the objects that reach so far, as long as there are enough of them."""
     least = min(LEAST_OBJECTS, len(records))
-    points = []
+    points: list[tuple[float, float]] = []
     for distance in range(1, max((len(each.retention) for each in records), default=0) + 1):
         known = [each.retention[distance - 1] for each in records if len(each.retention) >= distance]
         known = [each for each in known if not math.isnan(each)]

@@ -90,7 +90,8 @@ class Applier:
 
     def step(self) -> bool:
         """Write a little more; return False if there was nothing to write."""
-        if self._writing is None or self._writing.gi_running:  # showing another time makes the editor report a change during a step
+        # Showing another time makes the editor report a change during a step.
+        if self._writing is None or self._writing.gi_running:  # type: ignore[attr-defined]  # what `yield` makes has it
             return False
         if next(self._writing, DONE) is DONE:
             self._writing = None

@@ -29,12 +29,12 @@ class Gesture:
 
     def move(self, xy: tuple[float, float]) -> None:
         """Follow the mouse to a pixel of the view."""
-        xy = np.asarray(xy, float)
+        place = np.asarray(xy, float)
         if self.kind in ("scribble", "lasso"):
-            if np.linalg.norm(xy - self._path[-1]) >= STROKE_PIXELS * self.view.density:
-                self._path.append(xy)
+            if np.linalg.norm(place - self._path[-1]) >= STROKE_PIXELS * self.view.density:
+                self._path.append(place)
         elif self.kind != "point":
-            self._path = [self._path[0], xy]
+            self._path = [self._path[0], place]
 
     def mark(self) -> Mark | None:
         """Return the mark as it is now; None as long as it is too small to mean anything."""
@@ -73,5 +73,5 @@ class Shift:
         """Return the mark where it is now; None if it has not been moved."""
         if np.abs(self._now - self._start).max() < self.view.density:
             return None
-        start, now = self.view.local([self._start, self._now])
+        start, now = self.view.local(np.array([self._start, self._now]))
         return self.old.moved(self.handle, now, now - start)

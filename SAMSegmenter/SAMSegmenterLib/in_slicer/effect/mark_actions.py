@@ -126,7 +126,8 @@ class Prompting:
             mark = replace(mark, plane=self._workbench.frames.plane)
             prompt_set((mark,), stack)
         except (OtherPlane, AcrossSlices) as error:
-            return self._offer_another_plane(mark, view, error)
+            self._offer_another_plane(mark, view, error)
+            return None
         if self._is_contradicted(mark, self.marks.of(mark.segment)):
             return None
         slices, shown = slices_of(mark, stack), self._shown_index(view) if view else None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import vtk
+from numpy.typing import ArrayLike
 
 from ...prompts.marks import MASKS, Mark
 from ..mrml import ViewGeometry
@@ -76,7 +77,7 @@ def mask_centre(mark: Mark, xy: np.ndarray) -> np.ndarray:
     return xy[0] + columns.mean() * (xy[1] - xy[0]) + rows.mean() * (xy[2] - xy[0])
 
 
-def grip_at(marks: Iterable[Mark], xy: np.ndarray, view: ViewGeometry, reach_mm: float, anywhere: bool) -> tuple[Mark, int | None] | None:
+def grip_at(marks: Iterable[Mark], xy: ArrayLike, view: ViewGeometry, reach_mm: float, anywhere: bool) -> tuple[Mark, int | None] | None:
     """Return the mark under a pixel of a view and which of its positions, or None for all of it; nothing if there is none.
 
     A mark is picked up by the grips that are drawn; or, if `anywhere`, by any position of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -288,15 +289,15 @@ class EffectPanel:
         }  # fmt: skip
         for combo, value in combos.items():
             place = combo.findData(value) if value else 0  # none for a model that is not known here, so that the first can be chosen
-            widgets.silently(combo, lambda combo=combo, place=place: combo.setCurrentIndex(place))
+            widgets.silently(combo, partial(combo.setCurrentIndex, place))
         numbers = {self.first: chosen.first, self.last: chosen.last, self.level: chosen.level, self.width: chosen.width}
         for spin in (self.first, self.last):
-            widgets.silently(spin, lambda spin=spin: spin.setMaximum(slices - 1 if slices else MOST_SLICES))
-        for spin, value in numbers.items():
-            if spin.value != value:  # setting it would end what the user is typing
-                widgets.silently(spin, lambda spin=spin, value=value: spin.setValue(value))
-        for check, value in ((self.all_segments, chosen.all_segments), (self.live_preview, chosen.live_preview)):
-            widgets.silently(check, lambda check=check, value=value: check.setChecked(value))
+            widgets.silently(spin, partial(spin.setMaximum, slices - 1 if slices else MOST_SLICES))
+        for spin, number in numbers.items():
+            if spin.value != number:  # setting it would end what the user is typing
+                widgets.silently(spin, partial(spin.setValue, number))
+        for check, wanted in ((self.all_segments, chosen.all_segments), (self.live_preview, chosen.live_preview)):
+            widgets.silently(check, partial(check.setChecked, wanted))
         for kind, button in self.tools.items():
             button.setChecked(kind == chosen.tool)
         self.actions["polarity"].text = _("Inside") if chosen.positive else _("Outside")
@@ -315,7 +316,7 @@ class EffectPanel:
         same = Choice("", _("the same model"), _("The model that propagates also understands the prompts."))
         none = Choice("", _("no model"), _("You mark the segment yourself."))
         for combo, offered in ((self.model, models), (self.keyframe_model, [same, *slice_models]), (self.proposer, [none, *proposers])):
-            widgets.silently(combo, lambda combo=combo, offered=offered: widgets.offer(combo, offered))
+            widgets.silently(combo, partial(widgets.offer, combo, offered))
 
     def show_state(self, running: bool, loading: bool, possible: dict[str, bool], usable: bool) -> None:
         """Enable what can be done now: while something is `running`, or a model `loading`, it can be stopped.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import slicer
@@ -46,7 +46,7 @@ class Times:
         """Return a value that changes when an item's voxels do; see `mrml.content_of`."""
         return self.browser.GetID(), *map(content_of, copies_of(self._volume_node))
 
-    def visit(self, items: Any = None) -> Iterator[int]:
+    def visit(self, items: Any = None) -> Generator[int, None, None]:
         """Show one item after another (all if not given), and at the end the one that was shown before; yield each number."""
         shown = self.item
         try:

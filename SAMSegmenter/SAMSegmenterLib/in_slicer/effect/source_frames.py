@@ -6,7 +6,7 @@ They are the source volume as the Segment Editor sees it: along an axis, in an o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import slicer
@@ -51,6 +51,7 @@ class SourceFrames:
         """
         if self.times is None:
             return self.stack.place(array, index)
+        assert is_time(self.plane)
         axis, followed = followed_slice(self.plane)
         return FrameStack(volume_of(self.image, ""), axis, Window(0, 1)).place(array, followed)
 
@@ -88,7 +89,7 @@ def window_of(effect: Any, settings: Settings) -> tuple[str, Window | None]:
     return settings.window, Window.from_level(settings.level, settings.width) if settings.window == "manual" else None
 
 
-def is_time(plane: Plane) -> bool:
+def is_time(plane: Plane) -> TypeGuard[str]:
     """Return whether a plane is a slice through time."""
     return isinstance(plane, str) and plane.startswith("time")
 

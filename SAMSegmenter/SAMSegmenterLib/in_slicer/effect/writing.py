@@ -30,7 +30,7 @@ class Patch:
         """Return what a mask ``(k, j, i)`` of the whole grid, bool or of 0 and 1, holds."""
         seen = np.bitwise_or.reduce(mask, axis=0)  # by far the quickest way through a large array
         box = (slice(0, len(mask)), _ends(seen.any(1)), _ends(seen.any(0)))
-        box = (_ends(mask[box].any((1, 2))), *box[1:])
+        box = (_ends(np.asarray(mask[box].any((1, 2)))), *box[1:])
         return cls(mask.shape, box, mask[box] > 0)
 
     def whole(self) -> np.ndarray:
@@ -113,7 +113,7 @@ def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | N
     added, removed = after > before, np.count_nonzero(before > after)
     rejected = np.count_nonzero(wanted > after) + np.count_nonzero(withdrawn & after)
     kept = Patch(shape, box, (mine & after) | (added & wanted))
-    return Written(np.count_nonzero(added), removed, rejected, kept, Patch(shape, box, before), Patch(shape, box, after))
+    return Written(int(np.count_nonzero(added)), int(removed), rejected, kept, Patch(shape, box, before), Patch(shape, box, after))
 
 
 def to_end(writing: Generator[None, None, Written]) -> Written:

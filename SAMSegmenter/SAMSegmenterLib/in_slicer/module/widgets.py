@@ -124,7 +124,9 @@ class TaskRow:
         self.widget = row(self.bar, self.cancel_button)
         self.widget.setVisible(False)
         self._task: SubmittedJob | None = None
-        self._ended, self._taken, self._look = ignored, ignored, nothing
+        self._ended: Callable[[SubmittedJob], None] = ignored
+        self._taken: Callable[[Any], None] = ignored
+        self._look: Callable[[], None] = nothing
         self._timer = qt.QTimer(self.widget)  # else Python may delete it, on whatever thread it collects garbage
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.poll)

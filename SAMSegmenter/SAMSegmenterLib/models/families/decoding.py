@@ -95,6 +95,7 @@ def _upscaled(decoder: MaskDecoder, pixels: Tensor, filters: Tensor, shape: torc
 def _split(convolution: torch.nn.ConvTranspose2d, pixels: Tensor) -> Tensor:
     """Return a transposed 2x2 convolution of stride 2 of pixels ``(N, C)``: ``(4 N, c)``, the four of each pixel row by row."""
     weight = convolution.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    assert convolution.bias is not None
     return F.linear(pixels, weight, convolution.bias.repeat(4)).view(4 * len(pixels), -1)
 
 

@@ -36,7 +36,7 @@ class DeformableAttention(nn.Module):
         shape = batch, count, self.heads, self.levels, self.points
         offsets = self.sampling_offsets(queries).view(*shape, 2)
         weights = self.attention_weights(queries).view(*shape[:3], -1).softmax(-1).view(shape)
-        seen = sum(
+        seen: Tensor = sum(  # type: ignore[assignment]  # of one map at least
             self._look(each, places[:, None, None], offsets[:, :, :, level], weights[:, :, :, level]) for level, each in enumerate(maps)
         )
         return self.output_proj(seen.transpose(1, 2).reshape(batch, count, width))

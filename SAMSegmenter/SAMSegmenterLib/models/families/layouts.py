@@ -138,7 +138,7 @@ def _edgetam() -> Layout:
 
 def _pico() -> Layout:
     """Return the layout of samsegmenter-pico: a small SAM 2.1, trained to give candidates after a single click only."""
-    rope = {"rope_theta": 100.0, "feat_sizes": [12, 12], "dropout": 0.0}
+    rope: Layout = {"rope_theta": 100.0, "feat_sizes": [12, 12], "dropout": 0.0}
     encoder = _memory_encoder(96, 32, blocks=1, layer_scale=0.1)
     encoder["in_dim"] = encoder["mask_downsampler"]["embed_dim"] = 96
     return _sam2_1(HIERA_PICO) | {

@@ -8,6 +8,7 @@ neck behind it. Compared with MobileSAM's encoder written out separately, weight
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from segment_anything.modeling import Sam
 from segment_anything.modeling.common import LayerNorm2d
@@ -77,7 +78,7 @@ def _tiny_vit() -> nn.Module:
         from timm.models.tiny_vit import TinyVit
     except ImportError as error:
         raise CheckpointError(NEEDS_TIMM.format(name="MobileSAM")) from error
-    trunk = TinyVit(embed_dims=WIDTHS, num_heads=(2, 4, 5, 10), window_sizes=(7, 7, 14, 7), drop_path_rate=0.0)
+    trunk: Any = TinyVit(embed_dims=WIDTHS, num_heads=(2, 4, 5, 10), window_sizes=(7, 7, 14, 7), drop_path_rate=0.0)
     trunk.stages[3].downsample.conv2.conv.stride = (1, 1)
     trunk.head = nn.Identity()
     return trunk

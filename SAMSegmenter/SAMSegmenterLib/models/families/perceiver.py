@@ -7,6 +7,8 @@ have their published names.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,8 +57,10 @@ class _PerceiverLayer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attn, self.ff = _Attention(("norm_latents", "norm_x")), _thought()
-        self.self_attn, self.self_ff = _Attention(("norm",)), _thought()
+        self.attn: Any = _Attention(("norm_latents", "norm_x"))
+        self.ff = _thought()
+        self.self_attn: Any = _Attention(("norm",))
+        self.self_ff = _thought()
 
     def forward(self, tokens: Tensor, pixels: Tensor, position: Tensor | None = None) -> Tensor:
         tokens = tokens + self.attn(self.attn.norm_latents(tokens), self.attn.norm_x(pixels), position)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import InputError
 from ..interfaces import Embedding, SliceMasks
@@ -52,7 +52,7 @@ class Promptable(ABC):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Any,
         normaliser: Normaliser,
         prompts: frozenset[str] = frozenset({"point", "box", "mask"}),
         candidates: Candidates = "ambiguous",

@@ -10,6 +10,8 @@ without the object that would invent one, so that it is left out and the logits 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,7 +30,7 @@ AUXILIARY = ("side1.", "side2.", "up4.")  # outputs for training, and a stage th
 class Sam2UNetBlock(nn.Module):
     """A block of the trunk behind a bottleneck whose output is added to the block's input."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
         self.block = block
         width = block.attn.qkv.in_features
@@ -44,7 +46,7 @@ class Convolution(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int], dilation: int = 1) -> None:
         super().__init__()
-        padding = tuple(dilation * (side // 2) for side in kernel)
+        padding = dilation * (kernel[0] // 2), dilation * (kernel[1] // 2)
         self.conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
 

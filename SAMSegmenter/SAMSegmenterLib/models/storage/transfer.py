@@ -96,7 +96,7 @@ class Transfer:
         self._stop_if_cancelled()
         version = self._version_of_part()
         have = self._arrived if version else 0
-        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-", "If-Range": version} if have else {})}
+        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-", "If-Range": version} if have and version else {})}
         with session.get(self.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENT_SECONDS)) as response:
             check_secure([each.url for each in (*response.history, response)])
             if response.status_code == 416 and _content_range(response) == (None, have) and self.size in (None, have):

@@ -114,7 +114,8 @@ def _read_archive(path: Path, permissive: bool) -> Checkpoint:
     try:
         with opened(path) as archive:
             found = _unwrapped(read_structure(archive, permissive), path)
-            return replace(found, weights=read_tensors(archive, found.weights))
+            stored: Any = found.weights  # their numbers are still in the file
+            return replace(found, weights=read_tensors(archive, stored))
     except ForbiddenName as error:
         raise CheckpointError(
             f"{path}: was refused: besides tensors it holds Python objects ({error.name}), and loading these can run code; nothing was "
@@ -151,7 +152,8 @@ def _first_line(error: Exception) -> str:
 
 def _unwrapped(content: Mapping[str, Any] | Any, path: Path) -> Checkpoint:
     """Return the weights among a file's content; they are `StoredTensor` where their numbers are still in the file."""
-    container, beside = "", frozenset()
+    container = ""
+    beside: frozenset[str] = frozenset()
     if isinstance(content, dict):
         container = next((name for name in CONTAINERS if isinstance(content.get(name), dict)), "")
         if container:

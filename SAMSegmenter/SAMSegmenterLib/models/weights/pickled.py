@@ -119,6 +119,7 @@ class _Machine:
         elif name not in _IGNORED:
             run = _STEPS.get(name)
             expect(run is not None, f"it holds the opcode {name}, which PyTorch never writes")
+            assert run is not None
             run(self, argument)
 
     def result(self) -> Any:

@@ -12,8 +12,8 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 LARGEST_DIRECTORY = 8 << 20  # bytes, as of 80 000 entries; the largest network has a thousand
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and of the extra field (APPNOTE 4.3.7)
@@ -48,7 +48,7 @@ class Archive:
         entries: by their names within the archive's one folder.
     """
 
-    def __init__(self, file: BinaryIO, entries: dict[str, Entry]) -> None:
+    def __init__(self, file: FileIO, entries: dict[str, Entry]) -> None:
         self._file = file
         self.entries = entries
 
@@ -93,7 +93,7 @@ def opened(path: Path) -> Iterator[Archive]:
         yield Archive(file, _entries(file))
 
 
-def _entries(file: BinaryIO) -> dict[str, Entry]:
+def _entries(file: FileIO) -> dict[str, Entry]:
     try:
         with zipfile.ZipFile(_Frugal(file)) as archive:
             members, end = archive.infolist(), archive.start_dir
@@ -110,7 +110,7 @@ def _entries(file: BinaryIO) -> dict[str, Entry]:
 class _Frugal:
     """A file of which `zipfile` reads no more at once than a sensible directory has."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
         self._file, self._size = file, os.fstat(file.fileno()).st_size
 
@@ -122,7 +122,7 @@ class _Frugal:
         return self._file.read(wanted)
 
 
-def _entry(file: BinaryIO, member: zipfile.ZipInfo, limit: int) -> Entry:
+def _entry(file: FileIO, member: zipfile.ZipInfo, limit: int) -> Entry:
     """Return where the bytes of `member` lie; they must not reach beyond `limit`."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & ENCRYPTED:
         raise ArchiveError("is compressed or encrypted, which PyTorch's files never are, and was not opened", UNPACK)

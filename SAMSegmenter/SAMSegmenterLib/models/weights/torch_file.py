@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ def read_structure(archive: Archive, permissive: bool = False) -> Any:
     if "data.pkl" not in archive.entries:
         raise ArchiveError("is a zip archive, but not of PyTorch weights", UNPACK)
     reader = _TensorReader(archive)
-    calls = {
+    calls: dict[str, Callable[..., Any]] = {
         "torch._utils._rebuild_tensor_v2": reader.tensor,
         **dict.fromkeys(ODD_TENSORS, _odd_tensor),
         "torch._utils._rebuild_parameter": _first,
@@ -125,6 +125,7 @@ class _TensorReader:
             return Opaque(str(kind))
         entry = self._entries.get(f"data/{key}")
         expect(entry is not None, "is truncated: numbers are missing")
+        assert entry is not None
         expect(count * dtype.itemsize <= entry.size, "is damaged: a tensor has more numbers than are in the file")
         storage = self._storages.setdefault(key, Stored(entry, dtype, count))
         expect(storage == Stored(entry, dtype, count), "is damaged: it says different things of the same numbers")
@@ -195,7 +196,7 @@ def _numbers(archive: Archive, storage: Stored, is_foreign: bool) -> Tensor:
     except RuntimeError as error:  # torch's error for too little memory
         raise MemoryError(f"{size >> 20} MB for weights") from error
     octets = numbers.numpy()
-    archive.read_into(storage.entry, memoryview(octets))
+    archive.read_into(storage.entry, octets.data)
     if is_foreign and storage.dtype.itemsize > 1:
         octets.view(np.dtype(f"u{storage.dtype.itemsize}")).byteswap(inplace=True)
     return numbers.view(storage.dtype)
