@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ...errors import CheckpointError
 
 State = Mapping[str, Tensor]
 Module = TypeVar("Module", bound=nn.Module)
 
+DRAWING = frozenset([nn.init.kaiming_normal_, nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_])
 NEEDS_TIMM = "{name} needs the package timm; install it with: pip install timm"
+
+
+class Undrawn(TorchFunctionMode):
+    """A context in which, on this thread, new parameters are left as memory happens to be, for weights of a file to replace.
+
+    Drawing the random numbers that modules begin with takes most of the time of building a large network.
+    """
+
+    def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Pass over what would draw a parameter; see `torch.overrides`."""
+        kwargs = kwargs or {}
+        tensor = kwargs.get("tensor", args[0] if args else None)
+        if function in DRAWING and isinstance(tensor, nn.Parameter):
+            return tensor
+        return function(*args, **kwargs)
 
 
 def fitted(network: Module, state: State, source: str) -> Module:

@@ -5,10 +5,12 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.models import catalog, loading
 from SAMSegmenterLib.models.detect import detect
+from SAMSegmenterLib.models.families.fitting import Undrawn
 from SAMSegmenterLib.models.storage import store
 from SAMSegmenterLib.models.storage.importing import import_file
 from SAMSegmenterLib.models.weights import checkpoint
@@ -140,3 +142,15 @@ def test_a_partial_file_names_what_is_missing(name, shapes, faults, without_numb
     path = saved(tmp_path / name, "", without_numbers(shapes))
     with pytest.raises(CheckpointError, match=faults):
         loading.build(loading.read(path))
+
+
+def test_parameters_that_a_file_replaces_are_not_drawn_first():
+    before = torch.get_rng_state()
+    with Undrawn():
+        layers = nn.Sequential(nn.Linear(4, 4), nn.Conv2d(2, 2, 3), nn.LayerNorm(4))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(layers[2].weight, torch.ones(4))
+    with Undrawn():
+        nn.init.normal_(torch.empty(4))  # no parameter
+    assert not torch.equal(torch.get_rng_state(), before)
+    nn.Linear(4, 4)
