@@ -101,7 +101,7 @@ def test_a_missing_slicer_is_named_with_what_to_install(a_ball, monkeypatch):
 def test_python_ends_without_a_crash_after_interpolating():
     code = """if True:
         import numpy as np
-        from SAMSegmenterLib.evaluation.slicer_filters import fill_between_slices
+        from SAMSegmenterLib.evaluation.methods.slicer_filters import fill_between_slices
         painted = np.zeros((7, 64, 64), bool)
         painted[0, 20:30, 20:30] = painted[6, 10:50, 15:60] = painted[6, 2:5, 2:5] = True
         for _ in range(5):
