@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 class SAMSegmenter(ScriptedLoadableModule):
-    """What Slicer knows of the module before it is opened. Nothing is installed or downloaded here."""
+    """The module as Slicer knows it before it is opened. Nothing is installed or downloaded here."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -27,14 +27,14 @@ class SAMSegmenter(ScriptedLoadableModule):
             '<a href="{homepage}/blob/main/docs/tutorial.md">Tutorial</a>, <a href="{homepage}">documentation</a>.'
         ).format(homepage="https://github.com/SAMSegmenter/SlicerSAMSegmenter")
         parent.acknowledgementText = _(
-            "SAM 2: Ravi et al., <i>SAM 2: Segment Anything in Images and Videos</i>, 2024. Each network names its licence and "
+            "SAM 2: Ravi et al., <i>SAM 2: Segment Anything in Images and Videos</i>, 2024. Each model names its licence and "
             "what to cite in the panel of this module."
         )
         slicer.app.connect("startupCompleted()", register)
 
 
 def register():
-    """Add the effect to the Segment Editor, and the phantom to the Sample Data module. Slicer waits for this whenever it starts."""
+    """Add the effect to the Segment Editor, and the phantom to the Sample Data module; Slicer waits for this at every start."""
     register_effect()
     register_sample()
 
@@ -56,7 +56,8 @@ def register_effect():
 def register_sample():
     """Offer the phantom in the Sample Data module, if there is one.
 
-    Its button there calls `load_phantom`. `SampleDataLogic.downloadSample` cannot load it: that knows `uris`, and nobody's own downloader.
+    Its button there calls `load_phantom`. `SampleDataLogic.downloadSample` cannot load it, as it goes by `uris` and ignores custom
+    downloaders.
     """
     if not hasattr(slicer.modules, "sampledata"):
         return
@@ -88,43 +89,50 @@ class SAMSegmenterWidget(ScriptedLoadableModuleWidget):
         self.panel = None
 
     def setup(self):
-        from SAMSegmenterLib.in_slicer.module.panel import Panel
+        """Make the panel, when the module is first opened."""
+        from SAMSegmenterLib.in_slicer.module.panel import ModulePanel
 
         ScriptedLoadableModuleWidget.setup(self)
-        self.panel = Panel(self.layout)
+        self.panel = ModulePanel(self.layout)
 
     def enter(self):
-        """The user may have installed something elsewhere."""
+        """Update the panel: the user may have installed something elsewhere."""
         if self.panel:
             self.panel.update()
 
     def cleanup(self):
+        """Close the panel."""
         if self.panel:
             self.panel.close()
             self.panel = None
 
 
 class SAMSegmenterTest(ScriptedLoadableModuleTest):
-    """What must hold in every Slicer, with or without torch."""
+    """Tests of what must hold in every Slicer, with or without torch."""
 
     def setUp(self):
+        """Clear the scene."""
         slicer.mrmlScene.Clear()
 
     def runTest(self):
+        """Run all tests."""
         for test in (self.test_the_effect_is_registered, self.test_the_panel_opens, self.test_the_phantom_loads):
             self.setUp()
             test()
 
     def test_the_effect_is_registered(self):
+        """Check that editors have the effect."""
         editor = slicer.qMRMLSegmentEditorWidget()
         editor.setMRMLScene(slicer.mrmlScene)
         assert editor.effectByName("SAMSegmenter") is not None
 
     def test_the_panel_opens(self):
+        """Check that the module's panel can be made."""
         slicer.modules.samsegmenter.widgetRepresentation()
         assert slicer.modules.SAMSegmenterWidget.panel is not None
 
     def test_the_phantom_loads(self):
+        """Check that the phantom has air and bone."""
         from SAMSegmenterLib.in_slicer.module import samples
 
         (node,) = samples.load_phantom()

@@ -34,6 +34,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.wiring: Wiring | None = None
 
     def clone(self) -> Any:
+        """Return a new scripted effect of this file, for another editor."""
         import qSlicerSegmentationsEditorEffectsPythonQt as effects
 
         cloned = effects.qSlicerSegmentEditorScriptedEffect(None)
@@ -41,9 +42,11 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return cloned
 
     def icon(self) -> Any:
+        """Return the effect's icon."""
         return qt.QIcon(str(ICON)) if ICON.exists() else qt.QIcon()
 
     def helpText(self) -> str:
+        """Return the help that the editor shows."""
         from .in_slicer.effect.keys import control
 
         text = _(
@@ -58,37 +61,45 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return "<html>" + text.format(key=control())
 
     def setupOptionsFrame(self) -> None:
+        """Make the panel and everything behind it."""
         from .in_slicer.effect.wiring import Wiring
 
         self.wiring = Wiring(self.scriptedEffect)
 
     def setMRMLDefaults(self) -> None:
+        """Set parameters that have no value yet to their defaults."""
         from .in_slicer.effect import settings
 
         settings.set_defaults(self.scriptedEffect)
 
     def activate(self) -> None:
+        """Begin, when the user chooses the effect."""
         self.setMRMLDefaults()  # a scene that was closed has taken them with it
         self.wiring.activate()
 
     def deactivate(self) -> None:
+        """Stop, when the user leaves the effect."""
         if self.wiring:
             self.wiring.deactivate()
 
     def cleanup(self) -> None:
+        """Stop everything, when the editor is deleted."""
         if self.wiring:
             self.wiring.close()
             self.wiring = None
 
     def layoutChanged(self) -> None:
+        """Draw in the views of the new layout."""
         if self.wiring and self.scriptedEffect.active():
             self.wiring.pointer.enter()
 
     def sourceVolumeNodeChanged(self) -> None:
+        """Check what was found against the new volume."""
         if self.wiring:
             self.wiring.source_changed()
 
     def referenceGeometryChanged(self) -> None:
+        """Check what was found against the new geometry."""
         if self.wiring:
             self.wiring.source_changed()
 
@@ -96,18 +107,22 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         """Stay active while a Markups line is being placed: it may become a prompt."""
 
     def createCursor(self, widget: Any) -> Any:
+        """Return the cursor in views."""
         return qt.QCursor(qt.Qt.CrossCursor)
 
     def processInteractionEvents(self, callerInteractor: Any, eventId: int, viewWidget: Any) -> bool:
+        """Pass an event of a slice view on; return whether it was used up."""
         return viewWidget.className() == "qMRMLSliceWidget" and self.wiring.handle(eventId, callerInteractor, viewWidget)
 
     def processViewNodeEvents(self, callerViewNode: Any, eventId: int, viewWidget: Any) -> None:
+        """Draw the marks again in a slice view that has changed."""
         if viewWidget.className() == "qMRMLSliceWidget":
             self.wiring.pointer.redraw_view(viewWidget)
 
     def updateGUIFromMRML(self) -> None:
+        """Show the state of everything in the panel."""
         if self.wiring:
             self.wiring.update()
 
     def updateMRMLFromGUI(self) -> None:
-        """Nothing to do: every control writes its own parameter when it is used."""
+        """Do nothing: every control writes its own parameter when it is used."""

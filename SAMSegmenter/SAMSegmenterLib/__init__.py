@@ -1,4 +1,4 @@
-"""Mark an organ or lesion on one slice, and get it in the whole volume.
+"""SAMSegmenter: mark an organ or lesion on one slice and get it in the whole volume.
 
 What `__all__` names is the public API. Each name is imported when it is first used, so that importing the library loads neither torch nor
 numpy. Everything else may move from one version to the next.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class SAMSegmenterError(Exception):
-    """Base of every error that this library raises on purpose."""
+    """The base of every error that this library raises on purpose."""
 
 
 class InputError(SAMSegmenterError, ValueError):
@@ -20,33 +20,33 @@ class CheckpointError(InputError):
 
 
 class PackageError(SAMSegmenterError, ImportError):
-    """A Python package that is needed does not load; says which one is to blame, and the remedy."""
+    """A needed Python package that does not load; the message names the one to blame and the remedy."""
 
 
 class OutputError(SAMSegmenterError, OSError):
-    """A result that could not be written; nothing that was there before has been changed."""
+    """A result that could not be written; whatever was there before is unchanged."""
 
 
 class Cancelled(SAMSegmenterError):
-    """The caller asked to stop; everything that was finished is kept."""
+    """A request of the caller to stop; everything that was finished is kept."""
 
 
 def printable(text: object) -> str:
-    """Return text that comes from a file with ``?`` for what would steer a terminal or a page: control characters and the like."""
+    """Return text from a file with ``?`` in place of every character that could control a terminal or a page."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))
 
 
 class OutOfMemory(SAMSegmenterError):
-    """The computer, or the device that a network runs on, has too little free memory."""
+    """Too little free memory on the computer, or on the device that a network runs on."""
 
 
-# How PyTorch's allocators (CPU on Linux and on Windows, CUDA, cuBLAS, MPS) and SimpleITK say so, in a plain RuntimeError.
+# How PyTorch's allocators (CPU on Linux and on Windows, CUDA, cuBLAS, MPS) and SimpleITK report it in a plain RuntimeError.
 _NO_MEMORY = "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc", "bad allocation"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, of whatever library, says that there is no memory left."""
-    if isinstance(error, OSError):  # of pages that were asked of the system
+    """Return whether an error of any library means that no memory is left."""
+    if isinstance(error, OSError):  # the system refused pages
         return error.errno == errno.ENOMEM
     if isinstance(error, MemoryError) or "OutOfMemoryError" in (kind.__name__ for kind in type(error).__mro__):  # PyTorch's
         return True
@@ -55,14 +55,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def memory_for(work: str, advice: str) -> Iterator[None]:
-    """Have memory that runs out within called so.
+    """Turn any library's error about memory within the block into `OutOfMemory`.
 
     Args:
-        work: what needs it, such as "training".
-        advice: what to do about it, a sentence.
+        work: what needs the memory, such as "training".
+        advice: a sentence on what to do about it.
 
     Raises:
-        OutOfMemory: in place of the error by which the library at work says it; all others pass.
+        OutOfMemory: in place of the library's error; all other errors pass unchanged.
     """
     try:
         yield

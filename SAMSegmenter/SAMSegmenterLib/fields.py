@@ -1,4 +1,4 @@
-"""Decoded JSON that may be damaged: values of the kind that is expected, or an error that names the field."""
+"""Decoded JSON that may be damaged: values of the expected kind, or an error that names the field."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .json_text import expect
 
 
 class Dataclass(Protocol):
-    """What every dataclass has."""
+    """Any dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 Kind = TypeVar("Kind", bound=Dataclass)
-LARGEST = 2**53  # whole numbers that a float64 holds, too
+LARGEST = 2**53  # of whole numbers, so that a float64 holds them exactly
 FARTHEST = 1e300
 
 
@@ -26,11 +26,11 @@ class Fields:
     """The fields of an object in a JSON document.
 
     Args:
-        data: what should be the object.
-        where: the way to it in the document, which messages name.
+        data: the value that should be an object.
+        where: its place in the document, for messages.
 
     Raises:
-        InputError: it is none; and from every method, if a field is missing or of another kind.
+        InputError: it is no object; and from every method, if a field is missing or of another kind.
     """
 
     def __init__(self, data: Any, where: str) -> None:
@@ -62,20 +62,20 @@ class Fields:
         return value
 
     def numbers(self, name: str, count: int) -> list[float]:
-        """Return a list of so many finite numbers."""
+        """Return a list of `count` finite numbers."""
         values = self.value(name)
         expect(isinstance(values, list) and len(values) == count, self._at(name), f"a list of {count} numbers", values)
         return [_number(value, self._at(name)) for value in values]
 
     def choice(self, name: str, known: Sequence[Any]) -> Any:
-        """Return one of the `known` values, which are texts, or numbers."""
+        """Return a field that is one of the `known` texts or numbers."""
         value = self.value(name)
         is_known = any(type(value) is type(each) and value == each for each in known)
         expect(is_known, self._at(name), f"one of {', '.join(map(str, known))}", value)
         return value
 
     def inner(self, name: str) -> Fields:
-        """Return the fields of an object within."""
+        """Return the fields of an object that is itself a field."""
         return Fields(self.value(name), self._at(name))
 
     def objects(self, name: str) -> list[Fields]:
@@ -85,9 +85,10 @@ class Fields:
         return [Fields(value, f"{self._at(name)}[{number}]") for number, value in enumerate(values)]
 
     def as_a(self, kind: type[Kind]) -> Kind:
-        """Return the dataclass that has these fields, of bool, int, float, str, literals, optional ones of these, and dataclasses.
+        """Return an instance of the dataclass `kind` made of these fields.
 
-        Missing are only such as have a default.
+        Its types may be bool, int, float, str, literals, dataclasses, and optional ones of these. Only fields with a default may be
+        missing.
         """
         hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}
         for name in self._data:

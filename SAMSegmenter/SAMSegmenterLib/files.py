@@ -1,4 +1,4 @@
-"""Files that are either complete or not there."""
+"""Files that are either complete or absent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READABLE = "a .nrrd, .nhdr, .nii, .nii.gz, .mha or .mhd file, a folder of DICOM 
 
 
 def check_name(path: Path) -> None:
-    """Refuse a name that image libraries written in C++ would abort the program for.
+    """Raise `InputError` for a name at which image libraries written in C++ would abort the program.
 
     Raises:
         InputError: the name of the file, or of a folder on the way to it, is not UTF-8.
@@ -33,7 +33,7 @@ def real(path: Path) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Find out before long work whether its result can be written.
+    """Raise `OutputError`, before any long work, unless its result can be written to `path`.
 
     Raises:
         OutputError: the folder is missing or not writable, or the path is a folder or a write-protected file; or a link in a circle.
@@ -57,7 +57,7 @@ def check_writable(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results, unless it is there.
+    """Make a folder for results unless it exists.
 
     Raises:
         OutputError: it cannot be made.
@@ -70,9 +70,9 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file of the name of `path` that takes its place, and its permissions, when the block has ended without an error.
+    """Yield a temporary file that replaces `path` when the block ends without an error.
 
-    A symbolic link stays, and the file that it leads to is replaced, or made.
+    It keeps the name and the permissions of `path`. A symbolic link stays; the file that it leads to is replaced, or made.
 
     Raises:
         OutputError: the folder is missing or cannot be written to, or the disk is full; what was at `path` is unchanged.

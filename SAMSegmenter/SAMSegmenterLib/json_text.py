@@ -1,4 +1,4 @@
-"""JSON text that somebody wrote: read whole, decoded, and refused in words that name the file and the place."""
+"""JSON text written by anybody: read whole, decoded, or refused with the file and the place."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 from .errors import InputError
 
 MOST_BYTES = 2**28  # of a file
-SHOWN = 80  # letters of what was given instead of what was expected
+SHOWN = 80  # letters of a wrong value in a message
 
 
 class JsonObject(dict):
-    """A JSON object that knows the first name that occurs twice in it."""
+    """A JSON object that remembers the first name that occurs twice in it."""
 
     twice: str | None = None
 
     @classmethod
     def of(cls, pairs: list[tuple[str, Any]]) -> JsonObject:
+        """Return the object of these names and values; a later value of a name replaces an earlier one."""
         made = cls(pairs)
         if len(made) < len(pairs):
             made.twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
@@ -27,7 +28,7 @@ class JsonObject(dict):
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file of prompts, which may be a pipe.
+    """Return the text of a prompt file, which may be a pipe.
 
     Raises:
         InputError: it cannot be read, is empty, too long, or not in UTF-8.
@@ -43,17 +44,22 @@ def text_of(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         utf_16 = " This one seems to be in UTF-16; save it as UTF-8." if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see the README.{utf_16}") from error
+        raise InputError(f"{path}: is not a text file in UTF-8. Give the prompts as JSON, see docs/command-line.md.{utf_16}") from error
     if not text.strip():
-        raise InputError(f"{path}: the file is empty, which is not valid JSON. Give the prompts, see the README.")
+        raise InputError(f"{path}: the file is empty, which is not valid JSON. Give the prompts as JSON, see docs/command-line.md.")
     return text
 
 
 def json_from(text: str, source: str, **options: Any) -> Any:
-    """Return a decoded JSON document; `source` is what messages call it, `options` are those of `json.loads`.
+    """Return a decoded JSON document.
+
+    Args:
+        text: the document.
+        source: what messages call it.
+        options: those of `json.loads`.
 
     Raises:
-        InputError: it is no JSON, nested too deeply, or has numbers of thousands of digits.
+        InputError: it is no JSON, is nested too deeply, or has numbers of thousands of digits.
     """
     try:
         return json.loads(text, **options)
@@ -66,7 +72,7 @@ def json_from(text: str, source: str, **options: Any) -> Any:
 
 
 def expect(condition: bool, where: str, wanted: str, got: Any = ..., advice: str = "") -> None:
-    """Raise `InputError` unless `condition`: at `where`, `wanted` was expected; what it `got` is shown if it is given."""
+    """Raise `InputError` unless `condition`, saying that `wanted` was expected at `where` and, if it is given, that `got` was found."""
     if not condition:
         seen = "" if got is ... else f", got {'nothing' if got is None else _shown(got)}"
         raise InputError(f"{where}: expected {wanted}{seen}. {advice}".rstrip())
@@ -80,5 +86,5 @@ def _shown(value: Any) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text from a file as it may stand in a message."""
+    """Return a text from a file, cut to a length that suits a message."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,4 +1,4 @@
-"""Python packages that do not load: which one is to blame, who else uses it, and what to do."""
+"""Python packages that do not load: which one is to blame, what else uses it, and what to do."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from importlib import metadata
 
 from .errors import PackageError
 
-OURS = {"samsegmenter", "sam2", "rf-sam-2", "hydra-core", "omegaconf", "iopath"}  # whose needs are ours
+OURS = {"samsegmenter", "sam2", "rf-sam-2", "hydra-core", "omegaconf", "iopath"}  # whose requirements are ours, too
 ANTLR = "antlr4-python3-runtime"
-# What comes of importing a package that is damaged, or beside another one than it was made for.
+# The errors of importing a package that is damaged, or installed beside an unsuitable version of another one.
 MISFITS = ImportError, AttributeError, LookupError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError
 
 
 @contextmanager
 def import_explained(package: str, wanted: str) -> Iterator[None]:
-    """Import `package` within, and what it imports.
+    """Explain why `package` does not load, if its import within the block fails.
 
     Args:
-        package: the module.
-        wanted: what pip is given to install it.
+        package: the name of the module.
+        wanted: the arguments with which pip installs it.
 
     Raises:
         PackageError: it does not load; names the package that is to blame, what else uses that, and the remedy.
@@ -34,11 +34,11 @@ def import_explained(package: str, wanted: str) -> Iterator[None]:
 
 
 def check_numpy() -> None:
-    """Raise `PackageError` where numpy is too new for torch, which then loads all the same and fails later."""
+    """Raise `PackageError` if numpy is too new for torch, which would load all the same and fail later."""
     try:
         torch, numpy = metadata.version("torch"), metadata.version("numpy")
     except metadata.PackageNotFoundError:
-        return  # whatever imports it says so
+        return  # whatever imports it will report that
     if _numbers(torch) < (2, 3) and _numbers(numpy) >= (2, 0):
         raise PackageError(
             f"PyTorch {torch} does not work with numpy {numpy}. In Slicer, press 'Repair' in the module SAMSegmenter and restart; "
@@ -47,23 +47,23 @@ def check_numpy() -> None:
 
 
 def check_antlr() -> None:
-    """Raise `ImportError` where antlr4 is too new for the grammar of hydra, for which it would raise a mere `Exception`."""
+    """Raise `ImportError` if antlr4 is too new for the grammar of hydra, which would raise a mere `Exception`."""
     try:
         version, needs = metadata.version(ANTLR), metadata.requires("hydra-core") or []
     except metadata.PackageNotFoundError:
-        return  # whatever imports it says so
+        return  # whatever imports it will report that
     stated = next((need for need in needs if need.startswith(ANTLR)), "")
-    if "4.9" in stated and _numbers(version) >= (4, 10):  # from where on grammars of older ones are not read
+    if "4.9" in stated and _numbers(version) >= (4, 10):  # from this version on, older grammars cannot be read
         raise ImportError(f"hydra-core needs {stated}", name="antlr4")
 
 
 def normal(name: str) -> str:
-    """Return a package's name as the index compares it."""
+    """Return a package's name in the form in which the package index compares names."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _numbers(version: str) -> tuple[int, int]:
-    """The first two numbers of a version."""
+    """Return the first two numbers of a version."""
     major, minor, *_ = map(int, re.findall(r"\d+", f"{version}.0"))
     return major, minor
 
@@ -86,7 +86,7 @@ def _explanation(package: str, wanted: str, error: Exception) -> str:
 
 
 def _culprit(error: Exception) -> str | None:
-    """The top-level module that an import has failed at: what it names, or else where it was raised outside of Python itself."""
+    """Return the top-level module at which an import failed: the one the error names, or else the last one outside Python's own library."""
     named = error.name if isinstance(error, ImportError) else getattr(getattr(error, "obj", None), "__name__", None)
     if isinstance(named, str) and named:
         return named.partition(".")[0]
@@ -99,7 +99,7 @@ def _culprit(error: Exception) -> str | None:
 
 
 def _needs(name: str) -> list[tuple[str, str]]:
-    """Installed packages that need `name`, each with how it says so."""
+    """Return the installed packages that need `name`, each with the requirement that it states."""
     found = []
     for user in metadata.distributions():
         for need in user.requires or []:

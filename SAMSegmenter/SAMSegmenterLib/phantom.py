@@ -1,4 +1,4 @@
-"""A CT-like torso made by code, so that a demo and the tests need no patient."""
+"""A CT-like torso made by code, so that the demo and the tests need no patient."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ EDGE_PIXELS = 1.5
 def make_phantom(
     seed: int = 0, shape_ijk: tuple[int, int, int] = (160, 160, 80), spacing_mm: tuple[float, float, float] = (1.5, 1.5, 3.0)
 ) -> tuple[Volume, np.ndarray, tuple[str, ...]]:
-    """A torso from the kidneys up to the lungs, in Hounsfield units.
+    """Return a torso from the kidneys up to the lungs, in Hounsfield units.
 
     Args:
         seed: varies the noise and, a little, the organs' places; the same seed gives the same voxels.
+        shape_ijk: number of voxels along i, j and k.
+        spacing_mm: distance in mm between voxels along i, j and k.
 
     Returns:
         The volume, ``(k, j, i)`` int16; its true labels ``(k, j, i)`` uint8, where n is the n-th name (from 1); and the names.
@@ -38,7 +40,11 @@ def make_phantom(
 
 
 def phantom_prompts(labels: np.ndarray, names: tuple[str, ...]) -> PromptSet:
-    """A box around the liver and one around the right kidney, each on the middle one of its slices along k."""
+    """Return a box around the liver and one around the right kidney, each on the middle one of its slices along k.
+
+    Args:
+        labels: ``(k, j, i)`` uint8, from `make_phantom`, as are `names`.
+    """
     return PromptSet(tuple(Segment(name, (_box_on_middle_slice(labels == names.index(name) + 1),)) for name in ("liver", "kidney_right")))
 
 
@@ -51,7 +57,10 @@ def _box_on_middle_slice(inside: np.ndarray) -> Keyframe:
 
 
 class _Torso:
-    """Voxels being painted; places are fractions of the half extent: x to the left, y to the back, z to the head, each -1 to 1."""
+    """The voxels being painted.
+
+    Places are fractions of the half extent, each from -1 to 1: x to the left, y to the back, z to the head.
+    """
 
     def __init__(self, shape_ijk: tuple[int, int, int]) -> None:
         i, j, k = shape_ijk
@@ -61,23 +70,23 @@ class _Torso:
         self.pixels = min(i, j) / 2
 
     def ellipsoid(self, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
-        """``(k, j, i)`` 1 on the surface, less inside, more outside."""
+        """Return ``(k, j, i)`` float32: 1 on the surface of an ellipsoid, less inside and more outside."""
         axes = zip((self.x, self.y, self.z), centre, radii, strict=True)
         squares = [(((place - middle) / radius) ** 2).astype(np.float32) for place, middle, radius in axes]
         return np.sqrt(squares[0] + squares[1] + squares[2])
 
     def tube(self, x: np.ndarray | float, y: np.ndarray | float, radii: tuple[float, float]) -> np.ndarray:
-        """Like `ellipsoid`, of an elliptic tube along z whose centre may change from slice to slice."""
+        """Return the same as `ellipsoid` for an elliptic tube along z whose centre may change from slice to slice."""
         return np.sqrt(((self.x - x) / radii[0]) ** 2 + ((self.y - y) / radii[1]) ** 2).astype(np.float32)
 
     def paint(self, surface: np.ndarray, value: np.ndarray | float, radius: float, name: str = "") -> None:
-        """Fill a shape of about `radius`; a voxel that its surface crosses gets a share of both sides."""
+        """Fill a shape of about `radius`; a voxel that the surface crosses gets a share of both sides."""
         share = np.clip((1 - surface) * (radius * self.pixels / EDGE_PIXELS) + 0.5, 0, 1)
         self.voxels += share * (value - self.voxels)
         self.labels[share > 0.5] = NAMES.index(name) + 1 if name else 0
 
     def body(self, random: np.random.Generator) -> None:
-        """Skin and fat, the muscles of the wall, and what lies between the organs."""
+        """Paint skin and fat, the muscles of the wall, and what lies between the organs."""
         swell = 1 + 0.04 * np.sin(2 * self.z)
         for value, x_radius, y_radius in ((FAT_HU, 0.92, 0.74), (MUSCLE_HU, 0.84, 0.66), (BOWEL_HU, 0.78, 0.6)):
             self.paint(self.tube(0, 0, (x_radius, y_radius)) / swell, value, y_radius)
@@ -105,12 +114,12 @@ class _Torso:
 
 
 def _union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Two shapes melted into each other."""
+    """Return the surface of two shapes melted into one."""
     return -np.logaddexp(-12 * one, -12 * other) / 12
 
 
 def _noise(random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Slightly blurred noise of `NOISE_HU` standard deviation."""
+    """Return slightly blurred noise, float32, with a standard deviation of `NOISE_HU`."""
     noise: np.ndarray = random.standard_normal(shape, dtype=np.float32)
     for axis in (1, 2):
         noise = (np.roll(noise, 1, axis) + 2 * noise + np.roll(noise, -1, axis)) / 4

@@ -1,8 +1,8 @@
-"""One thread for all that takes long, so that the window of a host stays responsive.
+"""One thread for everything that takes long, so that a host's window stays responsive.
 
 All of torch runs on it: models are not made for several threads, and some of torch's caches belong to a thread.
 
-A host whose own event loop never lets go of Python's lock, as Slicer's, has to `lend` it, or threads stand still; see `attend`.
+A host whose event loop never lets go of Python's lock, as Slicer's, has to `lend` it, or threads stand still; see `attend`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any
 
-Cancelled = Callable[[], bool]
-Job = Callable[[Cancelled], Iterable[Any]]
+CancelCheck = Callable[[], bool]
+Job = Callable[[CancelCheck], Iterable[Any]]
 
 
-class Task:
-    """A job that was handed to a worker: what it has yielded, and how it ended.
+class SubmittedJob:
+    """A job that a worker has accepted: what it has yielded, and how it ended.
 
     Every method may be called from any thread and returns at once.
     """
@@ -30,7 +30,7 @@ class Task:
         self._future: Future[None] = Future()
 
     def take(self) -> list[Any]:
-        """What the job has yielded since this was last asked, oldest first."""
+        """Return what the job has yielded since the last call, oldest first."""
         taken = []
         while True:
             try:
@@ -39,29 +39,29 @@ class Task:
                 return taken
 
     def cancel(self) -> None:
-        """Ask the job to stop: at once if it has not begun, else before it goes on after its next result."""
+        """Ask the job to stop: at once if it has not begun, otherwise after its next result."""
         self._stop.set()
         self._future.cancel()
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was asked to stop."""
+        """Return whether the job was asked to stop."""
         return self._stop.is_set()
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will come; what was yielded may still wait to be taken."""
+        """Return whether the job has ended; results that it yielded may still wait to be taken."""
         return self._future.done()
 
     @property
     def error(self) -> BaseException | None:
-        """What the job raised, once it is finished."""
+        """Return what the job raised; None before it has ended, and if it raised nothing or never began."""
         if not self._future.done() or self._future.cancelled():
             return None
         return self._future.exception()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Return when the job is finished, or after `seconds`; for tests and scripts."""
+        """Wait until the job has ended, at most for `seconds`; for tests and scripts."""
         if not self._future.cancelled():
             self._future.exception(seconds)
 
@@ -75,25 +75,26 @@ class Task:
 
 
 class Worker:
-    """Runs jobs one after the other, in the order in which they were submitted, on one thread of its own.
+    """One thread that runs jobs one after the other, in the order in which they were submitted.
 
-    A job is a function that is told how to ask whether it was cancelled, and yields its results.
+    A job is a function that yields its results; it is given a function that returns whether to stop.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "SAMSegmenter")
 
-    def submit(self, job: Job) -> Task:
-        task = Task()
-        task._future = self._pool.submit(task._run, job)
-        _unfinished.add(task._future)
-        task._future.add_done_callback(_unfinished.discard)
+    def submit(self, job: Job) -> SubmittedJob:
+        """Take a job, and return it as one that can be watched and cancelled."""
+        submitted = SubmittedJob()
+        submitted._future = self._pool.submit(submitted._run, job)
+        _unfinished.add(submitted._future)
+        submitted._future.add_done_callback(_unfinished.discard)
         for begin in _attendants:
             begin()
-        return task
+        return submitted
 
     def close(self) -> None:
-        """Take no more jobs; those that have not begun are dropped."""
+        """Take no more jobs, and drop those that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -102,17 +103,21 @@ _attendants: list[Callable[[], None]] = []
 
 
 def attend(begin: Callable[[], None]) -> None:
-    """Have `begin` called whenever a worker is given a job, on the thread that gives it."""
+    """Register `begin` to be called whenever a worker is given a job, on the thread that gives it."""
     _attendants.append(begin)
 
 
 def lend(seconds: float) -> bool:
-    """Let workers have Python's lock for so long, or until a job is done; whether there still is one that is not."""
+    """Let workers have Python's lock until a job ends, at most for `seconds`.
+
+    Returns:
+        Whether any job has not ended yet.
+    """
     wait(tuple(_unfinished), seconds, FIRST_COMPLETED)
     return bool(_unfinished)
 
 
 @lru_cache(maxsize=1)
 def shared_worker() -> Worker:
-    """The one worker of this program."""
+    """Return the one worker of this program."""
     return Worker()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from SAMSegmenterLib.evaluation.metrics import SurfaceDistances
-from SAMSegmenterLib.evidence.intensities import Looks
+from SAMSegmenterLib.evidence.intensities import Intensities
 from SAMSegmenterLib.image.extent import dice
 from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.image.volume import Volume
@@ -48,7 +48,7 @@ def test_surroundings_end_with_the_picture():
     image, mask = torch.rand(16, 16), torch.zeros(16, 16, dtype=torch.bool)
     mask[5:9, 5:9] = True
     for cell_mm in (1e-9, 1e-320):
-        assert torch.isfinite(Looks([(image, mask)], cell_mm).evidence(image)).all()
+        assert torch.isfinite(Intensities([(image, mask)], cell_mm).evidence(image)).all()
 
 
 @pytest.mark.parametrize("size", [1e-9, 1e-6, 0.7, 500.0])

@@ -47,7 +47,7 @@ def start_over_in(folder: Path) -> None:
 
 
 def set_up(wheels: Path | None) -> None:
-    """Do what the panel's button does until nothing is missing; what only some networks need is offered in a second turn."""
+    """Do what the panel's button does until nothing is missing; what only some models need is offered in a second turn."""
     stand_in_for_slicer()
     from SAMSegmenterLib.in_slicer.module import installer, requirements
 

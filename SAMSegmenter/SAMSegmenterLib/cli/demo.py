@@ -1,4 +1,4 @@
-"""`samsegmenter demo`: the whole way on a phantom, or on an image of the user's, with a picture at its end."""
+"""`samsegmenter demo`: segments a phantom, or the user's own image, and draws the result."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def demo(
     start, warn = time.perf_counter(), Warnings()
     image, marked, truth = _own_case(volume, prompts, series, resample, results, warn) if volume and prompts else _phantom_case()
     run = prepare(image, marked, model, mode, device, None, warn)
-    make_folder(output)  # only now, so that none is left where there is nothing to put into it
+    make_folder(output)  # only now, so that no empty folder is left after an error
     check_output(output / SEGMENTATION, image)
     if not volume:
         results += _write_phantom(output, image, marked)
@@ -87,7 +87,7 @@ def _phantom_case() -> Case:
 
 
 def _write_phantom(output: Path, image: Volume, marked: PromptSet) -> list[Path]:
-    """Write what the demo begins from, for the user to try more with; returns the files."""
+    """Write the demo's input, for the user to try more with; return the files."""
     from ..imageio import write_volume
     from ..prompts.json_file import prompts_to_dict
 

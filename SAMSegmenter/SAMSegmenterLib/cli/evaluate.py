@@ -1,4 +1,4 @@
-"""`samsegmenter evaluate`: how good a model is on volumes with reference masks, beside what else there is."""
+"""`samsegmenter evaluate`: measures how good a model is on volumes with reference masks, beside other methods."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def _tasks(text: str) -> list[Task]:
     from ..evaluation.tasks import parse_tasks
 
     try:
-        return parse_tasks(_names(text) or [""])  # nothing is no task either
+        return parse_tasks(_names(text) or [""])  # an empty list is refused, too
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
 
 
 def _usable(names: list[str], model: Model, mode: Mode, device: Device) -> list[Method]:
-    """Those of the methods that can be used here; says what the others lack.
+    """Return those of the methods that can be used here, and warn of what the others lack.
 
     Raises:
         InputError: none can be used, or there is no such device.
@@ -107,7 +107,7 @@ def _usable(names: list[str], model: Model, mode: Mode, device: Device) -> list[
     from ..network.device import pick_device
     from ..network.options import MODES
 
-    pick_device(device.value)  # else each attempt would fail for itself
+    pick_device(device.value)  # else every attempt would fail
     chosen, unavailable = choose(names, model, MODES[mode.value](), device.value)
     if not chosen:
         raise InputError(f"none of the methods can be used here. {' '.join(unavailable.values())}")
@@ -122,13 +122,13 @@ def _names(text: str) -> list[str]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Step], None]]:
-    """A bar for each case on a terminal; nothing elsewhere."""
+    """Show a bar for each case on a terminal, and nothing elsewhere; yield what is called with each step."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda step: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    latest = TextColumn("{task.fields[latest]}", markup=False)  # names of objects may look like it
+    latest = TextColumn("{task.fields[latest]}", markup=False)  # names of objects may look like markup
     with Progress(*columns, latest, console=console) as bar:
         task = bar.add_task("reading", total=None, latest="")
 
@@ -149,7 +149,7 @@ def _latest(record: Record | None) -> str:
 
 
 def _conclude(trials: Trials, plan: Plan, output: Path, interrupted: bool) -> None:
-    """Write the report and show its table.
+    """Write the report, and show its table.
 
     Raises:
         InputError: nothing could be evaluated.
@@ -172,7 +172,7 @@ def _conclude(trials: Trials, plan: Plan, output: Path, interrupted: bool) -> No
 
 
 def _check_any(trials: Trials, plan: Plan) -> None:
-    """Raises InputError with the reason if a complete run found nothing to try, or nothing worked."""
+    """Raise InputError, with the reason, if a complete run found nothing to try or nothing worked."""
     if trials.records and all(record.error for record in trials.records):
         raise InputError("every attempt failed.")
     if trials.names and len(trials.missing) == len(plan.objects) > 0:
@@ -189,7 +189,7 @@ ROUNDS = "interactions to .8", "to .9"
 
 
 def _show(rows: list[Row]) -> None:
-    """The main table: for people on a terminal, tab-separated elsewhere."""
+    """Print the main table: for people on a terminal, tab-separated elsewhere."""
     console, rounds = Console(), any(row.corrected for row in rows)
     headings, cells = (*HEADINGS, *(ROUNDS if rounds else ())), [_cells(row, rounds) for row in rows]
     if not console.is_terminal:

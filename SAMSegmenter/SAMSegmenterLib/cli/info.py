@@ -1,4 +1,4 @@
-"""`samsegmenter info`: what an image is, where it lies, and what had to be assumed of it."""
+"""`samsegmenter info`: tells what an image is, where it lies, and what had to be assumed of it."""
 
 from __future__ import annotations
 

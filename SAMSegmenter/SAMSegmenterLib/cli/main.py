@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if current_thread() is main_thread():
         listen(_leave)
     stdout: Any = sys.stdout
-    stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr does so anyway
+    stdout.reconfigure(errors="backslashreplace")  # a path may hold letters that the terminal lacks; stderr escapes them anyway
     with heedless():
         try:
             try:

@@ -1,4 +1,4 @@
-"""`samsegmenter models`: which networks there are, and getting them onto this machine."""
+"""`samsegmenter models`: lists the models that there are, and gets them onto this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .options import INTERRUPTED, interruptible
 
 if TYPE_CHECKING:
     from ..models.catalog import CatalogEntry
-    from ..models.loading import Found
+    from ..models.loading import RecognisedFile
 
 models = typer.Typer(no_args_is_help=False, help="List models, and get, import, check or remove their files.")
 
@@ -154,7 +154,7 @@ def _finding(entry: CatalogEntry) -> str:
 
 
 def _accepts(entry: CatalogEntry, yes: bool) -> bool:
-    """Whether the user accepts the licence, which is shown; asks on a terminal if that is needed."""
+    """Show the licence, ask on a terminal if that is needed, and return whether the user accepts it."""
     print(f"{entry.id}: {licences.terms(entry)} Cite: {entry.citation}.", file=sys.stderr)
     if yes or licences.is_accepted(entry):
         return yes
@@ -165,8 +165,8 @@ def _accepts(entry: CatalogEntry, yes: bool) -> bool:
     return True
 
 
-def _read(file: Path, family: str | None) -> Found:
-    """What a file is; asks on a terminal where it cannot be told."""
+def _read(file: Path, family: str | None) -> RecognisedFile:
+    """Return what a file is; ask on a terminal where it cannot be told."""
     from ..models.detect import Ambiguous
     from ..models.loading import read
 
@@ -181,7 +181,7 @@ def _read(file: Path, family: str | None) -> Found:
 
 @contextmanager
 def _progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar with megabytes, speed and time left on a terminal; nothing elsewhere."""
+    """Show a bar with megabytes, speed and time left on a terminal, and nothing elsewhere; yield what updates it."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None

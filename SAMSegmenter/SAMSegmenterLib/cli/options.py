@@ -1,4 +1,4 @@
-"""Share between commands: options, checks of files and folders, warnings, and what Ctrl-C does."""
+"""Options, checks of files and folders, warnings and the handling of Ctrl-C, shared by all commands."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ STOPPING = b"samsegmenter: stopping, which may take a while; a second Ctrl-C end
 
 
 class Device(str, Enum):
+    """A kind of device to compute on."""
+
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
@@ -29,6 +31,8 @@ class Device(str, Enum):
 
 
 class Mode(str, Enum):
+    """A mode of running the network, see `network.options.MODES`."""
+
     auto = "auto"
     strict = "strict"
     fast = "fast"
@@ -45,7 +49,7 @@ ModeOption = Annotated[Mode, typer.Option("--mode", help="auto; strict: as upstr
 
 
 class Warnings:
-    """Tells the user what may be wrong, each sentence once, on stderr; `told` has them all."""
+    """Prints warnings on stderr, each sentence once; `told` has them all."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -58,9 +62,9 @@ class Warnings:
 
 
 def listen(handler: Callable[..., Any]) -> dict[signal.Signals, Any]:
-    """Make `handler` answer Ctrl-C, batch systems (SIGTERM) and a closed terminal (SIGHUP); return what answered before.
+    """Make `handler` answer Ctrl-C, batch systems (SIGTERM) and a closed terminal (SIGHUP); return the handlers before.
 
-    Those that are ignored stay so: `nohup` keeps a run from ending with its terminal.
+    Signals that are ignored stay so: `nohup` keeps a run from ending with its terminal.
     """
     known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     heard = [each for each in known if each == signal.SIGINT or signal.getsignal(each) != signal.SIG_IGN]
@@ -69,9 +73,9 @@ def listen(handler: Callable[..., Any]) -> dict[signal.Signals, Any]:
 
 @contextmanager
 def interruptible() -> Iterator[Event]:
-    """The first Ctrl-C, or signal that ends programs, sets the event, so that what is finished can be kept; a second one ends the program.
+    """Yield an event that the first Ctrl-C sets, so that finished work can be kept; a second one ends the program.
 
-    See `listen` for the signals.
+    See `listen` for the other signals that count.
     """
     stop = Event()
     if current_thread() is not main_thread():
@@ -79,6 +83,7 @@ def interruptible() -> Iterator[Event]:
         return
 
     def interrupted(*_: Any) -> None:
+        """Set the event, or end the program if it is set."""
         if stop.is_set():
             sys.exit(INTERRUPTED)
         stop.set()
@@ -93,18 +98,21 @@ def interruptible() -> Iterator[Event]:
 
 
 def say(message: bytes) -> None:
-    """Write to stderr from a signal's handler: `print` may be just what was interrupted, and would fail."""
+    """Write to stderr from a signal handler, where `print` may be what was interrupted, and would fail."""
     with suppress(OSError):
         os.write(2, message)
 
 
 def check_files(read: Iterable[Path | str | None], written: Iterable[Path | None]) -> None:
-    """Find out before a long run whether a result would replace what the run reads, or another result; None is what was not given.
+    """Check before a long run that no result would replace a file that the run reads, or another result.
+
+    Args:
+        read, written: None for what was not given.
 
     Raises:
         InputError: a name is not UTF-8.
-        OutputError: a result has the name of a file that is read, be it for a header's voxels; of another result; of a DICOM image,
-            which may be of a series; or of a device or pipe, which a file would take the place of.
+        OutputError: a result has the name of a file that is read (the voxels of a header count), of another result, of a DICOM image,
+            which may be of a series, or of a device or pipe, which a file would replace.
     """
     from ..imageio import holds_voxels_of, is_dicom
 
@@ -124,5 +132,10 @@ def check_files(read: Iterable[Path | str | None], written: Iterable[Path | None
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write text and a final newline to a file in UTF-8, replacing an earlier file only when all is written.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -48,7 +48,8 @@ def propagate(
         typer.Option("--output", metavar="FILE", readable=False, help=".seg.nrrd for 3D Slicer, or .nii.gz, .nii, .nrrd, .mha."),
     ],
     prompts: Annotated[
-        Optional[Path], typer.Option("--prompts", metavar="FILE", readable=False, help="What is marked, as JSON; see the README.")
+        Optional[Path],
+        typer.Option("--prompts", metavar="FILE", readable=False, help="What is marked, as JSON; docs/command-line.md has its form."),
     ] = None,
     propose: Annotated[
         Optional[str], typer.Option("--propose", metavar="ID_OR_FILE", help="Instead of --prompts: a model that finds without prompts.")
@@ -76,7 +77,7 @@ def propagate(
     overlap: Annotated[bool, typer.Option("--overlap", help="Let segments overlap (.seg.nrrd only).")] = False,
     keyframes_by: Annotated[
         Optional[str],
-        typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model that makes masks of the prompts, for --model to carry on."),
+        typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model that makes masks of the prompts, for --model to propagate."),
     ] = None,
     each_slice: Annotated[
         bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")

@@ -1,4 +1,4 @@
-"""What `propagate` and `demo` have in common: a run is prepared, shown while it goes on, written and told of."""
+"""The steps that `propagate` and `demo` share: preparing a run, showing its progress, writing its result, reporting on it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ResampleOption = Annotated[
 
 
 def image_of(path: Path, series: str | None, resample: bool, warn: Warnings) -> Volume:
-    """Read an image, and tell what had to be assumed of it."""
+    """Read an image, and warn of what had to be assumed."""
     from ..imageio import read_volume
 
     with memory_for(str(path), CROP):
@@ -51,12 +51,13 @@ def image_of(path: Path, series: str | None, resample: bool, warn: Warnings) -> 
 
 
 def prompts_of(path: Path, image: Volume, results: Sequence[Path | None], warn: Warnings) -> PromptSet:
-    """What a prompt file marks on an image; `results` must not replace the masks that it names."""
+    """Read what a prompt file marks on an image; `results` must not replace the masks that it names."""
     from ..image.stack import FrameStack
     from ..imageio import read_labelmap
     from ..prompts.json_file import PromptFile
 
     def read_mask(mask: Path) -> Volume:
+        """Return the label map in a file, unless a result would replace it."""
         check_files([mask], results)
         return read_labelmap(mask)
 
@@ -77,6 +78,7 @@ def prepare(
     warn: Warnings,
     keyframes_by: str | None = None,
 ) -> Run:
+    """Return a run that is ready to begin; models are loaded, and what their files were taken for is told."""
     from ..models.loading import load_model
     from ..session.run import Run
 
@@ -87,6 +89,7 @@ def prepare(
 
 
 def slice_model(model: str, device: Device) -> SliceModel:
+    """Return a loaded slice model, after telling what its file was taken for."""
     from ..models.loading import load_slice_model
     from ..network.device import pick_device
 
@@ -94,20 +97,21 @@ def slice_model(model: str, device: Device) -> SliceModel:
 
 
 def told(model: Any, name: str | None) -> Any:
-    """A model, after telling what its file was taken for; nothing is told of one that was chosen by its name."""
+    """Return a model, after telling what its file was taken for; nothing is told of a model chosen by name."""
     if model.why:
         print(f"samsegmenter: {name}: {model.why}", file=sys.stderr)
     return model
 
 
 def carry_on(run: Run, slices: tuple[int, int] | None) -> None:
+    """Propagate, showing the progress, until the end or Ctrl-C."""
     with progress_bar() as progress, interruptible() as stop:
         run.propagate(slices, progress, stop.is_set)
 
 
 @contextmanager
 def progress_bar() -> Iterator[Any]:
-    """A bar with slices per second and time left on a terminal; nothing elsewhere."""
+    """Show a bar with slices per second and time left on a terminal, and nothing elsewhere; yield what updates it."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None
@@ -117,6 +121,7 @@ def progress_bar() -> Iterator[Any]:
         task, start = bar.add_task("slices", total=None, speed=""), time.perf_counter()
 
         def show(done: int, total: int) -> None:
+            """Update the bar."""
             speed = done / max(time.perf_counter() - start, 1e-3)
             bar.update(task, completed=done, total=total, speed=f"{speed:.1f} slices/s" if done else "")
 
@@ -124,12 +129,14 @@ def progress_bar() -> Iterator[Any]:
 
 
 def started(run: Run) -> bool:
+    """Return whether the run has found anything before it was interrupted."""
     return not run.cancelled or run.slices > 0
 
 
 def write(run: Run, path: Path, overlap: bool) -> None:
+    """Compose the result and write it to `path`, even if Ctrl-C is pressed meanwhile."""
     start = time.perf_counter()
-    with interruptible():  # what is finished shall not be lost just before it is safe
+    with interruptible():  # so that finished work is not lost just before it is written
         with memory_for("composing the result", CROP):
             layers = run.labels(overlap)
         save(path, layers, run.session.stack.volume, run.session.prompts)
@@ -137,10 +144,10 @@ def write(run: Run, path: Path, overlap: bool) -> None:
 
 
 def save(path: Path, labels: SegmentLayers, volume: Volume, prompts: PromptSet) -> None:
-    """Write what was found for the segments of `prompts`; see `imageio.write_segmentation`.
+    """Write the segments of `prompts`; see `imageio.write_segmentation`.
 
     Raises:
-        OutputError, OutOfMemory: it could not be written there. It lies in the folder for temporary files then, if that is possible,
+        OutputError, OutOfMemory: it could not be written there. Then it is saved in the folder for temporary files, if that is possible,
             for want of memory as .seg.nrrd: a run may have taken hours.
     """
     from ..imageio import SegmentInfo, write_segmentation
@@ -159,7 +166,7 @@ def save(path: Path, labels: SegmentLayers, volume: Volume, prompts: PromptSet) 
 
 
 def tell(run: Run, headline: str, warn: Warnings) -> None:
-    """On a terminal: the result, and the slices worth a look; warnings of the run anywhere."""
+    """Print the run's warnings and, on a terminal, its result and the slices most worth checking."""
     warn(run.session.stats()["warnings"])
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # users name files and segments
     if not console.is_terminal:

@@ -1,4 +1,4 @@
-"""The standard streams of the command line: closed ones, and those that nobody reads any more, do no harm."""
+"""Makes closed standard streams, and those that nobody reads any more, harmless to the command line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ GONE = {errno.EPIPE, errno.EIO, errno.EBADF, errno.EINVAL}  # an ended pipe, a c
 
 
 class Heedless:
-    """A stream that goes on silently once its reader has gone.
+    """A stream that falls silent once its reader has gone.
 
     Args:
         stream: has a file descriptor.
-        whatever: go on whatever happens; else only if the reader has gone, so that a full disk is told of.
+        whatever: ignore every error; else only that the reader has gone, so that a full disk is reported.
     """
 
     def __init__(self, stream: TextIO, whatever: bool) -> None:
@@ -27,11 +27,13 @@ class Heedless:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
+        """Write text, or drop it if nobody reads it; return its length."""
         with self._surviving():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """Flush the stream, unless nobody reads it."""
         with self._surviving():
             self._stream.flush()
 
@@ -48,9 +50,9 @@ class Heedless:
 
 
 def open_closed_streams() -> None:
-    """Open what the program was started without on the null device, in their order.
+    """Open the standard streams that the program was started without, on the null device and in their order.
 
-    Python has None in their place; and the first files to be opened would get their descriptors, and whatever is printed.
+    Python has None in their place. The first files to be opened would get their descriptors, and receive whatever is printed.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -59,6 +61,6 @@ def open_closed_streams() -> None:
 
 @contextmanager
 def heedless() -> Iterator[None]:
-    """Within, output may lose its reader without an error."""
+    """Let output lose its reader without an error within the context."""
     with redirect_stdout(Heedless(sys.stdout, whatever=False)), redirect_stderr(Heedless(sys.stderr, whatever=True)):
         yield

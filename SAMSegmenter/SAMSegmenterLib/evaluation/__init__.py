@@ -1,1 +1,1 @@
-"""How good a network is on volumes with reference masks: simulated users, metrics, baselines and a report."""
+"""Measures how good a model is on volumes with reference masks: simulated users, metrics, tasks and a report."""

@@ -1,4 +1,4 @@
-"""Which volumes with reference masks a folder holds, and the objects in them.
+"""Finds volumes with reference masks in a folder, and the objects in them.
 
 Either an image and its labels lie side by side::
 
@@ -45,9 +45,9 @@ class Case:
 
     Attributes:
         name: of the image, without suffix.
-        image: a file or a DICOM folder; what it should be called if there is none.
+        image: a file or a DICOM folder; the expected file if there is none.
         labels: a label map on the image's grid.
-        names: JSON file with the labels' names, if there is one.
+        names: a JSON file with the labels' names, if there is one.
     """
 
     name: str
@@ -56,7 +56,10 @@ class Case:
     names: Path | None = None
 
     def load(self, axis: str = "k") -> tuple[FrameStack, np.ndarray, dict[int, str]]:
-        """The slices along `axis`, the labels ``(slices, rows, columns)`` as integers, and the names of those that occur.
+        """Read the image and its labels.
+
+        Returns:
+            The slices along `axis`; the labels ``(slices, rows, columns)`` as integers; the names of the labels that occur, by value.
 
         Raises:
             InputError: an image is missing or cannot be read; labels do not lie on the image's grid; names are no names.
@@ -72,12 +75,12 @@ class Case:
         return stack, voxels, {value: _cleaned(given.get(value, "")) or f"label {value}" for value in present}
 
     def fingerprint(self) -> str:
-        """Tells its files from others that take their place: by their names, sizes and times of change. None is read."""
+        """Return a hash of the names, sizes and times of change of its files, which tells whether they were replaced."""
         told = [(path.name, stat.st_size, stat.st_mtime_ns) for path in sorted(self._files()) for stat in [path.stat()]]
         return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
     def _files(self) -> Iterator[Path]:
-        """What the case is made of; beside a header also the file with its voxels, which has another suffix."""
+        """Yield the files that the case is made of; beside a header also the file with its voxels, which has another suffix."""
         for path in (self.image, self.labels):
             near = path.rglob("*") if os.path.isdir(path) else path.parent.glob(f"{glob.escape(_stem(path))}.*")
             yield from (each for each in near if os.path.isfile(each) and not each.name.startswith("."))
@@ -105,13 +108,13 @@ class Target:
 
     @classmethod
     def of(cls, case: str, labels: np.ndarray, label: int, name: str) -> Target:
-        """An object of the labels ``(slices, rows, columns)``."""
+        """Return an object of the labels ``(slices, rows, columns)``."""
         mask = labels == label
         return cls(case, label, name, mask, np.flatnonzero(mask.any((1, 2))))
 
 
 def find_cases(folder: Path) -> list[Case]:
-    """All cases of a folder, by name; none is read.
+    """Return all cases of a folder by name, without reading them.
 
     Raises:
         InputError: there is none.
@@ -132,11 +135,13 @@ def find_cases(folder: Path) -> list[Case]:
 
 
 def find_objects(labels: np.ndarray, names: dict[int, str], wanted: Collection[str] = ()) -> dict[int, str]:
-    """The objects of a case that are large enough to score: on at least 6 slices, on one of them with at least 60 pixels.
+    """Return the objects of a case that are large enough to score.
+
+    These lie on at least 6 slices, with at least 60 pixels on one of them.
 
     Args:
-        labels: and
-        names: from `Case.load`.
+        labels: integers ``(slices, rows, columns)``.
+        names: by label; both are from `Case.load`.
         wanted: names, in upper or lower case, to choose only these.
 
     Returns:
@@ -153,25 +158,28 @@ def find_objects(labels: np.ndarray, names: dict[int, str], wanted: Collection[s
 
 
 def modality(volume: Volume) -> str:
-    """As DICOM has it; "CT" if the values tell; else empty."""
+    """Return a volume's modality as DICOM has it; "CT" if only the values tell; else empty."""
     return volume.modality or ("CT" if looks_like_ct(volume) else "")
 
 
 def _stem(path: Path) -> str:
-    """A file's name without the suffix of an image; empty if it has none of these, or is one that macOS put beside another."""
+    """Return a file's name without the suffix of an image.
+
+    It is empty for a file without such a suffix, and for those that macOS puts beside others.
+    """
     if path.name.startswith("."):
         return ""
     return next((path.name[: -len(suffix)] for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
 
 
 def _image(folder: Path, name: str) -> Path:
-    """The image of a name: the first that exists, in the order of `SUFFIXES`, then a folder."""
+    """Return the image of a name: the first file that exists, in the order of `SUFFIXES`, else a folder."""
     files = (folder / f"{name}{suffix}" for suffix in SUFFIXES[1:])
     return next((path for path in files if os.path.isfile(path)), folder / name)  # a name may be too long with another suffix
 
 
 def _cleaned(name: str) -> str:
-    """An object's name on one line, of letters that can be shown."""
+    """Return an object's name on one line, in printable letters."""
     name = printable(" ".join(name.split()))
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
@@ -185,7 +193,7 @@ def _check_distinct(cases: list[Case]) -> None:
 
 def _read_names(path: Path) -> dict[int, str]:
     try:
-        names = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors of Windows write a mark first
+        names = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors on Windows write a byte order mark
         return {int(value): str(name) for value, name in names.items()}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f'{path}: expected names of labels as {{"1": "liver", "2": "spleen"}} ({error}).') from error

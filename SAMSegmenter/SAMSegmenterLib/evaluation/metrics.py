@@ -1,4 +1,4 @@
-"""How near a mask comes to the reference. Masks are bool ``(slices, rows, columns)``, spacings mm along these axes.
+"""Measures how near a mask comes to the reference. Masks are bool ``(slices, rows, columns)``, spacings mm along these axes.
 
 Distances are those of SimpleITK's exact distance maps. Its ready-made Hausdorff filter is not used: it knows no percentiles, and
 has been wrong for voxels that are longer along one axis. A surface is the voxels that have a neighbour outside across a face; the
@@ -20,14 +20,14 @@ TOLERANCE_MM = 3.0  # as TotalSegmentator is scored: a voxel of coarse volumes, 
 
 
 def jaccard(found: np.ndarray, truth: np.ndarray) -> float:
-    """Return the intersection over union of two bool masks of one shape, 0..1: 1 if both are empty, as `extent.dice`."""
+    """Return the intersection over union, 0..1, of two bool masks of any one shape; 1 if both are empty, as `extent.dice`."""
     overlap = dice(found, truth)
     return overlap / (2 - overlap)
 
 
 @dataclass(frozen=True, eq=False)
 class SurfaceDistances:
-    """How far two masks' surfaces lie apart.
+    """The distances between the surfaces of two masks.
 
     Attributes:
         of_found: ``(n,)`` mm from each surface voxel of the mask to the reference's surface; infinite if there is none.
@@ -41,11 +41,13 @@ class SurfaceDistances:
     def between(
         cls, found: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float], scored: np.ndarray | None = None
     ) -> SurfaceDistances:
-        """Measure both ways.
+        """Measure the distances of each surface from the other.
 
         Args:
-            scored: ``(slices,)`` bool, on which slices surface voxels count; all if not given. The others are still
-                what is measured to, so that leaving out a slice opens no surface there.
+            found, truth: bool ``(slices, rows, columns)``.
+            spacing_mm: along these axes.
+            scored: ``(slices,)`` bool, on which slices surface voxels count; all if not given. Distances are measured to the others all
+                the same, so that leaving out a slice opens no surface there.
         """
         if scored is None:
             scored = np.ones(len(found), bool)
@@ -57,7 +59,7 @@ class SurfaceDistances:
         return cls(maps[1][counted[0]], maps[0][counted[1]])
 
     def hd95_mm(self) -> float:
-        """95th percentile of the distances: of each surface to the other one, the larger of the two.
+        """Return the 95th percentile of the distances, in mm: of each surface to the other one, the larger of the two.
 
         Infinite if one mask has no surface; NaN if neither has.
         """
@@ -67,7 +69,7 @@ class SurfaceDistances:
         return max((float(np.percentile(distances, 95)) for distances in each), default=math.nan)
 
     def surface_dice(self, tolerance_mm: float = TOLERANCE_MM) -> float:
-        """The part, 0..1, of both surfaces that lies within `tolerance_mm` of the other one; NaN if there is none.
+        """Return the part, 0..1, of both surfaces that lies within `tolerance_mm` of the other one; NaN if there is none.
 
         Also called normalised surface Dice or distance (NSD).
         """
@@ -76,7 +78,11 @@ class SurfaceDistances:
 
 
 def over_propagation(found: np.ndarray, truth: np.ndarray) -> float:
-    """Voxels found beyond the object's first and last slice, as a multiple of the object's; NaN if there is no object."""
+    """Return the voxels found beyond the object's first and last slice, as a multiple of the object's.
+
+    Args:
+        found, truth: bool ``(slices, rows, columns)``; NaN is returned if `truth` is empty.
+    """
     present = truth.any((1, 2))
     slices = np.flatnonzero(present)
     if not len(slices):
@@ -86,15 +92,24 @@ def over_propagation(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def over_segmentation(found: np.ndarray, truth: np.ndarray, slices: Sequence[int]) -> float:
-    """Voxels found outside the object on some slices, as a multiple of the object's there; NaN without slices or object."""
+    """Return the voxels found outside the object on some slices, as a multiple of the object's there.
+
+    Args:
+        found, truth: bool ``(slices, rows, columns)``.
+        slices: indices; NaN is returned if there are none, or if `truth` is empty on them.
+    """
     chosen = list(slices)
     return _ratio(np.count_nonzero(found[chosen] & ~truth[chosen]), np.count_nonzero(truth[chosen]))
 
 
 def retention(found: np.ndarray, truth: np.ndarray, prompted: Sequence[int]) -> tuple[float, ...]:
-    """Dice by the distance in slices from the nearest of the `prompted` ones, from 1 on, as far as the object reaches.
+    """Return Dice by the distance in slices from the nearest of the `prompted` ones, from 1 on, as far as the object reaches.
 
-    The slices at the same distance count alike, whichever side they are on; NaN where the object is on none of them.
+    The slices at the same distance count alike, whichever side they are on. Dice is NaN where the object is on none of them.
+
+    Args:
+        found, truth: bool ``(slices, rows, columns)``.
+        prompted: indices of slices.
     """
     present = np.flatnonzero(truth.any((1, 2)))
     distances = np.abs(present[:, None] - np.asarray(prompted)[None]).min(1)
@@ -114,11 +129,11 @@ def _surface(mask: np.ndarray) -> np.ndarray:
 
 
 def _distance_mm(surface: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
-    """The distance of every voxel from the nearest one of a surface; infinite if it has none."""
+    """Return the distance in mm of every voxel from the nearest one of a surface; infinite if it has none."""
     if not surface.any():
         return np.full(surface.shape, np.inf, np.float32)
     image = sitk.GetImageFromArray(surface.astype(np.uint8))
-    unit_mm = 2.0 ** np.floor(np.log2(max(spacing_mm)))  # ITK cannot compute with nanometres in mm; powers of two change no digit
+    unit_mm = 2.0 ** np.floor(np.log2(max(spacing_mm)))  # ITK fails for nanometres given in mm; a power of two changes no digit
     image.SetSpacing([float(value / unit_mm) for value in reversed(spacing_mm)])
     signed = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
     return np.abs(sitk.GetArrayFromImage(signed)) * np.float32(unit_mm)

@@ -1,4 +1,4 @@
-"""What is kept of an attempt to segment an object: one line of JSON, one row of a table."""
+"""Keeps attempts to segment an object: one line of JSON and one row of a table for each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCORES = (
     "interactions_to_90",
 )
 LONGEST_NAME = 200  # bytes, of a file's; file systems take 255, with suffix and whatever a temporary name adds
-CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "?")  # but for tabs and ends of lines
+CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "?")  # all but tabs and ends of lines
 ADVICE = "Choose another folder, or remove the file to start anew."
 
 
@@ -43,8 +43,8 @@ class Record:
         object: the label's name.
         label: the label's value.
         modality: as DICOM has it; empty if unknown.
-        method: `methods.Method.name`.
-        task: `protocol.Task.key`.
+        method: `methods.base.Method.name`.
+        task: the key of a task, see `tasks`.
         scores: by name, see `SCORES`; NaN where a score is not defined. Empty if the attempt failed.
         retention: Dice by distance in slices from the nearest prompted slice, on both sides; the first is of distance 1.
         error: why the attempt failed; empty otherwise.
@@ -64,12 +64,12 @@ class Record:
 
     @property
     def key(self) -> tuple[str, int, str, str]:
-        """What makes the attempt another one: case, label, method and task."""
+        """Return what identifies the attempt: case, label, method and task."""
         return self.case, self.label, self.method, self.task
 
     @property
     def name(self) -> str:
-        """A file name, without suffix, that only this attempt has."""
+        """Return a file name, without suffix, that only this attempt has."""
         whole = "".join(c if c.isalnum() or c in "-_." else f"%{ord(c):x}" for c in "+".join(map(str, self.key)))
         if len(whole.encode()) <= LONGEST_NAME:
             return whole
@@ -77,7 +77,7 @@ class Record:
         return f"{start}~{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
     def to_json(self) -> str:
-        """One line of valid JSON in ASCII, without its end; NaN is written as null."""
+        """Return one line of valid JSON in ASCII, without its end; NaN is written as null."""
         plain = asdict(self)
         plain["scores"] = {name: none_for_nan(value) for name, value in self.scores.items()}
         plain["retention"] = [none_for_nan(value) for value in self.retention]
@@ -85,10 +85,10 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str) -> Record:
-        """The record that `to_json` wrote.
+        """Return the record that `to_json` wrote.
 
         Raises:
-            InputError: the line is none.
+            InputError: the line is no record.
         """
         try:
             plain = json.loads(line)
@@ -100,7 +100,7 @@ class Record:
 
 
 def none_for_nan(value: float) -> float | None:
-    """What JSON, which knows no NaN, has in its place."""
+    """Return what stands for a value in JSON, which knows no NaN."""
     return None if math.isnan(value) else float(value)
 
 
@@ -109,9 +109,9 @@ def _nan_for_none(value: Any) -> float:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The records of a file, of each attempt the last; none if there is no file.
+    """Return the last record of each attempt in a file; none if there is no file.
 
-    A last line without its end, as a computer that went down leaves it, is passed over.
+    A last line without its end, as a computer that went down leaves it, is skipped.
 
     Raises:
         InputError: another line is not a record.
@@ -127,10 +127,10 @@ def read_records(path: Path) -> list[Record]:
 
 
 def read_text(path: Path) -> str:
-    """A file in the folder of an evaluation; empty if there is none.
+    """Return the text of a file in the folder of an evaluation; empty if there is none.
 
     Raises:
-        InputError: it is no text.
+        InputError: the file is not text.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -141,7 +141,7 @@ def read_text(path: Path) -> str:
 
 
 def write_csv(path: Path, records: Iterable[Record]) -> None:
-    """One row per record, with the scores as columns; for spreadsheets and statistics programs.
+    """Write one row per record, with the scores as columns, for spreadsheets and statistics programs.
 
     Raises:
         OutputError: the file cannot be written.
@@ -160,12 +160,12 @@ def _cell(value: float) -> str:
 
 
 def mask_path(folder: Path, record: Record) -> Path:
-    """Where the mask of an attempt is kept, in the folder of the evaluation."""
+    """Return where the mask of an attempt is kept in the folder of the evaluation."""
     return folder / "masks" / f"{record.name}.npz"
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Keep a bool mask, one bit per voxel and compressed; its folder is made.
+    """Write a bool mask of any shape, one bit per voxel and compressed; its folder is made.
 
     Raises:
         OutputError: the file cannot be written.
@@ -176,7 +176,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """The mask that `write_mask` kept.
+    """Return the bool mask that `write_mask` wrote, in its shape.
 
     Raises:
         InputError: there is none, or the file is damaged.

@@ -1,4 +1,4 @@
-"""What is tried: tasks, how they are called, and the sets of them that belong together.
+"""Defines what is tried: tasks, their keys, and sets of tasks that belong together.
 
 A task's key says what the user does::
 
@@ -41,7 +41,7 @@ DIRECTIONS = ("both", "up", "down")
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of an attempt; see `records.Record`. `mask`, bool ``(slices, rows, columns)``, is None for single slices."""
+    """The outcome of an attempt, see `records.Record`. `mask`, bool ``(slices, rows, columns)``, is None for single slices."""
 
     scores: dict[str, float]
     retention: tuple[float, ...] = ()
@@ -66,17 +66,18 @@ class Propagation:
 
     @property
     def key(self) -> str:
+        """Return the task's key."""
         start = {"centre": "", "several": "-3"}.get(self.start, f"@{self.start}")
         direction = "" if self.direction == "both" else f">{self.direction}"
         return self.prompt + start + direction + (f"~{self.jitter}%" if self.jitter else "")
 
     def keyframes(self, target: Target, random: np.random.Generator) -> list[Keyframe]:
-        """What the user marks."""
+        """Return what the user marks."""
         slices = users.STARTS[self.start](target.mask)
         return [users.keyframe(self.prompt, index, target.mask[index], random, self.jitter / 100) for index in slices]
 
     def attempt(self, method: Method, stack: FrameStack, target: Target, random: np.random.Generator) -> Outcome:
-        """Mark the object, have it segmented, and score what comes.
+        """Mark the object, run the method, and return the scores.
 
         Raises:
             Unsuited: the method has no use for the prompts.
@@ -106,10 +107,11 @@ class SingleSlices:
 
     @property
     def key(self) -> str:
+        """Return the task's key."""
         return self.mode + ("-oracle" if self.oracle else "")
 
     def attempt(self, method: Method, stack: FrameStack, target: Target, random: np.random.Generator) -> Outcome:
-        """Ask for masks on each slice, and score the one that is taken.
+        """Ask for masks on each slice, and return the scores of those that are taken.
 
         Raises:
             Unsuited: the method does not offer masks on a slice, or has no use for the prompts.
@@ -126,7 +128,7 @@ class SingleSlices:
             "jaccard": _mean([jaccard(mask, truth) for mask, truth in zip(taken, truths, strict=True)]),
             "slices": len(slices),
         }
-        # an oracle is asked after others, and may be answered from what is kept
+        # no time for an oracle: it is asked after others, and may be answered from a cache
         return Outcome(scores if self.oracle else {**scores, "seconds": seconds})
 
     def _taken(self, method: Chooser, stack: FrameStack, index: int, truth: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -142,7 +144,7 @@ class SingleSlices:
 
 @dataclass(frozen=True)
 class Rounds:
-    """The user goes on correcting the worst slice until the mask is good, at most `MOST_ROUNDS` interactions in all.
+    """A user who corrects the worst slice until the mask is good, by at most `MOST_ROUNDS` interactions in all.
 
     Every slice counts, the marked ones too: it is what the user ends up with.
 
@@ -154,12 +156,13 @@ class Rounds:
 
     @property
     def key(self) -> str:
+        """Return the task's key."""
         return "rounds" if self.prompt == "point" else f"rounds-{self.prompt}"
 
     def attempt(self, method: Method, stack: FrameStack, target: Target, random: np.random.Generator) -> Outcome:
-        """Mark the middle slice, and correct until Dice is 0.9.
+        """Mark the middle slice, correct until Dice is 0.9, and return the scores of the last mask.
 
-        Scores are of the last mask; besides, ``dice_after_N`` is Dice after N interactions.
+        Besides, ``dice_after_N`` is Dice after N interactions.
 
         Raises:
             Unsuited: the method has no use for the prompts.
@@ -197,7 +200,7 @@ Task = Propagation | SingleSlices | Rounds
 
 
 def windowed(stack: FrameStack, keyframes: Iterable[Keyframe]) -> FrameStack:
-    """The stack, anew, with the window that suits what is marked, as a user gets it."""
+    """Return the stack again with the window that suits what is marked, as a user gets it."""
     return focus.windowed(stack, PromptSet((Segment("object", tuple(keyframes)),), stack.axis))
 
 
@@ -209,15 +212,15 @@ def score(
     reach: tuple[int, int],
     painted_count: bool = False,
 ) -> dict[str, float]:
-    """The scores of a mask.
+    """Return the scores of a mask, by name.
 
-    All slices within reach count, also where the object is not, but not those that the user painted; unless `painted_count`.
+    All slices within reach count, also those without the object, but not those that the user painted, unless `painted_count`.
     A surface that was not found at all is as far away as the volume is large.
 
     Args:
-        found: and
-        truth: bool ``(slices, rows, columns)``.
+        found, truth: bool ``(slices, rows, columns)``.
         keyframes: what was marked.
+        reach: first and last slice that the mask may lie on, inclusive.
     """
     painted = [keyframe.slice for keyframe in keyframes if keyframe.mask]
     others = [keyframe.slice for keyframe in keyframes if not keyframe.mask]
@@ -226,7 +229,8 @@ def score(
     if not painted_count:
         scored[painted] = False
     found = found.copy()
-    found[: reach[0]], found[reach[1] + 1 :] = truth[: reach[0]], truth[reach[1] + 1 :]  # else it would have a surface where reach ends
+    # else the mask would have a surface where reach ends
+    found[: reach[0]], found[reach[1] + 1 :] = truth[: reach[0]], truth[reach[1] + 1 :]
     x_mm, y_mm = stack.spacing_mm
     spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
     diagonal_mm = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))
@@ -268,7 +272,7 @@ PRESETS: dict[str, tuple[Task, ...]] = {
 
 
 def parse_task(key: str) -> Task:
-    """The task of a key.
+    """Return the task of a key.
 
     Raises:
         InputError: there is no such task.
@@ -289,7 +293,7 @@ def parse_task(key: str) -> Task:
 
 
 def parse_tasks(names: Iterable[str]) -> list[Task]:
-    """The tasks of presets' names and keys, each once.
+    """Return the tasks of the names of presets and of keys, each once.
 
     Raises:
         InputError: a name is neither.

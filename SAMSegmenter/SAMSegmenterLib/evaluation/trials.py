@@ -1,4 +1,4 @@
-"""Runs what is to be tried, keeping each result as soon as it is there: whatever ends a run, the next one goes on from there."""
+"""Runs an evaluation and writes each result at once: whatever ends a run, the next one goes on from there."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from .methods.base import Method, Unsuited
 from .records import Record, mask_path, read_records, read_text, write_mask
 from .tasks import Task
 
-RECORDS = "results.jsonl"
+RECORDS_FILE = "results.jsonl"
 SETTINGS = "settings.json"
-# What one image, network or filter may bring about, which shall not keep the others from being tried.
+# Errors of one image, model or filter, which must not keep the others from being tried.
 FAILURES = (SAMSegmenterError, OSError, MemoryError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to try.
+    """A list of all that is to be tried.
 
     Attributes:
         cases: in this order.
         methods: with different names.
         tasks: each object is given all of them.
         objects: names of the objects to choose; all if empty.
-        limit: at most so many objects of each case; None for all.
+        limit: the largest number of objects of each case; None for all.
         settings: what else results depend on, such as the model's hash; plain values for JSON.
     """
 
@@ -52,7 +52,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         case: the number of the case, from 1.
@@ -72,7 +72,7 @@ class Step:
 class Trials:
     """An evaluation in a folder: `records` are all that it has, of this run and of earlier ones on the same files.
 
-    What failed earlier is tried again, as is what was tried on files that have changed; cases that are gone are forgotten.
+    What failed earlier is tried again, as is what was tried on files that have changed. Cases that are gone are forgotten.
 
     Attributes:
         names: of all objects in the cases that a run could read.
@@ -94,25 +94,26 @@ class Trials:
         self.objects: set[str] = set()
         self.unsuited: set[str] = set()
         make_folder(folder)
-        known = [record for record in read_records(folder / RECORDS) if not record.error]
+        known = [record for record in read_records(folder / RECORDS_FILE) if not record.error]
         self._check_settings(bool(known))
         self._data = {case.name: _fingerprint(case) for case in plan.cases}
         self._records = {record.key: record for record in known if record.data == self._data.get(record.case)}
-        with replacing(folder / RECORDS) as temporary:
+        with replacing(folder / RECORDS_FILE) as temporary:
             temporary.write_text("".join(f"{each.to_json()}\n" for each in self._records.values()), encoding="utf-8", newline="\n")
 
     @property
     def records(self) -> list[Record]:
+        """Return all records, of this run and of earlier ones."""
         return list(self._records.values())
 
     @property
     def missing(self) -> list[str]:
-        """The chosen names that no object has in the cases that a run could read."""
+        """Return the chosen names that no object has in the cases that a run could read."""
         there = {name.casefold() for name in self.names}
         return [name for name in self._plan.objects if name.casefold() not in there]
 
     def run(self, progress: Callable[[Step], None] = lambda step: None, cancel: Callable[[], bool] = lambda: False) -> None:
-        """Try what is not done yet; stops after the present attempt once `cancel()` is true.
+        """Try what is not done yet; stop after the present attempt once `cancel()` is true.
 
         A case that cannot be read and an attempt that fails become records with `error`, and the run goes on.
 
@@ -154,8 +155,8 @@ class Trials:
         return case.name, chosen[0], method.name, task.key
 
     def _attempt(self, blank: Record, task: Task, method: Method, stack: FrameStack, target: Target) -> Record | None:
-        """The record of an attempt; None if it is not for the method."""
-        # the same user for every method, and whatever else is tried
+        """Return the record of an attempt; None if the task does not suit the method."""
+        # the same user for every method, whatever else is tried
         random = np.random.default_rng(zlib.crc32(f"{blank.case}/{blank.label}/{task.key}".encode(errors="surrogatepass")))
         try:
             outcome = task.attempt(method, stack, target, random)
@@ -171,10 +172,10 @@ class Trials:
     def _keep(self, record: Record) -> None:
         self._records[record.key] = record
         try:
-            with open(self._folder / RECORDS, "a", encoding="utf-8", newline="\n") as file:
+            with open(self._folder / RECORDS_FILE, "a", encoding="utf-8", newline="\n") as file:
                 file.write(f"{record.to_json()}\n")
         except OSError as error:
-            raise OutputError(f"{self._folder / RECORDS}: cannot be written to ({error.strerror}).") from error
+            raise OutputError(f"{self._folder / RECORDS_FILE}: cannot be written to ({error.strerror}).") from error
 
     def _check_settings(self, has_results: bool) -> None:
         path = self._folder / SETTINGS
@@ -189,7 +190,7 @@ class Trials:
 
 
 def _fingerprint(case: Case) -> str:
-    """See `Case.fingerprint`; empty, as of nothing that was tried, where files are out of reach."""
+    """Return `Case.fingerprint`; empty where files are out of reach, so that it matches nothing tried before."""
     try:
         return case.fingerprint()
     except OSError:

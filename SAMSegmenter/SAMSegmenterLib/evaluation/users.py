@@ -1,4 +1,4 @@
-"""Simulated users: what somebody who knows the reference would click, box or paint.
+"""Simulates users: what somebody who knows the reference would click, box or paint.
 
 Points and boxes are placed as in COSMOS-1050K's modes S2 to S6 (arXiv 2304.14660). Masks are bool ``(rows, columns)``, volumes
 ``(slices, rows, columns)``; positions are slice pixels ``(x, y)``, columns and rows, voxel centres at integers.
@@ -21,23 +21,23 @@ POINTS = 5
 
 
 def middle_slice(mask: np.ndarray) -> int:
-    """The middle one of the slices that the object is on."""
+    """Return the middle one of the slices that the object ``(slices, rows, columns)`` is on."""
     slices = _present(mask)
     return int(slices[len(slices) // 2])
 
 
 def edge_slice(mask: np.ndarray) -> int:
-    """The first slice that the object is on."""
+    """Return the first slice that the object ``(slices, rows, columns)`` is on."""
     return int(_present(mask)[0])
 
 
 def largest_slice(mask: np.ndarray) -> int:
-    """The slice with most of the object."""
+    """Return the slice with most of the object ``(slices, rows, columns)``."""
     return int(mask.sum((1, 2)).argmax())
 
 
 def several_slices(mask: np.ndarray) -> list[int]:
-    """The slices at 15, 50 and 85 % of those that the object is on; fewer if these are the same."""
+    """Return the slices at 15, 50 and 85 % of those that the object ``(slices, rows, columns)`` is on; fewer if these are the same."""
     slices = _present(mask)
     return sorted({int(slices[round((len(slices) - 1) * part)]) for part in SEVERAL_AT})
 
@@ -58,7 +58,7 @@ def _present(mask: np.ndarray) -> np.ndarray:
 
 
 def first_positive(mask: np.ndarray, random: np.random.Generator) -> Point:
-    """The pixel at the centre of mass; where that lies outside the object, any pixel of it."""
+    """Return the pixel at the centre of mass of a mask ``(rows, columns)`` or, where that lies outside the object, any pixel of it."""
     inside = np.argwhere(mask)
     row, column = np.rint(inside.mean(0)).astype(int)
     if not mask[row, column]:
@@ -67,14 +67,14 @@ def first_positive(mask: np.ndarray, random: np.random.Generator) -> Point:
 
 
 def positives(mask: np.ndarray, count: int, random: np.random.Generator) -> tuple[Point, ...]:
-    """The first positive and others at equal steps through the object's pixels, row by row; fewer in a tiny object."""
+    """Return the first positive point and others at equal steps through a mask ``(rows, columns)``; fewer in a tiny object."""
     first, others = first_positive(mask, random), mask.copy()
     others[int(first.y), int(first.x)] = False
     return (first, *_spread(others, count - 1, True))
 
 
 def negatives(mask: np.ndarray, count: int) -> tuple[Point, ...]:
-    """Pixels at equal steps through those outside the object, in its box made twice as wide and high."""
+    """Return points at equal steps through the pixels outside a mask ``(rows, columns)``, in its box made twice as wide and high."""
     near = np.zeros(mask.shape, bool)
     box = box_around(mask)
     assert box is not None  # an object to be marked is there
@@ -88,21 +88,21 @@ def _doubled(inside: slice) -> slice:
 
 
 def _spread(mask: np.ndarray, count: int, positive: bool) -> tuple[Point, ...]:
-    """At most `count` pixels of a mask at equal steps, row by row, half a step from the first and last one."""
+    """Return at most `count` pixels of a mask at equal steps, row by row, half a step from the first and last one."""
     inside = np.argwhere(mask)
     steps = sorted({int(step) for step in (np.arange(count) + 0.5) * len(inside) / count}) if len(inside) else []
     return tuple(Point(float(column), float(row), positive) for row, column in inside[steps])
 
 
 def tight_box(mask: np.ndarray) -> Box:
-    """The rectangle around the object's pixels, edges included."""
+    """Return the rectangle around a mask ``(rows, columns)``, edges included."""
     found = edges(mask)
     assert found is not None  # an object to be marked is there
     return Box(*found)
 
 
 def shaken(box: Box, part: float, shape: tuple[int, int], random: np.random.Generator) -> Box:
-    """A box drawn carelessly: each edge moved by at most `part` (below one half) of the side, and kept on the slice."""
+    """Return a box drawn carelessly: each edge moved by at most the part `part`, below one half, of its side, and kept on the slice."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     left, top, right, bottom = random.uniform(-part, part, 4) * (width, height, width, height)
     x = np.clip([box.x0 + left, box.x1 + right], -0.5, shape[1] - 0.5)
@@ -114,11 +114,13 @@ PROMPTS = ("mask", "box", "point", "points", "points+negatives", "box+point")
 
 
 def keyframe(kind: str, index: int, mask: np.ndarray, random: np.random.Generator, jitter: float = 0.0) -> Keyframe:
-    """What a user marks on slice `index`, where the object is `mask`.
+    """Return what a user marks on slice `index`, where the object is `mask`.
 
     Args:
         kind: one of `PROMPTS`: the painted slice; a tight box; 1 point; 5 points; 5 points inside and 5 outside; a box and a point.
-        jitter: by how much the box is off at most, see `shaken`.
+        mask: bool ``(rows, columns)``.
+        random: for what a user does by chance.
+        jitter: the part of its side by which the box is off at most, see `shaken`.
     """
     if kind == "mask":
         return Keyframe(index, mask=MaskPrompt(mask))
@@ -139,18 +141,24 @@ def keyframe(kind: str, index: int, mask: np.ndarray, random: np.random.Generato
 
 
 def worst_slice(found: np.ndarray, truth: np.ndarray) -> int:
-    """Among the slices that the object is on, the one with most wrong pixels.
+    """Return the one with most wrong pixels of the slices that the object is on.
 
-    Others are passed over: a slice without the object cannot be marked, the user would end the range before it.
+    Others are passed over: a slice without the object cannot be marked, and the user would end the range before it.
+
+    Args:
+        found, truth: bool ``(slices, rows, columns)``.
     """
     wrong = (found ^ truth).sum((1, 2))
     return int(np.where(truth.any((1, 2)), wrong, -1).argmax())
 
 
 def corrective_point(found: np.ndarray, truth: np.ndarray) -> Point:
-    """A click into the middle of the largest connected error on a slice: positive where the object was missed.
+    """Return a click into the middle of the largest connected error on a slice: positive where the object was missed.
 
-    The middle is the pixel farthest from what is right. There must be an error.
+    The middle is the pixel farthest from what is right.
+
+    Args:
+        found, truth: bool ``(rows, columns)``, not the same.
     """
     components = sitk.ConnectedComponent(sitk.GetImageFromArray((found ^ truth).astype(np.uint8)))
     largest = sitk.GetArrayFromImage(sitk.RelabelComponent(components)) == 1
@@ -161,9 +169,13 @@ def corrective_point(found: np.ndarray, truth: np.ndarray) -> Point:
 
 
 def corrected(before: Keyframe | None, index: int, found: np.ndarray, truth: np.ndarray, random: np.random.Generator) -> Keyframe:
-    """The prompts of a slice with one more click, which takes the place of an earlier one on the same pixel.
+    """Return the prompts of a slice with one more click, which replaces an earlier one on the same pixel.
 
     On a slice where nothing says yet where the object is, the click is the first positive one, whatever the error.
+
+    Args:
+        before: the prompts so far, if there are any.
+        found, truth: bool ``(rows, columns)``, not the same.
     """
     old, click = before or Keyframe(index), corrective_point(found, truth)
     if not (click.positive or old.box or any(point.positive for point in old.points)):

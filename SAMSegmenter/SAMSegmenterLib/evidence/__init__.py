@@ -1,1 +1,1 @@
-"""What this very image says of an object: its intensities, and labels carried from slice to slice."""
+"""Evidence of an object in the image itself: its intensities, its appearance, and labels carried from slice to slice."""

@@ -1,4 +1,4 @@
-"""How an object looks on one slice: how large, how bright, how uneven."""
+"""The appearance of an object on one slice: its size, brightness and unevenness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEAST_SPREAD = 4.0  # grey levels; in a flatter object, noise alone would count 
 
 @dataclass(frozen=True)
 class Appearance:
-    """An object on one slice: its `area` in pixels, and median `intensity` and `spread` in grey levels."""
+    """The `area` of an object on one slice in pixels, and its median `intensity` and `spread` in grey levels."""
 
     area: int
     intensity: float
@@ -19,7 +19,7 @@ class Appearance:
 
     @classmethod
     def of(cls, mask: np.ndarray, frame: np.ndarray) -> Appearance:
-        """Of a bool mask ``(rows, columns)`` on a uint8 frame ``(rows, columns[, 3])``."""
+        """Return the appearance of a bool mask ``(rows, columns)`` on a uint8 frame ``(rows, columns[, 3])``."""
         inside = frame[mask]
         if not len(inside):
             return cls(0, 0.0, 0.0)
@@ -28,5 +28,5 @@ class Appearance:
         return cls(len(inside), float(middle), float((high - low) / 2))
 
     def change(self, other: Appearance) -> float:
-        """How far `other`'s intensity lies from this one's, in this one's spreads."""
+        """Return how far the intensity of `other` lies from this one, in units of this one's spread."""
         return abs(other.intensity - self.intensity) / max(self.spread, LEAST_SPREAD)

@@ -1,4 +1,4 @@
-"""Labels carried from one slice to the next by patches that look alike, without any network.
+"""Labels carried from one slice to the next by similar patches, without any network.
 
 Non-local label propagation (Coupé et al., NeuroImage 2011) from each slice to its neighbour: every pixel takes the mean
 label of the pixels around its place on the slice before, weighted by how much the small patches around them resemble its own.
@@ -12,24 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-REACH_MM, LEAST_REACH, MOST_REACH = 9.0, 2, 4  # how far borders are looked for from one slice to the next; in pixels
+REACH_MM, LEAST_REACH, MOST_REACH = 9.0, 2, 4  # how far borders are searched for from one slice to the next; the others in pixels
 DRIFT_MM = 4.0  # how far they usually move
 PATCH = 3  # pixels
 TOLERANCE = 0.7  # of the usual difference between the best matches
 LEAST_TOLERANCE = 0.02  # of the range of intensities
-AT_ONCE = 16  # moves looked at together: all of them would take much memory where whole slices are seen
+AT_ONCE = 16  # moves computed together: all at once would take much memory on whole slices
 FAINT = 0.02  # labels below this are dropped
 
 
 class Carrier:
-    """Carries labels over slices with pixels of `pixel_mm`.
+    """A carrier of labels over slices with pixels of `pixel_mm`.
 
     Args:
-        first: the labels to begin with, ``(n, n)`` 0..1.
-        image: the slice that they are on, ``(n, n)``, the range of intensities being about 0..1.
+        first: the labels to begin with, ``(n, n)`` from 0 to 1.
+        image: the slice on which they lie, ``(n, n)``, with intensities of about 0 to 1.
+        pixel_mm: distance in mm between neighbouring pixels.
 
     Attributes:
-        labels: those of the slice reached, ``(n, n)`` 0..1.
+        labels: those of the slice reached, ``(n, n)`` from 0 to 1.
     """
 
     def __init__(self, first: Tensor, image: Tensor, pixel_mm: float) -> None:
@@ -42,7 +43,7 @@ class Carrier:
         self._tolerance = 0.0  # known after the first step
 
     def step(self, image: Tensor) -> Tensor:
-        """Go on to the next slice, and return its labels."""
+        """Go on to the next slice, `image` ``(n, n)``, and return its labels, ``(n, n)`` from 0 to 1."""
         window = self._window()
         labels = torch.zeros_like(self.labels)
         if window:
@@ -51,7 +52,7 @@ class Carrier:
         return labels
 
     def _window(self) -> tuple[slice, slice] | None:
-        """The part of the slice that the labels can reach; None if nothing is left of them."""
+        """Return the part of the slice that the labels can reach; None if nothing is left of them."""
         inside, found = self.labels > FAINT, []
         for axis in (1, 0):
             places = inside.any(axis).nonzero()[:, 0]
@@ -72,7 +73,7 @@ class Carrier:
         return sum((weight * moved).sum(0) for weight, moved in parts)
 
     def _moved(self, values: Tensor, window: tuple[slice, slice]) -> Iterator[Tensor]:
-        """What lies in the window after each of the moves, ``(m, h, w)`` for some of them at a time."""
+        """Yield what lies in the window after the moves, ``(m, h, w)`` for `AT_ONCE` of them at a time."""
         reach, (rows, columns) = self._reach, window
         wide = F.pad(values[None, None], (reach,) * 4, mode="replicate")[0, 0]
         height, width = values[window].shape

@@ -1,4 +1,4 @@
-"""How an object looks where it is known: its intensities, and those around it."""
+"""The intensities of an object where it is known, and those around it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AROUND_MM, LEAST_AROUND = 8.0, 3  # what belongs to an object's surroundings; at least so many cells
-BACKGROUND_PART = 0.4  # of the object's width, the root of its area: as far around it background is compared with it
+AROUND_MM, LEAST_AROUND = 8.0, 3  # the width of an object's surroundings; in cells, at least
+BACKGROUND_PART = 0.4  # of the object's width, the root of its area: how far around it the background is compared with it
 BINS, RANGE_BINS, FIRST_BIN = 32, 24, 4  # of intensities; of those for the usual range; below it
 SMOOTHED = (0.05, 0.24, 0.42, 0.24, 0.05)  # neighbouring bins
 RARE = 1e-3  # added to every bin's part
 USUAL = 2, 98  # percent of the intensities around keyframes
-BEYOND = 0.25  # of the usual range; what lies farther outside of it is not told apart
-UNKNOWN = 0.5  # what stands for padding: were it dark, the edge would hold walks back, and an object spread up to it
+BEYOND = 0.25  # of the usual range; values farther outside it are not told apart
+UNKNOWN = 0.5  # stands for padding: were it dark, its edge would stop walks, and an object would spread up to it
 
 
-class Looks:
-    """Intensities of an object and around it.
+class Intensities:
+    """The distributions of intensities in an object and around it.
 
     Args:
-        shown: images ``(n, n)``, NaN where nothing was measured, and where the object is on them, ``(n, n)`` bool; what is thinner
-            than a cell may leave that empty.
-        cell_mm: the shorter side of a cell of these.
+        shown: images ``(n, n)``, NaN where nothing was measured, each with the object's mask on it, ``(n, n)`` bool; the mask
+            may be empty if the object is thinner than a cell.
+        cell_mm: the shorter side of a cell of the images.
     """
 
     def __init__(self, shown: Sequence[tuple[Tensor, Tensor]], cell_mm: float) -> None:
         side = max(max(mask.shape) for _, mask in shown)
-        reach = max(LEAST_AROUND, round(min(AROUND_MM / cell_mm, side)))  # of cells of nanometres it would be millions
+        reach = max(LEAST_AROUND, round(min(AROUND_MM / cell_mm, side)))  # cells of nanometres would make it millions
         near = torch.cat([image[grown(mask[None], reach)[0]] if mask.any() else image.flatten() for image, mask in shown])
         near = near[near.isfinite()]
         self._low: float
@@ -46,11 +46,14 @@ class Looks:
         self._ratio = (_smooth(inside) / _smooth(outside)).log()
 
     def scaled(self, image: Tensor) -> Tensor:
-        """Intensities of an image ``(n, n)``, those that are usual around the object being 0..1; where nothing was measured, `UNKNOWN`."""
+        """Return the intensities of an image ``(n, n)`` on a scale where those that are usual around the object are 0 to 1.
+
+        Where nothing was measured they are `UNKNOWN`.
+        """
         return ((image - self._low) / self._range).nan_to_num(UNKNOWN).clamp(-BEYOND, 1 + BEYOND)
 
     def evidence(self, image: Tensor) -> Tensor:
-        """Log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""
+        """Return the log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""
         return self._ratio[self._bins(image)]
 
     def _bins(self, image: Tensor) -> Tensor:
@@ -58,7 +61,7 @@ class Looks:
 
 
 def grown(masks: Tensor, reach: int) -> Tensor:
-    """Masks ``(n, h, w)`` bool and all that is up to `reach` cells away from them along both axes."""
+    """Return bool masks ``(n, h, w)`` with all cells added that are at most `reach` cells away along both axes."""
     wide = F.max_pool2d(masks[:, None].float(), (1, 2 * reach + 1), 1, (0, reach))
     return F.max_pool2d(wide, (2 * reach + 1, 1), 1, (reach, 0))[:, 0] > 0.5
 

@@ -1,4 +1,4 @@
-"""The random walker: how likely a walk through the image from a voxel, which shuns edges, ends in the object first.
+"""The random walker: how likely a walk from a voxel through the image, which avoids edges, first ends in the object.
 
 Grady, Random walks for image segmentation, IEEE PAMI 2006; solved by conjugate gradients.
 """
@@ -8,19 +8,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-EDGE = 0.08  # a step in intensity that holds most walks back, of the range of intensities
+EDGE = 0.08  # of the range of intensities: a step that stops most walks
 PASSABLE = 1e-4  # what is left of the walks at the highest edge
-HOME = 1e-4  # how often a walk ends in the background wherever it is
+HOME = 1e-4  # how often a walk ends in the background wherever it stands
 ITERATIONS = 40
 
 
 def walk(images: Tensor, start: Tensor, known: Tensor, spacing_mm: tuple[float, float, float]) -> Tensor:
-    """Chances ``(k, j, i)`` 0..1 of every voxel to belong to the object.
+    """Return the chance of every voxel to belong to the object, ``(k, j, i)`` from 0 to 1.
 
     Args:
-        images: ``(k, j, i)``, the range of intensities being about 0..1.
-        start: a guess ``(k, j, i)`` of the answer, 0..1, which has to be right where it is known.
+        images: ``(k, j, i)``, with intensities of about 0 to 1.
+        start: a guess of the answer, ``(k, j, i)`` from 0 to 1, which must be right where it is known.
         known: ``(k, j, i)`` bool.
+        spacing_mm: distance in mm between voxels along k, j and i.
     """
     ways = [_ways(images, axis, min(spacing_mm) / spacing_mm[axis]) for axis in range(3)]
     degree = torch.full_like(images, HOME)
@@ -44,7 +45,7 @@ def walk(images: Tensor, start: Tensor, known: Tensor, spacing_mm: tuple[float, 
 
 
 def _ways(images: Tensor, axis: int, nearness: float) -> Tensor:
-    """How easy the steps along an axis are."""
+    """Return how easy each step along an axis is."""
     return ((-((images.diff(dim=axis) / EDGE) ** 2) / 2).exp() + PASSABLE) * nearness**2
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def box_around(mask: np.ndarray) -> tuple[slice, ...] | None:
-    """Return the smallest box that holds a bool mask of any number of axes, a slice for each; None if the mask is empty."""
+    """Return the smallest box that holds a bool mask of any number of axes, as one slice per axis; None if the mask is empty."""
     box = []
     for axis in range(mask.ndim):
         part = span(np.asarray(mask.any(tuple(other for other in range(mask.ndim) if other != axis))))
@@ -17,13 +17,13 @@ def box_around(mask: np.ndarray) -> tuple[slice, ...] | None:
 
 
 def span(inside: np.ndarray) -> slice | None:
-    """Return the entries of a bool row ``(n,)`` from the first True to the last; None if there is none."""
+    """Return the slice of a bool row ``(n,)`` from the first True to the last; None if there is none."""
     found = np.flatnonzero(inside)
     return slice(int(found[0]), int(found[-1]) + 1) if len(found) else None
 
 
 def edges(mask: np.ndarray) -> tuple[float, float, float, float] | None:
-    """Return left, top, right and bottom edge of a bool mask ``(rows, columns)``, pixel centres at integers; None if it is empty."""
+    """Return the left, top, right and bottom edge of a bool mask ``(rows, columns)`` in pixels, centres at integers; None if empty."""
     box = box_around(mask)
     if box is None:
         return None
@@ -32,11 +32,11 @@ def edges(mask: np.ndarray) -> tuple[float, float, float, float] | None:
 
 
 def widened(part: slice, around: int, available: int) -> slice:
-    """Return a part of an axis and so many entries on either side of it, as far as they are among the `available` ones."""
+    """Return a part of an axis with `margin` more entries on either side, as far as they are among the `available` ones."""
     return slice(max(0, part.start - around), min(available, part.stop + around))
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
-    """Return how far two bool masks of one shape overlap, 0..1 (Dice 1945): 1 if both are empty, as they agree."""
+    """Return the overlap of two bool masks of one shape, 0 to 1 (Dice 1945); 1 if both are empty, as they agree."""
     total = np.count_nonzero(one) + np.count_nonzero(other)
     return float(2 * np.count_nonzero(one & other) / total) if total else 1.0

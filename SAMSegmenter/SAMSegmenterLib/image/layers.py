@@ -1,4 +1,4 @@
-"""Labels of segments on a volume's grid, in several layers where segments overlap, read slice by slice.
+"""Labels of segments on a volume's grid, read slice by slice, in several layers where segments overlap.
 
 A segment takes one bit a voxel, and only within its extent on each slice: a labelmap takes 8 or 16 bits everywhere, for every layer.
 """
@@ -33,7 +33,7 @@ class Layers(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield each slice along k as ``(j, i, layers)``, C-contiguous, to be read before the next."""
+        """Yield each slice along k as a C-contiguous ``(j, i, layers)``, which is valid until the next one."""
 
     def array(self) -> np.ndarray:
         """Return the only layer as ``(k, j, i)``.
@@ -72,11 +72,12 @@ class ArrayLayers(Layers):
             yield np.stack([array[k] for array in self._arrays], axis=-1)
 
     def array(self) -> np.ndarray:
+        """Return the only layer as ``(k, j, i)``, without a copy."""
         return self._arrays[0] if len(self._arrays) == 1 else super().array()
 
 
 def _labels_in(array: np.ndarray) -> tuple[int, ...]:
-    """Return the labels of an array ``(k, j, i)``, without 0, in their order."""
+    """Return the labels of an array ``(k, j, i)``, without 0, in ascending order."""
     seen = np.zeros(np.iinfo(array.dtype).max + 1, bool)
     for slice_ in array:
         seen[slice_] = True
@@ -85,7 +86,7 @@ def _labels_in(array: np.ndarray) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Stamp:
-    """A mask on one slice within its extent, eight pixels of a row in a byte."""
+    """A mask on one slice, cut to its extent, with eight pixels of a row in a byte."""
 
     top: int
     left: int
@@ -102,7 +103,7 @@ class _Stamp:
         return cls(box[0].start, box[1].start, part.shape[1], np.packbits(part, axis=1))
 
     def put(self, target: np.ndarray, first: int, label: int) -> None:
-        """Write `label` into `target`, which holds the rows of the slice from `first` on, wherever the mask is."""
+        """Write `label` into `target`, which holds the slice's rows from `first` on, wherever the mask is."""
         begin, end = max(first, self.top), min(first + len(target), self.top + len(self.bits))
         if begin < end:
             mask = np.unpackbits(self.bits[begin - self.top : end - self.top], axis=1, count=self.width).view(bool)
@@ -110,14 +111,14 @@ class _Stamp:
 
 
 class SegmentLayers(Layers):
-    """Masks of segments, gathered slice by slice along any axis of a stack; those that overlap anywhere lie in different layers.
+    """Masks of segments, gathered slice by slice along any axis of a stack; segments that overlap anywhere get different layers.
 
     Args:
         stack: the slices.
-        count: how many segments there are; they have the labels 1, 2, ...
+        count: the number of segments; their labels are 1, 2, ...
 
     Attributes:
-        voxels: ``(count,)`` how many voxels each segment has.
+        voxels: ``(count,)`` int64, the number of voxels of each segment.
     """
 
     def __init__(self, stack: FrameStack, count: int) -> None:
@@ -129,7 +130,7 @@ class SegmentLayers(Layers):
         self._overlaps: list[set[int]] = [set() for _ in range(count)]
 
     def add(self, index: int, masks: dict[int, np.ndarray]) -> None:
-        """Add slice `index`: bool ``(rows, columns)`` by label; segments that are not given are not on it."""
+        """Add slice `index`: bool masks ``(rows, columns)`` by label; segments that are not given are not on it."""
         stamps = [(label, _Stamp.of(mask)) for label, mask in masks.items()]
         self._stamps[index] = [(label, stamp) for label, stamp in stamps if stamp]
         depth = np.zeros(self._stack.shape, self.dtype)
@@ -140,12 +141,12 @@ class SegmentLayers(Layers):
             self._note_overlaps({label: masks[label][depth > 1] for label, _ in self._stamps[index]})
 
     def add_labels(self, index: int, labels: np.ndarray) -> None:
-        """Add slice `index` as labels ``(rows, columns)`` of any unsigned type."""
+        """Add slice `index` as labels ``(rows, columns)`` of an unsigned type."""
         present = np.flatnonzero(np.bincount(labels.reshape(-1)))
         self.add(index, {int(label): labels == label for label in present if label})
 
     def _note_overlaps(self, crowded: dict[int, np.ndarray]) -> None:
-        """Note who shares voxels, from the masks where there are several."""
+        """Note which segments share voxels, from the parts of their masks where there are several."""
         involved = [label for label, mask in crowded.items() if mask.any()]
         for position, label in enumerate(involved):
             for other in involved[position + 1 :]:
@@ -155,6 +156,7 @@ class SegmentLayers(Layers):
 
     @property
     def labels(self) -> tuple[tuple[int, ...], ...]:  # type: ignore[override]  # here it follows from what overlaps so far
+        """Return the labels in each layer; overlapping segments lie in different ones."""
         layers: list[list[int]] = [[]]
         for label, overlaps in enumerate(self._overlaps, 1):
             free = next((layer for layer in layers if not overlaps.intersection(layer)), None)
@@ -164,7 +166,7 @@ class SegmentLayers(Layers):
         return tuple(map(tuple, layers))
 
     def slice(self, index: int) -> np.ndarray:
-        """Return slice `index` of the stack as labels ``(rows, columns)``, a later segment over an earlier one."""
+        """Return slice `index` of the stack as labels ``(rows, columns)``; where segments overlap, the later one counts."""
         labels = np.zeros(self._stack.shape, self.dtype)
         for label, stamp in self._stamps.get(index, ()):
             stamp.put(labels, 0, label)
@@ -184,7 +186,7 @@ class SegmentLayers(Layers):
             yield from slab
 
     def _parts(self, slab: np.ndarray, first: int) -> Iterator[tuple[int, np.ndarray, int]]:
-        """Yield the slices of the stack that cross a slab, which part of it they are, and the first of their rows that it holds."""
+        """Yield, for every slice of the stack that crosses a slab: its index, the slab's part of it, and the first row of that part."""
         parts = np.moveaxis(slab, 2 - "ijk".index(self._stack.axis), 0)
         if self._stack.axis == "k":
             yield from ((first + k, part, 0) for k, part in enumerate(parts) if first + k in self._stamps)

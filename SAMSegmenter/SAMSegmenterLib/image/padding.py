@@ -1,4 +1,4 @@
-"""Padding: values that fill a volume where nothing was measured, as outside the scanner's circle or a tilted frame."""
+"""Padding: values that fill a volume where nothing was measured, as outside a scanner's circle or around a tilted frame."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 
 # Hounsfield units in twelve bits. A value within them is never taken for padding: it may be air, background of an MR, a label, or white.
 LEAST, MOST = -1024, 3071
-SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, so many have one and the same value
-BLURRED = 0.2  # of the padding's voxels; so many may lie in the gap, as resampling leaves them there
+SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, at least as many share one value
+BLURRED = 0.2  # of the padding's voxels; at most as many may lie in the gap, where resampling leaves them
 USUAL = 5, 95  # percent of the rest, between which its spread is measured
-APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little but padding is less than air; much is brighter than bone
-FEWEST_VALUES = 16  # of the rest; with fewer, the image is a labelmap or was made by a threshold, and gaps in it mean nothing
-SAMPLE, ENOUGH = 200_000, 1000  # voxels that tell about all; where fewer of them are of interest, all are looked at
+APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little besides padding is below air; much is brighter than bone
+FEWEST_VALUES = 16  # of the rest; with fewer, it is a labelmap or the result of a threshold, whose gaps mean nothing
+SAMPLE, ENOUGH = 200_000, 1000  # voxels of a sample; if fewer of them are of interest, all voxels are used
 
 
 @dataclass(frozen=True)
 class Padding:
-    """The values of a volume that were measured, and those that only fill it.
+    """The values of a volume that only fill it, and the range of those that were measured.
 
     Attributes:
-        values: that stand for nothing, in rising order; empty if every voxel counts.
-        voxels: how many do not count: those with such a value, and those that resampling has blurred with it.
-        low, high: the lowest and the highest value that counts, of the volume's own type.
+        values: those that only fill the volume, in ascending order; empty if every voxel was measured.
+        voxels: the number of voxels that were not measured: those with such a value, and those that resampling has blurred with it.
+        low, high: the lowest and the highest measured value, of the volume's own type.
     """
 
     values: tuple[float, ...]
@@ -41,9 +41,9 @@ class Padding:
     def of(cls, voxels: np.ndarray) -> Padding:
         """Return the padding of voxels ``(k, j, i)`` of any type; colours ``(k, j, i, 3)`` have none.
 
-        A value is padding if it lies beyond `LEAST` or `MOST`, many voxels have it, and it stands apart from the rest by a gap that is
-        large against the rest's spread. There may be several at either end. A high one has to reach an edge of the volume, as metal,
-        which may be clipped to one value, does not.
+        A value is padding if it lies beyond `LEAST` or `MOST`, many voxels have it, and the gap between it and the rest is large
+        compared with the spread of the rest. There may be several such values at either end. A high one must occur at an edge of
+        the volume, because metal, which may be clipped to one value, does not.
         """
         low, high = voxels.min(), voxels.max()
         everything = cls((), 0, low, high)
@@ -63,34 +63,34 @@ class Padding:
         return _between(voxels, black, limit if black else low, white) if black or white else everything
 
     def counts(self, values: np.ndarray) -> np.ndarray:
-        """Return which of some values of the volume, of any shape, were measured: bool."""
+        """Return which of some values of the volume, of any shape, were measured, as bool of that shape."""
         return (values >= self.low) & (values <= self.high)
 
     def cleared(self, values: np.ndarray) -> np.ndarray:
-        """Return values of the volume, of any shape, with padding as dark as the lowest that was measured; as they are if all were."""
+        """Return values of the volume, of any shape, with padding set to the lowest measured value; the same array if there is none."""
         return np.where(self.counts(values), values, self.low) if self else values
 
 
 def every_nth(voxels: np.ndarray, wanted: int) -> np.ndarray:
-    """Return about so many voxels, or all if there are fewer, flat, evenly spread: a view where the voxels lie in one piece."""
+    """Return about `wanted` evenly spread voxels, flat, or all if there are fewer; a view if the voxels are contiguous."""
     flat = voxels.reshape(-1)
     return flat[:: max(1, flat.size // wanted)]
 
 
 def enough(voxels: np.ndarray, sample: np.ndarray, wanted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return the values of a sample of voxels that are wanted, flat; of all voxels if the sample has few of them."""
+    """Return the values of a sample that `wanted` selects, flat; those of all voxels if the sample has only few of them."""
     found = sample[wanted(sample)]
     return found if len(found) >= ENOUGH or len(sample) == voxels.size else np.concatenate([part[wanted(part)] for part in voxels])
 
 
 def _spikes(beyond: np.ndarray) -> np.ndarray:
-    """The values that many have, in rising order."""
+    """Return the values that many voxels have, in ascending order."""
     values, counts = np.unique(beyond, return_counts=True)
     return values[counts >= max(2, SPIKE * len(beyond))]
 
 
 def _padding_below(spikes: np.ndarray, below: np.ndarray, dark: float, bright: float) -> tuple[list[float], int]:
-    """The padding among low spikes, and the limit below which a voxel is padding, or blurred with it."""
+    """Return the padding among low spikes, and the limit below which a voxel is padding, or blurred with it."""
     gap = APART_BELOW * (bright - dark)
     limit = min(math.floor(dark - gap), LEAST)
     for value in spikes[spikes < limit][::-1]:
@@ -101,7 +101,7 @@ def _padding_below(spikes: np.ndarray, below: np.ndarray, dark: float, bright: f
 
 
 def _padding_above(spikes: np.ndarray, above: np.ndarray, dark: float, highest: np.generic) -> list[float]:
-    """The padding among high spikes; all that is less was measured, metal too."""
+    """Return the padding among high spikes; every lower value was measured, even that of metal."""
     for value in spikes:
         measured = float(above[above < value].max(initial=highest))
         if value > measured + APART_ABOVE * (measured - dark):
@@ -110,14 +110,14 @@ def _padding_above(spikes: np.ndarray, above: np.ndarray, dark: float, highest: 
 
 
 def _edges(voxels: np.ndarray) -> np.ndarray:
-    """The voxels on the twelve edges of a volume, flat."""
+    """Return the voxels on the twelve edges of a volume, flat."""
     ends = [slice(None, None, max(1, size - 1)) for size in voxels.shape]
     lines = [tuple(slice(None) if n == axis else end for n, end in enumerate(ends)) for axis in range(3)]
     return np.concatenate([voxels[line].reshape(-1) for line in lines])
 
 
 def _between(voxels: np.ndarray, black: list[float], least: float, white: list[float]) -> Padding:
-    """The padding by its values at either end; what is at least `least` and less than all of `white` was measured."""
+    """Return the padding with these values at either end; values from `least` up to below `white` were measured."""
     measured = 0
     lows: list[Any] = []
     highs: list[Any] = []

@@ -23,8 +23,8 @@ class FrameStack:
 
     Args:
         volume: the image; its voxels are shared, not copied.
-        axis: ``"i"``, ``"j"`` or ``"k"``, the voxel axis that is played as time.
-        window: see the property.
+        axis: ``"i"``, ``"j"`` or ``"k"``, the voxel axis along which the slices follow each other.
+        window: see the property `window`.
 
     Raises:
         InputError: unknown axis, or fewer than two slices along it.
@@ -45,7 +45,7 @@ class FrameStack:
 
     @property
     def window(self) -> Window:
-        """Grey levels of the whole stack: those given, else `automatic_window`'s, found when they are first asked for.
+        """Return the window of the whole stack: the one given, otherwise `automatic_window`'s, chosen at the first use.
 
         Raises:
             InputError: the volume is constant, so that nothing can be told apart.
@@ -55,7 +55,7 @@ class FrameStack:
         return self._window
 
     def windowed(self, window: Window) -> FrameStack:
-        """Return the same slices in another window."""
+        """Return a stack of the same slices through another window."""
         stack = copy(self)
         stack._window = window
         return stack
@@ -65,33 +65,34 @@ class FrameStack:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of a slice."""
+        """Return the number of rows and columns of a slice."""
         columns, rows = (self.volume.shape_ijk[n] for n in self._in_plane)
         return rows, columns
 
     @property
     def spacing_mm(self) -> tuple[float, float]:
-        """Distance in mm between neighbouring pixels along x and along y."""
+        """Return the distance in mm between neighbouring pixels along x and along y."""
         x, y = self.volume.spacing_mm[self._in_plane]
         return float(x), float(y)
 
     @property
     def slice_spacing_mm(self) -> float:
+        """Return the distance in mm between neighbouring slices."""
         return float(self.volume.spacing_mm[self._axis])
 
     def intensities(self, index: int) -> np.ndarray:
-        """The slice's own values ``(rows, columns[, 3])``, a view of the volume."""
+        """Return the values of slice `index` in the volume's units, ``(rows, columns[, 3])``: a view of the volume."""
         return self.place(self.volume.voxels, index)
 
     def measured(self, index: int) -> np.ndarray:
-        """Which pixels of the slice are no padding: bool ``(rows, columns)``."""
+        """Return which pixels of slice `index` are not padding: bool ``(rows, columns)``."""
         padding = self.volume.padding
         return padding.counts(self.intensities(index)) if padding else np.ones(self.shape, bool)
 
     def grey(self, index: int) -> np.ndarray:
-        """How far the slice's own values, of colours their mean, lie above the window's level: float32 ``(rows, columns)``.
+        """Return how far the values of slice `index` lie above the window's level: float32 ``(rows, columns)``.
 
-        NaN where there is padding.
+        The values are in the volume's units; those of RGB pixels are averaged. Padding is NaN.
         """
         values = above(self.window.level, self._seen(index))
         if self.volume.padding:
@@ -99,7 +100,13 @@ class FrameStack:
         return values.mean(-1) if self.volume.is_rgb else values
 
     def frame(self, index: int) -> np.ndarray:
-        """The windowed slice: uint8 ``(rows, columns)``, or ``(rows, columns, 3)`` for RGB; padding is as dark as the darkest voxel."""
+        """Return slice `index` through the window: uint8 ``(rows, columns)``, or ``(rows, columns, 3)`` for RGB.
+
+        Padding is as dark as the darkest voxel that was measured.
+
+        Raises:
+            InputError: there is no such slice, or the volume is constant.
+        """
         values = self._seen(index)
         return values if self.volume.is_rgb else self.window.apply(values)
 
@@ -107,12 +114,12 @@ class FrameStack:
         return self.volume.padding.cleared(self.intensities(index))
 
     def place(self, array: np.ndarray, index: int) -> np.ndarray:
-        """The slice `index` of a ``(k, j, i[, c])`` array on the volume's grid, as a view: writing to it writes to `array`."""
+        """Return slice `index` of an array ``(k, j, i[, c])`` on the volume's grid, as a view: writing to it changes `array`."""
         self.check_slice(index)
         return np.moveaxis(array, 2 - self._axis, 0)[index]
 
     def whole(self, size: int, upstream_points: bool = False) -> View:
-        """The view of the whole slice, stretched to a square as upstream does."""
+        """Return the view of the whole slice, stretched to a square of `size` pixels as upstream does."""
         rows, columns = self.shape
         return View(0, 0, columns, rows, size, upstream_points)
 
@@ -142,7 +149,7 @@ class FrameStack:
             raise InputError(self._no_slice(index))
 
     def range_of(self, slices: tuple[int, int] | None) -> tuple[int, int]:
-        """The first and the last of `slices`, both included; of all slices if not given.
+        """Return the first and the last of `slices`, both included; those of the whole stack if none are given.
 
         Raises:
             InputError: there are no such slices, or the first lies behind the last.
@@ -160,11 +167,11 @@ class FrameStack:
 
 
 class TimeStack(FrameStack):
-    """One slice of a 4-D volume at all its times, played as video.
+    """One slice of a 4-D volume at all its times, seen as video.
 
     Args:
-        volume: voxels ``(time, rows, columns)``; the first two columns of its `ijk_to_ras` lay out the slice, the third is one step
-            across it, which tells how far a position may lie beside the slice.
+        volume: voxels ``(time, rows, columns)``; the first two columns of its `ijk_to_ras` place the slice's pixels, the third
+            is one step across the slice, which tells how far a position may lie beside it.
         window: grey levels of all times; see `FrameStack.window`.
     """
 

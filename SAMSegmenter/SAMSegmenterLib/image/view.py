@@ -1,4 +1,4 @@
-"""Square views of a slice, as networks see it."""
+"""Square views of a slice, as a network sees it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class View:
-    """A rectangle of a slice shown to the network as a square of `size` pixels.
+    """A rectangle of a slice, shown to the network as a square of `size` pixels.
 
     `left` and `top` are the indices of its first column and row, `width` and `height` its extent, all in
-    whole slice pixels; it may reach beyond the slice, where the picture is black. The pixel ``(x, y)`` of the slice (centre at integers)
+    whole slice pixels; it may reach beyond the slice, where the image is black. The pixel ``(x, y)`` of the slice (centre at integers)
     has its centre at ``to_input(x, y)`` of the input image (centre at integers too).
 
     `upstream_points` places prompts as upstream's predictor does, ``x * size / width``, which is up to
@@ -41,7 +41,7 @@ class View:
         return shifted + np.array([self.left, self.top])
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut this rectangle out of a slice ``(rows, columns[, c])``, with zeros outside it."""
+        """Return this rectangle of a slice ``(rows, columns[, c])``, with zeros outside the slice."""
         rows, columns = pixels.shape[:2]
         top, left = max(self.top, 0), max(self.left, 0)
         bottom, right = min(self.top + self.height, rows), min(self.left + self.width, columns)
@@ -53,36 +53,38 @@ class View:
         return cut
 
     def extended(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut this rectangle out of a slice ``(rows, columns)``; outside of the slice its border goes on."""
+        """Return this rectangle of a slice ``(rows, columns)``; outside the slice, the values of its border go on."""
         rows, columns = pixels.shape
         by_row = np.clip(np.arange(self.top, self.top + self.height), 0, rows - 1)
         by_column = np.clip(np.arange(self.left, self.left + self.width), 0, columns - 1)
         return pixels[np.ix_(by_row, by_column)]
 
     def resize(self, pixels: np.ndarray) -> np.ndarray:
-        """Show a uint8 slice ``(rows, columns[, 3])`` as the network sees it: uint8 ``(size, size[, 3])``.
+        """Return a uint8 slice ``(rows, columns[, 3])`` as the network sees it: uint8 ``(size, size[, 3])``.
 
-        PIL's antialiased bicubic filter, as upstream uses; a grey slice is resized once and not three times,
-        which gives the same bytes.
+        The filter is PIL's antialiased bicubic one, as in upstream's predictor. A grey slice is resized once instead of three
+        times, which gives the same bytes.
         """
         image = Image.fromarray(np.ascontiguousarray(self.crop(pixels)))
         return np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC))
 
     def sampling(self, count: int, slice_shape: tuple[int, int]) -> tuple[slice, slice, np.ndarray, np.ndarray]:
-        """How to bring a ``(count, count)`` map of this view back to the slice's pixels, bilinearly.
+        """Return how to bring a ``(count, count)`` map of this view back to the slice's pixels, bilinearly.
 
-        Returns the rows and columns of the slice that the view covers, and two float32 matrices, so that
-        ``by_row @ map @ by_column.T`` are the values there. Equals ``torch.nn.functional.interpolate``
-        (bilinear, ``align_corners=False``) of the map to the view's extent.
+        Equals ``torch.nn.functional.interpolate`` (bilinear, ``align_corners=False``) of the map to the view's extent.
+
+        Returns:
+            The rows and the columns of the slice that the view covers, and two float32 matrices; ``by_row @ map @ by_column.T`` are the
+            values there.
         """
         rows, by_row = _bilinear(count, self.top, self.height, slice_shape[0])
         columns, by_column = _bilinear(count, self.left, self.width, slice_shape[1])
         return rows, columns, by_row, by_column
 
     def transfer(self, other: View, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Two matrices that bring a ``(count, count)`` map of `other` into this view: ``by_row @ map @ by_column.T``.
+        """Return two float32 matrices that bring a ``(count, count)`` map of `other` into this view: ``by_row @ map @ by_column.T``.
 
-        Beyond `other`, its border values go on.
+        Outside `other`, the values of its border go on.
         """
         matrices = []
         for first, extent, other_first, other_extent in (
@@ -101,7 +103,7 @@ def _bilinear(count: int, first: int, extent: int, available: int) -> tuple[slic
 
 
 def _interpolation(places: np.ndarray, count: int) -> np.ndarray:
-    """The matrix that reads a row of `count` values at fractional `places`, linearly; float32 ``(places, count)``."""
+    """Return the matrix, float32 ``(places, count)``, that reads a row of `count` values at fractional `places` linearly."""
     places = np.clip(places, 0, count - 1)
     lower = np.minimum(np.floor(places).astype(int), count - 1)
     fraction = (places - lower).astype(np.float32)

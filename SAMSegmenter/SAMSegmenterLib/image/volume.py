@@ -1,4 +1,4 @@
-"""A 3-D image and the one place that converts between IJK, RAS and LPS."""
+"""A 3-D image, and the one place that converts between IJK, RAS and LPS."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..errors import InputError
 from .padding import Padding
 
 MIN_SPACING_MM, MAX_SPACING_MM = 1e-10, 1000.0
-SAME_PLACE = 0.1  # of a voxel: grids whose corners lie no farther apart are the same
+SAME_PLACE = 0.1  # of a voxel: grids are the same if no corners lie farther apart
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a file says of its volume beside voxels and matrix.
+    """The facts that a file states of its volume besides voxels and matrix.
 
     Attributes:
         geometry: where the matrix comes from, in words, such as "sform (code 1)"; empty if no file was read.
         warnings: what had to be assumed, and where other programs place the image elsewhere; sentences for the user.
         elsewhere: the ``(4, 4)`` IJK-to-RAS matrices by which other programs place the same voxels.
-        header: what a result in the same format takes over, so that both lie together in every program; of the format's own library.
+        header: the format library's header, which a result in that format copies so that both lie together in every program.
     """
 
     geometry: str = ""
@@ -42,7 +42,7 @@ class Volume:
         ijk_to_ras: ``(4, 4)`` float64; maps voxel indices (centres at integers) to RAS in mm.
         name: what messages call this volume, usually its file name.
         modality: DICOM modality (``"CT"``, ``"MR"``, ...), or empty if unknown.
-        source: what its file says besides.
+        source: what else its file says.
 
     Raises:
         InputError: not 3-D, an empty axis, NaN or infinite voxels, or an unusable geometry.
@@ -61,32 +61,33 @@ class Volume:
 
     @property
     def shape_ijk(self) -> tuple[int, int, int]:
-        """Number of voxels along i, j and k."""
+        """Return the number of voxels along i, j and k."""
         k, j, i = self.voxels.shape[:3]
         return i, j, k
 
     @property
     def is_rgb(self) -> bool:
+        """Return whether the voxels are colours."""
         return self.voxels.ndim == 4
 
     @cached_property
     def padding(self) -> Padding:
-        """Which voxels do not count; looked for when first asked for, which takes as long as some passes over the voxels."""
+        """Return which voxels do not count; found at the first use, which takes as long as a few passes over the voxels."""
         return Padding.of(self.voxels)
 
     @property
     def spacing_mm(self) -> np.ndarray:
-        """``(3,)`` distance in mm between neighbouring voxels along i, j and k."""
+        """Return the distance in mm between neighbouring voxels along i, j and k, ``(3,)``."""
         return np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
 
     @property
     def ijk_to_lps(self) -> np.ndarray:
-        """``(4, 4)`` like ``ijk_to_ras``, in the LPS coordinates that DICOM and ITK use."""
+        """Return the ``(4, 4)`` matrix from voxel indices to mm in LPS, the coordinates of DICOM and ITK."""
         return RAS_TO_LPS @ self.ijk_to_ras
 
     @property
     def axis_directions(self) -> tuple[str, str, str]:
-        """The patient direction (R, L, A, P, S or I) that each of i, j and k runs nearest to."""
+        """Return the patient direction (R, L, A, P, S or I) nearest to which each of i, j and k runs."""
         letters = []
         for column in (self.ijk_to_ras[:3, :3] / self.spacing_mm).T:
             axis = int(np.abs(column).argmax())
@@ -103,9 +104,9 @@ class Volume:
         return np.linalg.solve(self.ijk_to_ras[:3, :3], offset.reshape(-1, 3).T).T.reshape(offset.shape)
 
     def same_grid(self, other: Volume) -> bool:
-        """Return whether both volumes have their voxels at the same places, to `SAME_PLACE` of a voxel at every corner.
+        """Return whether the voxels of both volumes lie at the same places, within `SAME_PLACE` of a voxel at every corner.
 
-        Where programs disagree about the place of a volume, one place that both have in common suffices.
+        Where programs disagree about a volume's place, it is enough if one of its places agrees.
         """
         if self.shape_ijk != other.shape_ijk:
             return False
@@ -113,7 +114,7 @@ class Volume:
         return any(apart(one, another, self.shape_ijk)[0] <= SAME_PLACE for one in mine for another in others)
 
     def check_grid(self, image: Volume) -> None:
-        """Raise `InputError` unless this labelmap lies on the grid of `image`, see `same_grid`."""
+        """Raise `InputError` unless this labelmap lies on the grid of `image`; see `same_grid`."""
         if self.shape_ijk != image.shape_ijk:
             size, other = (" x ".join(map(str, each.shape_ijk)) for each in (self, image))
             raise InputError(f"{self.name} has {size} voxels, {image.name} {other}; resample it to that image.")
@@ -122,10 +123,10 @@ class Volume:
 
 
 def apart(matrix: np.ndarray, other: np.ndarray, shape_ijk: tuple[int, ...]) -> tuple[float, float]:
-    """Return how far two ``(4, 4)`` matrices from IJK to mm place a voxel of a grid from each other, at most.
+    """Return how far apart two ``(4, 4)`` matrices from IJK to mm place any voxel of a grid, at most.
 
     Returns:
-        The distance along an axis in voxels of the first matrix, and in space in mm.
+        The distance along an axis in voxels of the first matrix, and the distance in space in mm.
     """
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape_ijk])).reshape(3, -1)
     moved = (other - matrix)[:3, :3] @ corners + (other - matrix)[:3, 3:]
@@ -152,7 +153,7 @@ def _check_voxels(voxels: np.ndarray, name: str) -> None:
 
 
 def check_geometry(ijk_to_ras: np.ndarray, name: str) -> None:
-    """Raise `InputError` unless a volume can lie by this IJK-to-RAS matrix."""
+    """Raise `InputError` unless the ``(4, 4)`` matrix from IJK to RAS mm can place a volume."""
     if ijk_to_ras.shape != (4, 4) or not np.isfinite(ijk_to_ras).all():
         raise InputError(f"{name}: the IJK-to-RAS matrix must be 4x4 and finite, got\n{ijk_to_ras}")
     spacing_mm = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)

@@ -1,4 +1,4 @@
-"""Which intensities are shown: one window for a whole volume, and how it is chosen."""
+"""The intensities that are shown: one window for a whole volume, and how it is chosen."""
 
 from __future__ import annotations
 
@@ -28,18 +28,21 @@ class Window:
 
     @classmethod
     def from_level(cls, level: float, width: float) -> Window:
+        """Return the window of `width` around `level`, both in the volume's units."""
         return cls(level - width / 2, level + width / 2)
 
     @property
     def level(self) -> float:
+        """Return the middle of the window, in the volume's units."""
         return (self.low + self.high) / 2
 
     @property
     def width(self) -> float:
+        """Return the distance from black to white, in the volume's units."""
         return self.high - self.low
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Map intensities of any shape to uint8 grey levels, clipped to 0..255."""
+        """Return intensities as uint8 grey levels of the same shape, clipped to 0 to 255."""
         grey = above(self.low, np.asarray(values)) * (255.0 / self.width)
         return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
@@ -54,7 +57,7 @@ CT_PRESETS = {
 
 
 def looks_like_ct(volume: Volume) -> bool:
-    """Whether the voxels are Hounsfield units: stated by DICOM, or told by their statistics.
+    """Return whether the voxels are Hounsfield units, as DICOM states or their statistics tell.
 
     CT stores signed values with air near -1000 HU and at least some soft tissue near 0; MR, PET and
     ultrasound have no such negative background. Padding does not count.
@@ -70,11 +73,14 @@ def looks_like_ct(volume: Volume) -> bool:
 
 
 def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
-    """Choose one window for a whole volume.
+    """Return the window that suits a whole volume.
 
-    CT gets a preset by the median HU of `focus` (intensities near the prompts, any shape; the whole
-    volume's tissue if not given): lung below -400, bone above 250, else soft tissue (level 40, width 400,
-    as MedSAM). Anything else gets its 0.5 and 99.5 percentiles. Padding does not count. RGB volumes pass through unchanged.
+    CT gets a preset: lung if the median of `focus` is below -400 HU, bone if it is above 250 HU, else soft tissue (level 40,
+    width 400, as MedSAM). Anything else gets its 0.5 and 99.5 percentiles, without padding. RGB volumes get 0 to 255.
+
+    Args:
+        volume: the image.
+        focus: intensities near the prompts, of any shape; without them, CT is shown as soft tissue.
 
     Raises:
         InputError: the volume is constant, so that nothing can be told apart.
@@ -99,16 +105,16 @@ def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
 
 
 def _sample(volume: Volume) -> np.ndarray:
-    """Every n-th voxel, so that statistics of a large volume cost little memory; no padding."""
+    """Return every n-th voxel, without padding, so that statistics of a large volume cost little memory."""
     sample = every_nth(volume.voxels, SAMPLE)
     return _precise(enough(volume.voxels, sample, volume.padding.counts) if volume.padding else sample)
 
 
 def _precise(values: np.ndarray) -> np.ndarray:
-    """Values as float32, or as float64 if they are of a type whose neighbours float32 might round to one."""
+    """Return values as float32, or as float64 if float32 could round neighbouring values of their type to one."""
     return values.astype(np.result_type(values, np.float32), copy=False)
 
 
 def above(level: float, values: np.ndarray) -> np.ndarray:
-    """How far values lie above a level, as float32."""
+    """Return how far values of any shape lie above a level, as float32."""
     return (_precise(values) - level).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Images in, segmentations out: NRRD, NIfTI, MetaImage and DICOM folders.
+"""Reading of images and writing of segmentations: NRRD, NIfTI, MetaImage and DICOM folders.
 
-Files are in LPS coordinates, a `Volume` is in RAS; the two are converted here and in `volume` only.
+Files are in LPS coordinates and a `Volume` is in RAS; the two are converted in this room and in `image.volume` only.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def read_volume(path: Path, series: str | None = None, resample: bool = False) -
     """Read a 3-D image file, or a series of a DICOM folder.
 
     Args:
-        path: an image file; a folder of DICOM images; or one DICOM image, which stands for the series it belongs to.
-        series: which series of a DICOM folder: its UID, the beginning of it, or its description.
+        path: an image file; a folder of DICOM images; or one DICOM image, which stands for its series.
+        series: a series of a DICOM folder: its UID, the beginning of its UID, or its description.
         resample: whether DICOM slices that are not evenly spaced may be interpolated at even places instead of being refused.
 
     Returns:
@@ -69,7 +69,7 @@ def read_volume(path: Path, series: str | None = None, resample: bool = False) -
 def read_labelmap(path: Path) -> Volume:
     """Read a segmentation as integer labels ``(k, j, i)``: a labelmap in any image format, or a ``.seg.nrrd`` with one layer.
 
-    Labels in floating point become int32; what saving made of them by scaling is rounded, see `as_labels`.
+    Labels in floating point become int32; fractions that scaling left in a file are rounded, see `labels.as_labels`.
 
     Raises:
         InputError: as `read_volume`; or the voxels are colours, fractions or negative, or those of an image.

@@ -1,4 +1,4 @@
-"""One DICOM file: what its header says of its image."""
+"""One DICOM file and what its header says of its image."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ DICOM_TAGS = [
     *PIXEL_TAGS,
 ]
 RESCALE = ("RescaleSlope", "RescaleIntercept")
-LARGE = 1 << 14  # bytes: pixels are not read with the header
+LARGE = 1 << 14  # bytes, so that pixels are not read with the header
 CENTIMETRES = 3  # PS3.3 C.8.5.5.1.15, the unit of a region's axes
 GREATEST_FLAW = 0.1  # of direction cosines: of a unit vector's length, and of a right angle's cosine
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What the header of a DICOM file says of its image, or of one of its frames; lengths in mm, LPS coordinates.
+    """The header of an image in a DICOM file, or of one of its frames; lengths in mm, LPS coordinates.
 
     Attributes:
         size: columns and rows.
         frames: how many images the file holds.
-        position, orientation, spacing: as the tags of these names have them, so that rows come first in `spacing`; empty if not said.
+        position, orientation, spacing: as in the tags of these names, so that `spacing` gives rows first; empty if not stated.
         rescale: slope and intercept from stored values to those of the modality.
-        assumed: what is not said and was taken from elsewhere; sentences for the user.
+        assumed: what the file does not say and was taken from elsewhere; sentences for the user.
         frame: the number of this frame in its file, from 1; None for the file's only image.
     """
 
@@ -69,38 +69,40 @@ class Picture:
 
     @property
     def name(self) -> str:
+        """Return what messages call this image or frame."""
         return self.file.name if self.frame is None else f"frame {self.frame} of {self.file.name}"
 
     @property
     def normal(self) -> np.ndarray:
+        """Return the unit vector ``(3,)`` across the plane of the image, in LPS."""
         return np.cross(self.orientation[:3], self.orientation[3:])
 
     @property
     def plane(self) -> str:
-        """``"axial"``, ``"sagittal"`` or ``"coronal"``, whichever is nearest, with the direction across it."""
+        """Return ``"axial"``, ``"sagittal"`` or ``"coronal"``, whichever is nearest, with the direction across the plane."""
         name = ("sagittal", "coronal", "axial")[int(np.abs(self.normal).argmax())]
         return f"{name} (normal {', '.join(f'{value:.3f}' for value in self.normal)})"
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file is DICOM: marked so, named so, or beginning with the elements of a data set (PS3.10, without 7.1)."""
+    """Return whether a file is DICOM: by its marker, by its name, or because it begins like a data set (PS3.10, without 7.1)."""
     with path.open("rb") as file:
         start = file.read(132)
     return start[128:] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES or _is_bare(start)
 
 
 def _is_bare(start: bytes) -> bool:
-    """Return whether a file begins like a data set without preamble: group 8 (or 2), and a VR or a short length."""
+    """Return whether a file begins like a data set without a preamble: with group 8 (or 2), and a VR or a short length."""
     if len(start) < 8:
         return False
     group, element, length = struct.unpack("<HHI", start[:8])
     explicit = start[4:6].isalpha() and start[4:6].isupper()
-    implicit = length == 4 if element == 0 else length <= 1024 and length % 2 == 0  # a group's length first, if it is there
+    implicit = length == 4 if element == 0 else length <= 1024 and length % 2 == 0  # a group's length comes first, if it is there
     return group in (2, 8) and element <= 0x70 and (explicit or implicit)
 
 
 def read_header(path: Path) -> Picture | None:
-    """Return what a DICOM image's header says; None for any other file.
+    """Return what the header of a DICOM image says; None for any other file.
 
     A file without preamble and meta header is taken for little endian, implicit or explicit as its first element is.
 
@@ -121,7 +123,7 @@ def read_header(path: Path) -> Picture | None:
 
 @contextmanager
 def parsing(path: Path) -> Iterator[None]:
-    """Turn what pydicom says of a damaged file, as soon as it looks at the damaged tag, into `InputError`."""
+    """Turn any error by which pydicom reports a damaged file, which it does at the first use of a damaged tag, into `InputError`."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
@@ -132,7 +134,7 @@ def parsing(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: this is not a DICOM file, whatever its name says, or its beginning is damaged. Remove it.") from error
     except (BytesLengthException, ValueError, TypeError, NotImplementedError, struct.error, zlib.error, EOFError, OSError) as error:
         if getattr(error, "errno", None) or isinstance(error, InputError):
-            raise  # by the disk; pydicom's own OSError, of a damaged sequence, has no number
+            raise  # an error of the disk; pydicom's own OSError for a damaged sequence has no number
         why = printable(error)
         raise InputError(f"{path}: this DICOM file is damaged or truncated ({why}). Copy it again, or remove it.") from error
 
@@ -143,7 +145,7 @@ def _picture(header: Any, path: Path) -> Picture | None:
         if not kind or not isinstance(kind, str):
             raise ValueError("it ends early")
         name = kind.name  # type: ignore[attr-defined]  # pydicom's UID is a str that has one
-        # of no known kind, and with nothing in it: the identifier itself is cut off
+        # of an unknown kind and with nothing in it: the identifier itself is cut off
         if "Image Storage" in name or (kind == name and not len(header)):
             raise ValueError("it ends early")
         return None
@@ -165,7 +167,7 @@ def _picture(header: Any, path: Path) -> Picture | None:
 
 
 def place_of(said: Any) -> dict[str, Any]:
-    """Return where an image or a frame lies and what its numbers mean, as fields of a `Picture`; empty where it is not said."""
+    """Return where an image or a frame lies and what its numbers mean, as fields of a `Picture`; empty where nothing is said."""
     spacing, assumed = _spacing(said)
     slope, intercept = (numbers(said, tag, 1) for tag in RESCALE)
     if any(said.get(tag) not in (None, "") and not found for tag, found in zip(RESCALE, (slope, intercept), strict=True)):
@@ -182,14 +184,14 @@ def place_of(said: Any) -> dict[str, Any]:
 
 
 def _orientation(said: Any) -> tuple[float, ...]:
-    """Return the direction cosines, or nothing if they are not those of two directions at right angles."""
+    """Return the direction cosines; nothing unless they are those of two directions at right angles."""
     cosines = np.reshape(numbers(said, "ImageOrientationPatient", 6), (-1, 3))
     usable = len(cosines) and np.abs(cosines @ cosines.T - np.eye(2)).max() < GREATEST_FLAW
     return tuple(cosines.ravel().tolist()) if usable else ()
 
 
 def _spacing(said: Any) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Return the distances between rows and between columns in mm, and the sentence that tells of an assumption."""
+    """Return the distances in mm between rows and between columns, and a sentence about any assumption."""
     deltas = {
         tuple(10 * abs(delta) for tag in ("PhysicalDeltaY", "PhysicalDeltaX") for delta in numbers(region, tag, 1))
         for region in said.get("SequenceOfUltrasoundRegions") or ()
@@ -217,7 +219,7 @@ def _detector(header: Any) -> dict[str, tuple[float, ...]]:
 
 
 def numbers(said: Any, tag: str, count: int) -> tuple[float, ...]:
-    """Return the numbers in a tag, or nothing where there are not `count` finite ones."""
+    """Return the numbers in a tag; nothing unless there are `count` finite ones."""
     values = said.get(tag)
     values = [values] if isinstance(values, (int, float)) else [] if values is None or values == "" else values
     found = tuple(float(value) for value in values)

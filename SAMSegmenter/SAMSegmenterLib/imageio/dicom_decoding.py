@@ -1,7 +1,7 @@
 """The values that a DICOM file stores.
 
-What is stored uncompressed or run-length coded is decoded by pydicom. JPEG and JPEG 2000 are decoded by ITK, one frame at a time and in a
-file with nothing but that frame: of the image itself ITK would invert MONOCHROME1, and rescale all frames as the first one.
+Pydicom decodes what is stored uncompressed or run-length coded. ITK decodes JPEG and JPEG 2000, one frame at a time, from a file that
+holds nothing but that frame: from the original file, ITK would invert MONOCHROME1 and rescale all frames like the first one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # JPEG and JPE
 
 
 def stored_frames(picture: Picture) -> Iterator[np.ndarray]:
-    """Yield the frames of a file, in its order, as they are stored: ``(rows, columns)``, or ``(rows, columns, 3)`` RGB.
+    """Yield the frames of a file as they are stored, in its order: ``(rows, columns)``, or ``(rows, columns, 3)`` RGB.
 
     Raises:
         InputError: the pixels are damaged.
@@ -47,7 +47,7 @@ def stored_frames(picture: Picture) -> Iterator[np.ndarray]:
 
 
 def _source(picture: Picture) -> BinaryIO:
-    """Return what to read the pixels from, at their beginning."""
+    """Return an open source of the pixels, at their beginning."""
     import pydicom
 
     pixels = picture.pixels
@@ -60,7 +60,7 @@ def _source(picture: Picture) -> BinaryIO:
 
 
 def _used_bits(array: np.ndarray, pixels: Pixels) -> np.ndarray:
-    """Return values without the bits that are not theirs, in which older files keep overlays (PS3.5 8.1.1)."""
+    """Return values without the bits that do not belong to them, in which older files keep overlays (PS3.5 8.1.1)."""
     stored, allocated = pixels.options.get("bits_stored", 0), 8 * array.itemsize
     if array.dtype.kind == "f" or stored == allocated or array.ndim == 3:
         return array
@@ -100,7 +100,7 @@ def _by_itk(frame: bytes, picture: Picture, path: Path) -> np.ndarray:
 
 
 def coded_size(frame: bytes) -> tuple[int, int] | None:
-    """Return rows and columns of a JPEG, JPEG-LS or JPEG 2000 image from its own header; None if it is none."""
+    """Return the rows and columns that the header of a JPEG, JPEG-LS or JPEG 2000 image states; None for anything else."""
     if frame.startswith(b"\xff\x4f\xff\x51"):  # ISO/IEC 15444-1 A.5.1
         right, bottom, left, top = (int.from_bytes(frame[at : at + 4], "big") for at in (8, 12, 16, 20))
         return bottom - top, right - left
@@ -113,7 +113,7 @@ def coded_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _write_alone(frame: bytes, picture: Picture, path: Path) -> None:
-    """Write one compressed frame as a DICOM file that says nothing but how it is stored."""
+    """Write one compressed frame as a DICOM file that says only how the frame is stored."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
 

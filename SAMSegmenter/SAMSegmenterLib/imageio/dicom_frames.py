@@ -18,33 +18,33 @@ KNOWN = "Export it as a series of single images, or convert it to .nrrd with the
 
 
 @dataclass(frozen=True)
-class Frames:
-    """What a file holds that can become slices.
+class DicomFrames:
+    """The images in a file that can become slices.
 
     Attributes:
-        slices: its frames with their places, or its only image.
-        header: of a file of the older kind, which gives one place for all frames, the tags that tell where they lie; else None.
+        slices: the frames with their places, or the only image.
+        header: the tags that tell where the frames lie, if the file is of the older kind, which gives one place for all; else None.
     """
 
     slices: list[Picture]
     header: Any = None
 
 
-def frames_of(picture: Picture) -> Frames:
+def frames_of(picture: Picture) -> DicomFrames:
     """Return the frames of a file as pictures.
 
     Raises:
-        InputError: it does not say of all of them where they lie, or they are several stacks.
+        InputError: it does not say where all of them lie, or they are several stacks.
     """
     if picture.frames == 1 and picture.position:
-        return Frames([picture])
+        return DicomFrames([picture])
     with parsing(picture.file):
         header = _descriptions(picture)
         described, stacks = _described(header, picture)
     if picture.frames == 1:
-        return Frames([replace(described[0], frame=None)] if len(described) == 1 else [picture])
+        return DicomFrames([replace(described[0], frame=None)] if len(described) == 1 else [picture])
     if not described and SHARED not in header:
-        return Frames([], header)
+        return DicomFrames([], header)
     if len(described) != picture.frames:
         raise InputError(
             f"{picture.file}: it says of {len(described)} of its {picture.frames} frames where they lie. "
@@ -55,7 +55,7 @@ def frames_of(picture: Picture) -> Frames:
             f"{picture.file}: its frames are {len(stacks)} stacks (Stack ID {', '.join(sorted(stacks)[:4])}). "
             "Export the one to segment as a series of its own."
         )
-    return Frames(described)
+    return DicomFrames(described)
 
 
 def _descriptions(picture: Picture) -> Any:
@@ -65,7 +65,7 @@ def _descriptions(picture: Picture) -> Any:
 
 
 def _described(header: Any, picture: Picture) -> tuple[list[Picture], set[str]]:
-    """Return the frames as pictures, in the order of the file, and their stacks; none in a file that does not describe them."""
+    """Return the frames as pictures, in the order of the file, and their stacks; none if the file does not describe them."""
     shared = _items(header, SHARED)[:1]
     found, stacks = [], set()
     for number, own in enumerate(_items(header, PER_FRAME), 1):
@@ -78,7 +78,7 @@ def _described(header: Any, picture: Picture) -> tuple[list[Picture], set[str]]:
 
 
 def _items(dataset: Any, name: str) -> list[Any]:
-    """Return the parts of a DICOM sequence; none if it is lacking, or damaged to something else."""
+    """Return the parts of a DICOM sequence; none if it is missing, or damaged so that it is no sequence."""
     from pydicom import Sequence
 
     value = dataset.get(name)
@@ -86,12 +86,13 @@ def _items(dataset: Any, name: str) -> list[Any]:
 
 
 def evenly(picture: Picture, header: Any) -> tuple[list[Picture], Grid]:
-    """Return the frames of a file of the older kind, and their grid: one place for all, from which they follow each other at one distance.
+    """Return the frames of a file of the older kind, and their grid.
 
-    A negative distance of nuclear medicine leads against the normal of the slices (PS3.3 C.8.4.15).
+    Such a file gives the place of the first frame and one distance from frame to frame. A negative distance of nuclear medicine leads
+    against the normal of the slices (PS3.3 C.8.4.15).
 
     Raises:
-        InputError: it does not say how far apart they lie, or they are several volumes.
+        InputError: it does not say how far apart its frames lie, or they are several volumes.
     """
     with parsing(picture.file):
         gap = numbers(header, "SpacingBetweenSlices", 1)

@@ -11,7 +11,7 @@ from ..errors import InputError
 from .dicom import Picture
 
 ASTRAY = 0.25  # of a voxel: slices farther from the even grid are refused or resampled
-TOLD = 0.05  # of a voxel: what is farther off is told
+TOLD = 0.05  # of a voxel: users are told of larger deviations
 MISSING, BRIDGED = 1.5, 3.0  # of the usual gap: where slices are missing, and across how wide a gap is resampled
 SAME = 1e-3  # of the mean gap
 SLANTED = 0.1  # degrees
@@ -19,12 +19,12 @@ SLANTED = 0.1  # degrees
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a volume of sorted slices lies.
+    """The place of a volume of sorted slices.
 
     Attributes:
         ijk_to_lps: ``(4, 4)`` voxel indices to LPS mm.
-        geometry, warnings: words for `volume.Source`.
-        resampled: ``(k,)`` for every slice of the grid, where among the slices given it lies, if it is not at one of them.
+        geometry, warnings: words for `image.volume.Source`.
+        resampled: ``(k,)`` the fractional index among the given slices of every slice of the grid; None if the slices are used as they are.
     """
 
     ijk_to_lps: np.ndarray
@@ -35,7 +35,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class _Places:
-    """Positions of slices, sorted along their normal, relative to the first one.
+    """Positions of slices, sorted along their normal and relative to the first one.
 
     Attributes:
         axes: ``(3, 3)`` unit vectors along rows, along columns and across the slices.
@@ -49,19 +49,21 @@ class _Places:
 
     @property
     def steps(self) -> np.ndarray:
+        """Return the gaps in mm between neighbouring slices."""
         return np.diff(self.across)
 
     @property
     def usual(self) -> float:
-        """The gap of most slices, of few the smaller one."""
+        """Return the median gap in mm; of an even number, the lower one in the middle."""
         return float(np.sort(self.steps)[(len(self.steps) - 1) // 2])
 
 
 def even_grid(slices: list[Picture], where: str, remedy: str, resample: bool = False) -> Grid:
-    """Fit an even grid to slices that are sorted along their normal.
+    """Return the even grid that fits slices best, which are sorted along their normal.
 
     Args:
-        where, remedy: how errors call the slices, and what to do about some that do not belong to them.
+        slices: with position, orientation and spacing.
+        where, remedy: what errors call the slices, and what to do about some that do not belong to them.
         resample: whether slices that are not evenly spaced may be interpolated at even places, from the first to the last one.
 
     Raises:
@@ -99,7 +101,7 @@ def even_grid(slices: list[Picture], where: str, remedy: str, resample: bool = F
 
 
 def interpolated(voxels: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return slices of ``(k, j, i, ...)`` voxels at fractional numbers `at`, linearly between neighbours, in the same type."""
+    """Return slices of voxels ``(k, j, i, ...)`` at fractional indices `at`, linearly between neighbours, in the same type."""
     result = np.empty((len(at), *voxels.shape[1:]), voxels.dtype)
     for to, place in zip(result, at, strict=True):
         below = min(int(place), len(voxels) - 2)
@@ -129,7 +131,7 @@ def _axes(orientation: tuple[float, ...], along: np.ndarray) -> np.ndarray:
     if flaw > 1e-6 and length > 0 and np.linalg.norm(along / length - normal / np.linalg.norm(normal)) <= 2 * _rounding(orientation):
         normal = along / length
         row, column = row - (row @ normal) * normal, column - (column @ normal) * normal
-    for _ in range(2):  # the second time for the square of what the first one mends
+    for _ in range(2):  # the second time for the error of second order that the first one leaves
         lean = row @ column / 2
         row, column = row - lean * column, column - lean * row
         row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
@@ -137,12 +139,12 @@ def _axes(orientation: tuple[float, ...], along: np.ndarray) -> np.ndarray:
 
 
 def _rounding(cosines: tuple[float, ...]) -> float:
-    """Return half a unit of the last decimal that any of the numbers has."""
+    """Return half a unit of the last decimal place that any of the numbers uses."""
     return next((0.5 * 10.0**-digits for digits in range(1, 6) if np.allclose(cosines, np.round(cosines, digits), 0, 1e-9)), 0.0)
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:
-    """Return where the straight line that fits ``y(x)`` best lies at 0, and its slope; exact where it fits all."""
+    """Return the value at 0 and the slope of the straight line that fits ``y(x)`` best; exact if the line fits all of it."""
     slope = (y[-1] - y[0]) / (x[-1] - x[0])
     rest = y - y[0] - np.multiply.outer(x - x[0], slope)
     centred = x - x.mean()
@@ -185,7 +187,7 @@ def _deviation(off_mm: np.ndarray, gap_mm: float, slices: list[Picture]) -> str:
 
 
 def _told(places: _Places, line: np.ndarray, off_mm: np.ndarray, gap_mm: float, slices: list[Picture]) -> tuple[str, ...]:
-    """Return sentences about small deviations that are passed over."""
+    """Return sentences about small deviations that are accepted."""
     told = []
     if off_mm.max() > TOLD * gap_mm:
         told.append(f"Its slices are not quite evenly spaced: {_deviation(off_mm, gap_mm, slices)}.")

@@ -1,4 +1,4 @@
-"""How the pixels of a DICOM file are stored: whether they are all there and can be read."""
+"""The pixels of a DICOM file: how they are stored, whether all are there, and whether they can be read."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ AGAIN = "Copy or export it again."
 
 @dataclass(frozen=True)
 class Pixels:
-    """How the pixels of a file are stored.
+    """The way in which the pixels of a file are stored.
 
     Attributes:
-        start: the byte in the file (the inflated one, if it is deflated) at which their value begins.
+        start: the byte at which their value begins, in the file or, if that is deflated, in the inflated file.
         syntax: UID of the transfer syntax.
-        options: what pydicom's decoders want to know of them, by their names for it.
+        options: what pydicom's decoders need to know, by the decoders' names.
         high_bit: the highest bit that is used.
-        fault: why they cannot be read, in a sentence; empty if nothing is known against it.
+        fault: why they cannot be read, in a sentence; empty if nothing is known to be wrong.
     """
 
     start: int
@@ -57,16 +57,17 @@ class Pixels:
 
     @property
     def frames(self) -> int:
+        """Return the number of frames."""
         return self.options["number_of_frames"]
 
     @property
     def inverted(self) -> bool:
-        """Whether they are shown with the lowest value white, which says nothing about the values (PS3.3 C.7.6.3.1.2)."""
+        """Return whether the lowest value is to be shown white, which says nothing about the values (PS3.3 C.7.6.3.1.2)."""
         return self.options["photometric_interpretation"] == "MONOCHROME1"
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of a stored value."""
+        """Return the type of a stored value."""
         if self.options["pixel_keyword"] in FLOATS:
             return FLOATS[self.options["pixel_keyword"]]
         signed = self.options["pixel_representation"] == 1
@@ -74,7 +75,7 @@ class Pixels:
 
 
 def pixels_of(header: Any, path: Path) -> Pixels:
-    """Return how the pixels of an image are stored, from a header that was read up to its end with the pixels deferred."""
+    """Return how the pixels of an image are stored, by a header that was read to the end of the file with the pixels deferred."""
     from pydicom.pixels import as_pixel_options
 
     keyword = next((name for name in STORED_AS if name in header), "")
@@ -98,7 +99,7 @@ def pixels_of(header: Any, path: Path) -> Pixels:
 
 
 def _fault(header: Any, options: dict[str, Any], syntax: Any) -> str:
-    """Return why pixels cannot be read rightly, as far as the header tells."""
+    """Return why the pixels cannot be read correctly, as far as the header tells; empty if they can."""
     bits, samples, kind = options.get("bits_allocated"), options["samples_per_pixel"], str(options["photometric_interpretation"])
     whole = options["pixel_keyword"] == "PixelData"
     if syntax not in NATIVE | BY_ITK | {RUN_LENGTH}:
@@ -139,7 +140,7 @@ def _missing(element: Any, options: dict[str, Any], syntax: str, path: Path) -> 
 
 
 def _fragments(path: Path, start: int) -> tuple[int, int]:
-    """Return how many pieces compressed pixels have, and how many their offset table lists (PS3.5 A.4)."""
+    """Return into how many pieces compressed pixels are divided, and how many their offset table lists (PS3.5 A.4)."""
     from pydicom.encaps import parse_basic_offsets, parse_fragments
 
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""DICOM folders: which series there are, and the volume that one makes."""
+"""DICOM folders: the series in them, and the volume that a series makes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Series:
 
 
 def list_series(folder: Path) -> list[Series]:
-    """The image series of a DICOM folder, in the order of their UIDs; subfolders are not searched.
+    """Return the image series of a DICOM folder, in the order of their UIDs; subfolders are not searched.
 
     Raises:
         InputError: the folder is missing or has no DICOM images, or one of them is damaged.
@@ -54,7 +54,11 @@ def _as_series(pictures: list[Picture]) -> Series:
 
 
 def scan(folder: Path) -> list[list[Picture]]:
-    """The DICOM images of a folder, by series."""
+    """Return the DICOM images of a folder, by series.
+
+    Raises:
+        InputError: there are none, or one of them is damaged.
+    """
     found: dict[str, list[Picture]] = {}
     for path in sorted(folder.iterdir()):
         picture = read_header(path) if path.is_file() else None
@@ -66,7 +70,11 @@ def scan(folder: Path) -> list[list[Picture]]:
 
 
 def choose(found: list[list[Picture]], folder: Path, wanted: str | None) -> list[Picture]:
-    """The series that `wanted` names, or the only one."""
+    """Return the series that `wanted` names, or the only one.
+
+    Raises:
+        InputError: there is no such series, or several; the message lists them.
+    """
     wanted = None if wanted is None else printable(wanted)
     listing = "\n".join(f"  {_as_series(pictures)}" for pictures in found)
     if wanted is None:
@@ -87,9 +95,12 @@ def choose(found: list[list[Picture]], folder: Path, wanted: str | None) -> list
 
 
 def read_dicom_file(path: Path, series: str | None, resample: bool = False) -> Volume:
-    """Read the series that the DICOM image `path` belongs to, or another one of its folder if `series` names it.
+    """Return the volume of the series that the DICOM image `path` belongs to, or of another series of its folder that `series` names.
 
-    A multi-frame image whose series has others that do not continue it stands for itself.
+    A multi-frame image whose series holds other files that do not continue it is read alone.
+
+    Raises:
+        InputError: as `read_series`; the file holds no image; or there is no such series.
     """
     picture = read_header(path)
     if picture is None:
@@ -113,7 +124,7 @@ def read_dicom_file(path: Path, series: str | None, resample: bool = False) -> V
 
 
 def read_series(pictures: list[Picture], folder: Path, resample: bool = False) -> Volume:
-    """Read the volume that images, and frames of multi-frame ones, make together; it is named after `folder`.
+    """Return the volume that images, and frames of multi-frame ones, make together; it is named after `folder`.
 
     Raises:
         InputError: they are mixed, incomplete or damaged, or do not say where they lie.
@@ -122,7 +133,7 @@ def read_series(pictures: list[Picture], folder: Path, resample: bool = False) -
 
 
 class _NotJoined(InputError):
-    """Files of one series that are no volume together."""
+    """Files of one series that do not make a volume together."""
 
 
 def _placed(pictures: list[Picture], folder: Path, resample: bool) -> tuple[list[Picture], Grid]:

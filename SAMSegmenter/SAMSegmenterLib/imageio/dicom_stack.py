@@ -1,4 +1,4 @@
-"""Whether DICOM images or frames can be slices of one volume, and in which order."""
+"""The order of DICOM images or frames as slices, and the checks that they make one volume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import InputError
 from .dicom import Picture
 
 ALIKE = 1e-3  # of a pixel spacing, or of direction cosines
-LISTED = 4  # kinds that a message about a mixture names
+LISTED = 4  # kinds named in a message about a mixture
 
 
 def stack(pictures: list[Picture], where: str, remedy: str) -> list[Picture]:
@@ -18,7 +18,7 @@ def stack(pictures: list[Picture], where: str, remedy: str) -> list[Picture]:
 
     Args:
         pictures: single images, or frames, in any order.
-        where: how errors call them.
+        where: what errors call them.
         remedy: what to do about pictures that do not belong together.
 
     Raises:
@@ -42,7 +42,7 @@ def stack(pictures: list[Picture], where: str, remedy: str) -> list[Picture]:
 
 
 def _check_not_turned(pictures: list[Picture], where: str) -> None:
-    """Raise `InputError` if slices lie in parallel planes, but are turned within them."""
+    """Raise `InputError` if slices lie in parallel planes but are rotated within them."""
     orientations = np.array([picture.orientation for picture in pictures])
     rows, normals = orientations[:, :3], np.cross(orientations[:, :3], orientations[:, 3:])
     if np.abs(normals - normals[0]).max() > ALIKE:
@@ -59,7 +59,7 @@ def _check_not_turned(pictures: list[Picture], where: str) -> None:
 def _check_one(
     what: str, pictures: list[Picture], values: Callable, words: Callable, where: str, remedy: str, relative: float = 0, absolute: float = 0
 ) -> None:
-    """Raise `InputError` unless `values` of all pictures agree."""
+    """Raise `InputError` unless the `values` of all pictures agree."""
     kinds: list[list[Picture]] = []
     for picture in pictures:
         near = (kind for kind in kinds if np.allclose(values(kind[0]), values(picture), rtol=relative, atol=absolute))

@@ -1,4 +1,4 @@
-"""The voxels that DICOM slices stand for: stored values, each slice rescaled by its own numbers."""
+"""The voxels that DICOM slices stand for: stored values, rescaled by each slice's own numbers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WHOLE = [np.dtype(name) for name in ("i2", "u2", "i4")]
 
 
 def read_voxels(slices: list[Picture]) -> np.ndarray:
-    """Read ``(k, j, i)`` values, or ``(k, j, i, 3)`` uint8 RGB, of slices of one size.
+    """Return the values ``(k, j, i)``, or ``(k, j, i, 3)`` uint8 RGB, of slices of one size.
 
-    Whole numbers that stay whole are integers of the smallest type that holds them; all others float32, or float64 where that is stored.
+    Integers whose rescaled values are integers have the smallest type that holds these; all others are float32, or float64 if stored so.
 
     Raises:
         InputError: the pixels of one are missing, damaged, or stored in a way that is not read here.
@@ -40,7 +40,7 @@ def _is_whole(number: float) -> bool:
 
 
 def _each(slices: list[Picture]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the number and the stored values of every slice, file by file."""
+    """Yield the index and the stored values of every slice, file by file."""
     places: dict[object, dict[int, int]] = {}
     for at, picture in enumerate(slices):
         places.setdefault(picture.file, {})[picture.frame or 1] = at
@@ -55,7 +55,7 @@ def _each(slices: list[Picture]) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _rescaled(voxels: np.ndarray, rescales: list[tuple[float, ...]]) -> np.ndarray:
-    """Return whole numbers rescaled by whole ones, in place where the type's size allows it."""
+    """Return integers rescaled by integers, in place if the size of the type allows it."""
     kinds = WHOLE
     if set(rescales) == {(1.0, 0.0)}:
         if voxels.dtype.itemsize < 4 or voxels.dtype in WHOLE:

@@ -1,4 +1,4 @@
-"""What the headers of NRRD and MetaImage files have in common: lines of text, numbers, units, and the place of a grid."""
+"""The common parts of NRRD and MetaImage headers: lines of text, numbers, units, and the place of a grid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from .integrity import Part
 
-LONGEST = 1 << 26  # bytes of a header: those of segmentations have a few hundred a segment
+LONGEST = 1 << 26  # bytes of a header; that of a segmentation has a few hundred for each segment
 UNITS_MM = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
 METRES = {"nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "deci": "dm", "": "m"}
 UNKNOWN_UNITS = ("", "?", "???", "none")
@@ -22,7 +22,7 @@ UNKNOWN_UNITS = ("", "?", "???", "none")
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says of an image with three axes.
+    """The content of a header of an image with three axes.
 
     Attributes:
         decoder: the name of ITK's reader.
@@ -54,10 +54,10 @@ class Header:
 
 
 def lines(file: BinaryIO, path: Path) -> Iterator[str]:
-    """Yield the lines of a header without their ends, as far as they are asked for; the file then stands behind the last one.
+    """Yield the lines of a header without their ends, one at a time; the file then stands behind the last one.
 
     Raises:
-        InputError: what is there is no text, or does not end.
+        InputError: the header is no text, or does not end.
     """
     for line in iter(lambda: file.readline(LONGEST), b""):
         if b"\0" in line or file.tell() > LONGEST:
@@ -66,10 +66,10 @@ def lines(file: BinaryIO, path: Path) -> Iterator[str]:
 
 
 def listed(file: BinaryIO, path: Path) -> list[str]:
-    """Return the names of data files, one a line, from where a header stands to its end.
+    """Return the names of data files, one a line, from the current place in a header to its end.
 
     Raises:
-        InputError: the last line has no end: ITK would pass over it, and leave its slice as it found the memory.
+        InputError: the last line has no end; ITK would skip it and fill its slice with whatever is in memory.
     """
     names = list(lines(file, path))
     file.seek(-1, os.SEEK_END)
@@ -79,18 +79,18 @@ def listed(file: BinaryIO, path: Path) -> list[str]:
 
 
 class HeaderFields(dict[str, str]):
-    """The fields of a header by name; it knows its file, for messages."""
+    """The fields of a header by name, with its path for messages."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
 
     def wrong(self, name: str, problem: str) -> InputError:
-        """Return the error that tells of a field."""
+        """Return the error that reports a problem with a field."""
         return InputError(f"{self.path}: its field {name!r} {problem}. Correct the header, or export the image again.")
 
     def add(self, name: str, value: str) -> None:
-        """Add a field. Raise `InputError` if it is there."""
+        """Add a field. Raise `InputError` if it exists already."""
         if name in self:
             raise self.wrong(name, "is there twice")
         self[name] = value
@@ -102,7 +102,7 @@ class HeaderFields(dict[str, str]):
         return self[name]
 
     def whole(self, name: str, default: int = 0) -> int:
-        """Return a whole number. Raise `InputError` if it is something else."""
+        """Return a field's whole number. Raise `InputError` if it is something else."""
         text = self.get(name, str(default)).strip()
         if not re.fullmatch(r"[+-]?\d{1,18}", text):
             raise self.wrong(name, f"is {quoted(text)}, not a whole number")
@@ -120,7 +120,7 @@ class HeaderFields(dict[str, str]):
         return self.parsed(name, self.need(name).split(), count, finite)
 
     def parsed(self, name: str, words: Sequence[str], count: int, finite: bool = True) -> np.ndarray:
-        """Return the numbers that words stand for, like `numbers`."""
+        """Return the ``(count,)`` float64 numbers that `words` stand for, as `numbers` does."""
         try:
             values = np.array([float(word) for word in words])
         except ValueError:
@@ -132,7 +132,7 @@ class HeaderFields(dict[str, str]):
         return values
 
     def millimetres(self, name: str, unit: str) -> float:
-        """Return how many mm a unit is, 1 if it is said to be unknown. Raise `InputError` if it is none that is known here."""
+        """Return how many mm a unit has; 1 if it is stated to be unknown. Raise `InputError` for any other word."""
         word = unit.strip().strip('"').strip().replace("\u00b5", "u").replace("\u03bc", "u")
         named = re.fullmatch(r"(nano|micro|milli|centi|deci|)met(er|re)s?|(micron)s?", word.lower())
         short = ("um" if named[3] else METRES[named[1]]) if named else word.lower() if word.lower() in UNITS_MM else word
@@ -144,7 +144,7 @@ class HeaderFields(dict[str, str]):
 
 
 def quoted(text: str) -> str:
-    """Return a text from a file as it may stand in a message."""
+    """Return a text from a file, quoted and cut to a length that suits a message."""
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
 
 
@@ -156,7 +156,7 @@ def affine(columns: np.ndarray, origin: np.ndarray) -> np.ndarray:
 
 
 def check_axes(path: Path, lengths: Sequence[int], others: Sequence[int] = ()) -> None:
-    """Raise `InputError` unless these are the sizes of three axes in space, and after them, and of `others`, 1 at most."""
+    """Raise `InputError` unless there are three axes in space and nothing along any other axis."""
     shape = " x ".join(str(n) for n in (*lengths, *others))
     if len(lengths) < 3:
         raise InputError(f"{path}: this is a 2-D image ({shape}); there are no slices to propagate to. Give a volume.")
@@ -165,6 +165,6 @@ def check_axes(path: Path, lengths: Sequence[int], others: Sequence[int] = ()) -
 
 
 def check_colours(path: Path, components: int, dtype: np.dtype) -> None:
-    """Raise `InputError` unless voxels of so many components are 8-bit colours."""
+    """Raise `InputError` unless voxels of `components` numbers are 8-bit colours."""
     if components not in (3, 4) or dtype != np.uint8:
         raise InputError(f"{path}: its voxels are vectors ({components} components) or complex. Save the component to segment as a volume.")

@@ -1,4 +1,4 @@
-"""Whether the files of an image hold all their voxels, undamaged, where a decoder would fill in zeros or noise and say nothing."""
+"""Checks that the files of an image hold all its voxels undamaged, where a decoder would silently fill in zeros or noise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATTERN = re.compile(r"([^\s%]*%0?\d{0,2}d[^\s%]*)\s+(-?\d{1,9})\s+(-?\d{1,9})\s
 
 @dataclass(frozen=True)
 class Part:
-    """Voxels in a file: from which byte on, how many bytes they should be, and what unpacks them if they are compressed."""
+    """A run of voxels in a file: its first byte, the number of bytes expected, and what unpacks them if they are compressed."""
 
     file: Path
     start: int
@@ -29,10 +29,10 @@ class Part:
     def check(self) -> int:
         """Return how many bytes the file holds behind the voxels.
 
-        Compressed voxels are unpacked for their checksum, which ITK does not look at; a piece at a time, to save memory.
+        Compressed voxels are unpacked to check their checksum, which ITK ignores, in small pieces to save memory.
 
         Raises:
-            InputError: it is truncated or damaged, or cannot possibly hold as much as it should.
+            InputError: the file is truncated or damaged, or cannot possibly hold as much as it should.
         """
         size = max(0, self.file.stat().st_size - self.start)
         if self.unpack and self.expected > size * DENSEST:
@@ -55,13 +55,13 @@ class Part:
 
 
 def gunzip(file: BinaryIO) -> Iterator[bytes]:
-    """Yield what a file unpacks to, from its position on; it may hold several streams of gzip."""
+    """Yield the unpacked bytes of a file from its position on; it may hold several streams of gzip."""
     with gzip.GzipFile(fileobj=file) as stream:
         yield from iter(lambda: stream.read(CHUNK), b"")
 
 
 def inflate(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield what the next `size` bytes unpack to, as zlib or gzip, whichever they are."""
+    """Yield the unpacked bytes of the next `size` bytes, whether they are zlib or gzip."""
     unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
     while not unpacker.eof:
         part = file.read(min(size, CHUNK))
@@ -72,10 +72,10 @@ def inflate(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def numbered(value: str, header: Path) -> list[str] | None:
-    """Return the names that ``name%03d.raw FIRST LAST STEP`` stands for, or None if `value` is no such pattern.
+    """Return the names that ``name%03d.raw FIRST LAST STEP`` stands for; None if `value` is not such a pattern.
 
     Raises:
-        InputError: it has a ``%`` and is another one, on which decoders differ or fail; or it stands for a million names.
+        InputError: it has a ``%`` but is no such pattern, so that decoders differ or fail; or it stands for a million names.
     """
     if "%" not in value:
         return None

@@ -1,4 +1,4 @@
-"""Single image files, by SimpleITK: read whole or refused with the reason."""
+"""Single image files, read by SimpleITK: whole, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .header import Header
 from .nrrd_header import MAGIC, is_nrrd
 from .values import float32_suffices, without_padding_nan
 
-ROUNDED = 1e-3  # of a voxel: what lies no farther away is said to be at the same place
+ROUNDED = 1e-3  # of a voxel: places that lie no farther apart count as the same
 
 
 def check_exists(path: Path) -> None:
+    """Raise `InputError` unless `path` is there, is not empty, and has a name in UTF-8."""
     check_name(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder.")
@@ -52,11 +53,17 @@ def _why_unreadable(path: Path, message: str) -> str:
 
 
 def last_line(message: str) -> str:
+    """Return the last line of a message that is not empty, without its full stop."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return lines[-1].rstrip(".:") if lines else "no reason given"
 
 
 def read_image(path: Path) -> sitk.Image:
+    """Return the image in a file, with three axes.
+
+    Raises:
+        InputError: it cannot be read, is not 3-D, or has vectors for voxels.
+    """
     with reading(path):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
@@ -69,7 +76,11 @@ def read_image(path: Path) -> sitk.Image:
 
 
 def read_segment_names(path: Path) -> dict[int, str]:
-    """Return the names that a ``.seg.nrrd`` with one layer gives its labels; none for other files."""
+    """Return the names by label of a ``.seg.nrrd`` with one layer; none for other files.
+
+    Raises:
+        InputError: the file cannot be read, or a label in it is no number.
+    """
     with path.open("rb") as file:
         if not is_nrrd(file.read(len(MAGIC))):
             return {}
@@ -105,6 +116,7 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:
 
 
 def to_volume(image: sitk.Image, path: Path, ijk_to_lps: np.ndarray | None = None, modality: str = "") -> Volume:
+    """Return an ITK image as a volume, placed by `ijk_to_lps` ``(4, 4)`` or, without it, by the image's own geometry."""
     ijk_to_lps = _geometry(image) if ijk_to_lps is None else ijk_to_lps
     return Volume(_usable(sitk.GetArrayFromImage(image)), RAS_TO_LPS @ ijk_to_lps, path.resolve().name, modality)
 
@@ -155,7 +167,7 @@ def _decode(path: Path, header: Header) -> sitk.Image:
 
 
 def _other_places(header: Header, by_itk: np.ndarray, shape_ijk: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Return where other programs place the same voxels: ITK, and 3D Slicer's reader of NRRD, which knows other defaults."""
+    """Return where other programs place the same voxels: ITK, and 3D Slicer's reader of NRRD, which has other defaults."""
     places = {"ITK (SimpleITK, ITK-SNAP, most of 3D Slicer)": by_itk}
     if header.unoriented or header.centred:
         slicer = RAS_TO_LPS @ by_itk if header.unoriented else by_itk.copy()
@@ -166,7 +178,7 @@ def _other_places(header: Header, by_itk: np.ndarray, shape_ijk: tuple[int, ...]
 
 
 def _usable(voxels: np.ndarray) -> np.ndarray:
-    """Return colours without their alpha, and float64 as float32 where that keeps its contrast."""
+    """Return colours without alpha, and float64 as float32 where that keeps its contrast."""
     if voxels.ndim == 4:
         return np.ascontiguousarray(voxels[..., :3])
     if voxels.dtype == np.float64:
@@ -177,7 +189,7 @@ def _usable(voxels: np.ndarray) -> np.ndarray:
 
 
 def _geometry(image: sitk.Image) -> np.ndarray:
-    """Return ``(4, 4)`` voxel indices to LPS mm."""
+    """Return the ``(4, 4)`` matrix from voxel indices to LPS mm."""
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     ijk_to_lps[:3, 3] = image.GetOrigin()

@@ -1,4 +1,4 @@
-"""Which voxels are labels, and which are an image given by mistake."""
+"""Labelmaps, told from images that were given by mistake."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nibabel.nifti1 import Nifti1Header
 from ..errors import InputError
 from ..image.volume import Volume
 
-MOST_DISTINCT = 1000  # values; an image has more, and next to each voxel other ones
+MOST_DISTINCT = 1000  # values; an image has more, and neighbouring voxels differ
 
 
 def as_labels(volume: Volume, name: str) -> Volume:
-    """Return a volume whose voxels are labels from 0 on, in an integer type; fractions that saving made of them are rounded.
+    """Return a volume whose voxels are labels from 0 on, in an integer type; fractions that scaling left in a file are rounded.
 
     A NIfTI file with a `scl_slope` holds values in steps of it: labels that were saved as floats are then off by half a step at most.
 
@@ -54,14 +54,14 @@ def _rounded(voxels: np.ndarray, half_a_step: float, name: str) -> np.ndarray:
         if sound and half_a_step:
             stored.update(np.unique(each).tolist())
             meant.update(np.unique(whole).tolist())
-        if not sound or len(stored) > len(meant):  # a label that was saved by scaling has one number
+        if not sound or len(stored) > len(meant):  # each label that was saved with scaling has one stored number
             raise InputError(f"{name}: expected a labelmap of whole numbers, got fractions. Give a segmentation, not an image.")
         rounded[...] = whole
     return labels
 
 
 def _is_image(labels: np.ndarray) -> bool:
-    """Return whether most voxels differ from the next one, and there are more than `MOST_DISTINCT` values."""
+    """Return whether most voxels differ from the next one and there are more than `MOST_DISTINCT` values."""
     unlike = sum(int(np.count_nonzero(each[:, 1:] != each[:, :-1])) for each in labels)
     if unlike * 2 <= labels.size:
         return False

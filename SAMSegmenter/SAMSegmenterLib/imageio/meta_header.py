@@ -1,4 +1,4 @@
-"""The header of a MetaImage file: what its fields say, by the format's definition (itk.org/Wiki/MetaIO/Documentation)."""
+"""The header of a MetaImage file, understood by the format's definition (itk.org/Wiki/MetaIO/Documentation)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_meta_header(path: Path) -> Header:
 
 
 def meta_data_files(path: Path) -> list[Path]:
-    """Return the files that a header names for its voxels, whether they are there or not."""
+    """Return the files that a header names for its voxels, whether they exist or not."""
     fields, names, _ = _read_fields(path)
     return [path.parent / name for name in _named(fields, names) or []]
 
@@ -92,7 +92,7 @@ def _read_fields(path: Path) -> tuple[HeaderFields, list[str], int]:
 
 
 def _same(fields: HeaderFields, names: tuple[str, ...], count: int) -> np.ndarray | None:
-    """Return the numbers of a field that has several names, or None if it is missing. Raise `InputError` if two of them differ."""
+    """Return the numbers of a field that has several names; None if it is missing. Raise `InputError` if two of the names disagree."""
     given = {name: fields.numbers(name, count) for name in names if name in fields}
     for name, values in given.items():
         if not np.array_equal(values, next(iter(given.values()))):
@@ -101,7 +101,7 @@ def _same(fields: HeaderFields, names: tuple[str, ...], count: int) -> np.ndarra
 
 
 def _geometry(fields: HeaderFields, count: int) -> tuple[np.ndarray, str, list[str]]:
-    """Return voxel indices to LPS mm, where that comes from, and what was assumed."""
+    """Return the matrix from voxel indices to LPS mm, where it comes from in words, and what was assumed."""
     warnings = []
     name = next((name for name in ("ElementSpacing", "ElementSize") if name in fields), None)
     spacing = fields.numbers(name, count)[:3] if name else np.ones(3)
@@ -130,7 +130,7 @@ def _geometry(fields: HeaderFields, count: int) -> tuple[np.ndarray, str, list[s
 
 
 def _contradiction(fields: HeaderFields, columns: np.ndarray) -> list[str]:
-    """Return a sentence if the orientation in letters is another one, whether they name where the axes run to or come from."""
+    """Return a sentence if the orientation in letters contradicts the matrix, whichever end of the axes the letters name."""
     given = fields.get("AnatomicalOrientation", "???").upper()
     if not re.fullmatch(r"[RLAPIS]{3}", given):
         return []
@@ -152,7 +152,7 @@ def _scaling(fields: HeaderFields) -> tuple[float, float]:
 
 
 def _named(fields: HeaderFields, names: list[str]) -> list[str] | None:
-    """Return the names of the data files, None if the voxels lie in the file itself."""
+    """Return the names of the data files; None if the voxels lie in the file itself."""
     value = fields["ElementDataFile"]
     if value.lower() == "local":
         return None
@@ -197,6 +197,6 @@ def _parts(fields: HeaderFields, names: list[str], start: int, sizes: list[int],
 
 
 def _packed_size(fields: HeaderFields) -> int:
-    """Return a size as MetaIO writes it, at times as 1.5e+07; 0 if there is none."""
+    """Return a size as MetaIO writes it, sometimes as 1.5e+07; 0 if there is none."""
     text = fields.get("CompressedDataSize", "")
     return int(float(text)) if re.fullmatch(r"\d+(\.\d*)?(e\+?\d+)?", text) else 0

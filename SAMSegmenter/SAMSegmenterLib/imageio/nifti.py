@@ -1,4 +1,4 @@
-"""NIfTI files, by nibabel: found by their content, read whole or refused with the reason.
+"""NIfTI files, read by nibabel: recognised by their content, read whole or refused with the reason.
 
 Section and field names are those of ``nifti1.h`` and ``nifti2.h`` of the NIfTI Data Format Working Group.
 """
@@ -34,7 +34,7 @@ DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 @dataclass(frozen=True)
 class NiftiFile:
-    """A NIfTI file, of which the header has been read.
+    """A NIfTI file whose header has been read.
 
     Attributes:
         path: the file, or either file of a pair, as it was named.
@@ -48,17 +48,18 @@ class NiftiFile:
 
     @property
     def shape_ijk(self) -> tuple[int, int, int]:
+        """Return the number of voxels along i, j and k."""
         i, j, k = self.header["dim"][1:4].tolist()
         return i, j, k
 
     @property
     def layers(self) -> int:
-        """How many volumes of uint8 hold red, green, blue, and maybe alpha, one behind the other, as ITK writes colours; else 1."""
+        """Return how many volumes of uint8 hold red, green, blue and perhaps alpha, one after the other, as ITK writes colours; else 1."""
         return max(int(self.header["dim"][5]), 1) if self.header["dim"][0] >= 5 else 1
 
     @property
     def scaling(self) -> tuple[float, float] | None:
-        """Slope and intercept of the values; None if they are used as stored (`scl_slope` 0, NaN or 1 with an intercept of 0).
+        """Return slope and intercept of the values; None if they are used as stored (`scl_slope` 0, NaN, or 1 with an intercept of 0).
 
         Raises:
             InputError: the intercept is not finite.
@@ -70,7 +71,9 @@ class NiftiFile:
         return None if slope is None or (slope, inter) == (1, 0) else (slope, inter)
 
     def slices(self) -> Iterator[np.ndarray]:
-        """Yield the slices ``(j, i)`` of all layers as they are stored, in the machine's byte order; a packed file is checked to its end.
+        """Yield the slices ``(j, i)`` of all layers as they are stored, in the machine's byte order.
+
+        A packed file is checked to its end.
 
         Raises:
             InputError: the file is truncated or damaged.
@@ -83,12 +86,12 @@ class NiftiFile:
                 content = np.empty((j, i), dtype)
                 _fill(stream, content)
                 yield content.astype(dtype.newbyteorder("="), copy=False)
-            while stream.read(CHUNK):  # what unpacks compares its checksum at the end
+            while stream.read(CHUNK):  # the unpacker compares the checksum at the end
                 pass
 
 
 def open_nifti(path: Path) -> NiftiFile | None:
-    """Return a NIfTI file, or a pair by either of its names, when its header and its length are right; None for other files.
+    """Return a NIfTI file, or a pair by either of its names, if its header and its length are right; None for other files.
 
     Raises:
         InputError: the file is truncated or damaged; an Analyze image; not a 3-D volume of numbers or colours.
@@ -136,7 +139,7 @@ def _scalars(file: NiftiFile) -> np.ndarray:
 
 
 def _gather(file: NiftiFile, dtype: np.dtype, scaling: tuple[float, float] | None) -> tuple[np.ndarray, float, float]:
-    """Return the voxels ``(k, j, i)`` as `dtype`, and their lowest and highest value before they were stored so."""
+    """Return the voxels ``(k, j, i)`` as `dtype`, and their lowest and highest value before the conversion."""
     voxels = np.empty(file.shape_ijk[::-1], dtype)
     low, high = np.inf, -np.inf
     with np.errstate(over="ignore", invalid="ignore"):
@@ -162,7 +165,7 @@ def _colours(file: NiftiFile) -> np.ndarray:
 
 
 def _header_file(path: Path) -> Path:
-    """Return the file with the header: of a pair the other one, if `path` is the one with the voxels."""
+    """Return the file with the header: the other file of a pair if `path` holds the voxels."""
     parts = PAIR.fullmatch(path.name)
     if parts is None or parts["part"].lower() == "hdr":
         return path
@@ -180,7 +183,7 @@ def _voxel_file(header_file: Path, path: Path) -> Path:
 
 
 def _partner(path: Path, parts: re.Match, ending: str) -> Path | None:
-    """Return the other file of a pair, of the same compression if there are two."""
+    """Return the other file of a pair; of two, the one that is compressed alike."""
     endings = [f".{spelt}{packed}" for packed in ("", ".gz", ".GZ") for spelt in (ending, ending.upper(), ending.capitalize())]
     if parts["packed"]:
         endings.sort(key=lambda each: "." not in each[1:])
@@ -195,7 +198,7 @@ def _begin(path: Path) -> bytes:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a file, unpacked if it is packed whatever its name; what is wrong with it becomes an `InputError`."""
+    """Open a file, unpacked if it is packed, whatever its name; damage becomes an `InputError`."""
     with path.open("rb") as file:
         packed = file.read(2) == GZIP
         file.seek(0)
@@ -215,7 +218,7 @@ def _skip(stream: BufferedIOBase, size: int) -> None:
 
 
 def _fill(stream: BufferedIOBase, array: np.ndarray) -> None:
-    """Read as many bytes as an array has, into it."""
+    """Read bytes into an array until it is full."""
     rest = array.view(np.uint8).reshape(-1).data
     while len(rest):
         count = stream.readinto(rest[:CHUNK])
@@ -258,14 +261,14 @@ def _check_kind(file: NiftiFile) -> None:
 
 
 def _check_length(file: NiftiFile) -> None:
-    """Raise `InputError` if the file is too short, before memory is taken for voxels that are not there."""
+    """Raise `InputError` if the file is too short, before memory is taken for voxels that do not exist."""
     voxels = int(np.prod((*file.shape_ijk, file.layers), dtype=object)) * file.header.get_data_dtype().itemsize
     expected, size = _offset(file) + voxels, file.stored.stat().st_size
     with file.stored.open("rb") as stream:
         packed = stream.read(2) == GZIP
         stream.seek(max(size - 4, 0))
         promised = int.from_bytes(stream.read(4), "little")
-    if packed and promised != expected % 2**32:  # the length that RFC 1952 puts last is of the last part only, so that it proves nothing
+    if packed and promised != expected % 2**32:  # the last length by RFC 1952 is that of the last part only, so it proves nothing
         with _unpacked(file.stored) as stream:
             size = sum(len(part) for part in iter(lambda: stream.read(CHUNK), b""))
     elif packed:

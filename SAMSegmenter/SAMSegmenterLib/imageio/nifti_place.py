@@ -1,4 +1,4 @@
-"""Where a NIfTI header places its voxels, and where other programs see them.
+"""The place of voxels by a NIfTI header, and the places where other programs see them.
 
 The standard (``nifti1.h``, "3D IMAGE (VOLUME) ORIENTATION AND LOCATION IN SPACE") has three methods: pixdim alone (1), the qform (2) and
 the sform (3). Where a header has several that disagree, programs differ: ITK, and with it 3D Slicer, takes all spacings from pixdim;
@@ -19,18 +19,18 @@ from nibabel.spatialimages import HeaderDataError
 from ..errors import InputError
 from ..image.volume import apart
 
-TOLD = 0.01  # of a voxel: another place is told from here on
-RIGHT = 1e-4  # how far from right angles ITK takes axes for orthogonal, and lengths count as equal
+TOLD = 0.01  # of a voxel: users are told of places that lie farther apart
+RIGHT = 1e-4  # how far off right angles ITK still takes axes for orthogonal, and lengths still count as equal
 SAME_ORIGIN = 5e-4  # mm, as far as ITK takes origins for equal
 SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
-MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER, NIFTI_UNITS_MICRON; others are mm, or unknown and meant so
+MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER, NIFTI_UNITS_MICRON; others are mm, or unknown and taken for mm
 QUIET = logging.Logger("nibabel's checks")
 QUIET.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where voxels lie, all matrices ``(4, 4)`` from IJK to RAS in mm; see `Source` for the words."""
+class NiftiPlace:
+    """The place of voxels; all matrices ``(4, 4)`` from IJK to RAS in mm. `Source` explains the words."""
 
     ijk_to_ras: np.ndarray
     geometry: str
@@ -38,8 +38,8 @@ class Place:
     elsewhere: tuple[np.ndarray, ...]
 
 
-def place(header: Nifti1Header, name: str) -> Place:
-    """Return where voxels lie, and what to tell of it.
+def place(header: Nifti1Header, name: str) -> NiftiPlace:
+    """Return where voxels lie, and what the user should know about it.
 
     Scale and shear are the sform's. Where both forms are orthogonal, of the same lengths and differ, ITK's choice holds: the sform if its
     code is 1, or if only signs differ, else the qform. Without forms it is pixdim.
@@ -62,11 +62,11 @@ def place(header: Nifti1Header, name: str) -> Place:
         raise InputError(f"{name}: its header places no voxels: {_why_nowhere(header)}. Correct its sform, or export it again.")
     chosen = _in_mm(chosen, header)
     words, others = _elsewhere(chosen, header)
-    return Place(chosen, geometry, (*notes, *words), others)
+    return NiftiPlace(chosen, geometry, (*notes, *words), others)
 
 
 def itk_places(header: Nifti1Header) -> list[np.ndarray]:
-    """Return the IJK-to-RAS matrices in mm by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses to.
+    """Return the ``(4, 4)`` matrices, IJK to RAS mm, by which ITK 5.4, and so 3D Slicer 5.11, may place voxels; none if it refuses.
 
     There are two where the forms differ in the signs of their axes only: which of them ITK takes for equal hangs on rounding.
     """
@@ -91,7 +91,7 @@ def itk_places(header: Nifti1Header) -> list[np.ndarray]:
 
 
 def sform_readers_place(header: Nifti1Header) -> np.ndarray | None:
-    """Return the IJK-to-RAS matrix, in the unit of the header, by which nibabel places voxels; None if it cannot."""
+    """Return the ``(4, 4)`` matrix, IJK to RAS in the header's unit, by which nibabel places voxels; None if it cannot."""
     checked = header.copy()
     checked.check_fix(logger=QUIET, error_level=100)
     try:
@@ -142,13 +142,13 @@ def _rows(header: Nifti1Header) -> np.ndarray:
 
 
 def _sform(header: Nifti1Header) -> np.ndarray | None:
-    """Return the sform in the unit of the header; None if there is none, or it places nothing."""
+    """Return the sform in the unit of the header; None if there is none, or if it places nothing."""
     rows = _rows(header)
     return rows if header["sform_code"] > 0 and _is_usable(rows) else None
 
 
 def _qform(header: Nifti1Header) -> np.ndarray | None:
-    """Return the qform in the unit of the header; None if there is none, or it places nothing."""
+    """Return the qform in the unit of the header; None if there is none, or if it places nothing."""
     pixdim, quaternion = header["pixdim"][1:4], _fields(header, "quatern_", "bcd")
     if header["qform_code"] <= 0 or not (pixdim > 0).all() or not np.linalg.norm(quaternion) < 1 + RIGHT:
         return None
@@ -163,13 +163,13 @@ def _fields(header: Nifti1Header, start: str, ends: str) -> np.ndarray:
 
 
 def _rotation(quaternion: np.ndarray) -> np.ndarray:
-    """Return the axes ``(3, 3)`` of a quaternion's parts b, c and d; as in the standard's own library, a counts as zero if it nearly is."""
+    """Return the axes ``(3, 3)`` of a quaternion's parts b, c and d; a is zero if it nearly is, as in the standard's own library."""
     first = 1 - quaternion @ quaternion
     return quat2mat([np.sqrt(first), *quaternion] if first >= 1e-7 else [0, *quaternion / np.linalg.norm(quaternion)])
 
 
 def _handedness(header: Nifti1Header) -> np.ndarray:
-    """Return factors for the three axes of a qform: the third is turned round if pixdim[0] (qfac) is negative."""
+    """Return factors for the three axes of a qform; that of the third is negative if pixdim[0] (qfac) is."""
     return np.array([1, 1, -1 if header["pixdim"][0] < 0 else 1])
 
 
@@ -178,7 +178,7 @@ def _in_mm(matrix: np.ndarray, header: Nifti1Header) -> np.ndarray:
 
 
 def _is_usable(matrix: np.ndarray) -> bool:
-    """Return whether a matrix places voxels: finite, with three independent axes."""
+    """Return whether a matrix places voxels: it is finite and has three independent axes."""
     axes = matrix[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     return bool(np.isfinite(matrix).all() and (lengths > 0).all() and abs(np.linalg.det(axes / lengths)) >= 1e-3)
@@ -198,7 +198,7 @@ def _alike(sform: np.ndarray, qform: np.ndarray) -> bool:
 
 
 def _same_but_for_signs(sform: np.ndarray, qform: np.ndarray) -> bool:
-    """Return whether two forms have the same origin, to `SAME_ORIGIN`, and the same axes, be it in the other direction."""
+    """Return whether two forms have the same origin, within `SAME_ORIGIN`, and the same axes, in either direction."""
     one, other = (form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
     signs = np.sign((one * other).sum(axis=0))
     return bool(np.abs(one - signs * other).max() < RIGHT and np.abs(sform[:3, 3] - qform[:3, 3]).max() < SAME_ORIGIN)

@@ -1,4 +1,4 @@
-"""NIfTI files out, by nibabel: where the input was NIfTI, in the same places for every program."""
+"""NIfTI files, written by nibabel; if the input was NIfTI, every program sees the result in the same place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ TAKEN_OVER = (
 
 
 def nifti_header(volume: Volume, path: Path) -> Nifti1Header:
-    """Return a header that places voxels as `volume` has them: with both forms of its file if that was NIfTI, else with its matrix.
+    """Return a header that places voxels as `volume` has them.
+
+    It has both forms of the volume's file if that was NIfTI, otherwise the volume's matrix.
 
     Raises:
         InputError: it came from another format, and programs would place the result more than `SAME_PLACE` voxels apart.
@@ -103,14 +105,14 @@ def _header_like(volume: Volume, version_2: bool) -> Nifti1Header:
 
 
 def _is_place_of(header: Nifti1Header, volume: Volume) -> bool:
-    """Return whether a volume still lies where its file had it, with the same voxels."""
+    """Return whether a volume still has the voxels of its file, in the same place."""
     if tuple(header["dim"][1:4].tolist()) != volume.shape_ijk:
         return False
     return np.array_equal(place(header, volume.name).ijk_to_ras, volume.ijk_to_ras)
 
 
 def _pivoted(volume: Volume) -> np.ndarray:
-    """Return the IJK-to-RAS matrix moved so that a rotation in its stead, as a qform is, leaves the volume's centre where it is."""
+    """Return the IJK-to-RAS matrix, moved so that the qform, which rounds it to a rotation, leaves the volume's centre in place."""
     header, matrix, centre = Nifti1Header(), volume.ijk_to_ras.copy(), (np.array(volume.shape_ijk) - 1) / 2
     header.set_qform(matrix, SCANNER)
     matrix[:3, 3] += (matrix[:3, :3] - header.get_qform()[:3, :3]) @ centre

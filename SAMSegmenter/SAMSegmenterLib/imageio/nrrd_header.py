@@ -1,4 +1,4 @@
-"""The header of an NRRD file: what its fields say, by the format's definition (teem.sourceforge.net/nrrd/format.html)."""
+"""The header of an NRRD file, understood by the format's definition (teem.sourceforge.net/nrrd/format.html)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TYPES = {
     "f8": "double",
 }
 DTYPES = {name: np.dtype(code) for code, names in TYPES.items() for name in names.split(", ")}
-# How the axes of a space run, along left, posterior and superior.
+# The directions of a space's axes, along left, posterior and superior.
 SPACES = {
     "left-posterior-superior": (1, 1, 1),
     "lps": (1, 1, 1),
@@ -42,7 +42,7 @@ VECTORS = re.compile(r"(.*-)?(vector|normal|color|gradient|complex|quaternion|po
 ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "txt": "text", "text": "text", "ascii": "text", "hex": "hex"}
 
 
-# HeaderFields of a header that place an image: of the whole; and of each axis, with what stands for an axis that is not in space.
+# Fields of a header that place an image: those of the whole, and those of each axis, with the value for an axis outside space.
 PLACING = {"space": "space", "space dimension": "spacedimension", "space units": "spaceunits", "space origin": "spaceorigin"}
 AXIS_PLACING = {"space directions": "none", "spacings": "nan", "axis mins": "nan", "axis maxs": "nan", "centerings": "???", "units": '""'}
 
@@ -52,9 +52,9 @@ class NrrdPlace:
     """The fields that place an image.
 
     Attributes:
-        whole: those of the whole, by name.
-        axes: the three words, for i, j and k, of those of each axis.
-        ijk_to_lps: ``(4, 4)``, what they mean.
+        whole: those of the whole image, by name.
+        axes: those of each axis, by name: three words, for i, j and k.
+        ijk_to_lps: their meaning, a ``(4, 4)`` matrix.
     """
 
     whole: dict[str, str]
@@ -62,13 +62,13 @@ class NrrdPlace:
     ijk_to_lps: np.ndarray
 
     def fields(self, layers: bool) -> dict[str, str]:
-        """Return them for another file, whose first axis may be layers."""
+        """Return these fields for another file, whose first axis may be layers."""
         return self.whole | {name: " ".join([AXIS_PLACING[name]] * layers + words) for name, words in self.axes.items()}
 
 
 @dataclass(frozen=True)
 class _Axes:
-    """Which axes of the file are i, j and k, and which one holds colours, if one does."""
+    """The axes of the file that are i, j and k, and the one that holds colours, if any."""
 
     along_space: list[int]
     colours: int | None
@@ -80,7 +80,7 @@ def is_nrrd(start: bytes) -> bool:
 
 
 def read_nrrd_header(path: Path) -> Header:
-    """Return what the header of an NRRD file, or a detached one, says.
+    """Return what the header of an NRRD file, attached or detached, says.
 
     Raises:
         InputError: it is damaged, or means something that is no 3-D volume of numbers or colours; or the place of its voxels
@@ -122,13 +122,16 @@ def read_nrrd_header(path: Path) -> Header:
 
 
 def nrrd_data_files(path: Path) -> list[Path]:
-    """Return the files that a detached header names for its voxels, whether they are there or not."""
+    """Return the files that a detached header names for its voxels, whether they exist or not."""
     fields, _, names, _ = _read_fields(path)
     return [path.parent / name for name in _named(fields, names)]
 
 
 def _read_fields(path: Path) -> tuple[HeaderFields, dict[str, str], list[str], int]:
-    """Return the fields by name in small letters without blanks; the keys and values; the data files listed; and where the header ends."""
+    """Return the fields, the keys and values, the data files listed, and where the header ends.
+
+    Names of fields are in small letters without blanks.
+    """
     fields, extra, names = HeaderFields(path), {}, []
     with path.open("rb") as file:
         if not re.fullmatch(rb"NRRD(000[1-5]|00\.01)\s*", file.readline(64)):
@@ -154,7 +157,7 @@ def _read_fields(path: Path) -> tuple[HeaderFields, dict[str, str], list[str], i
 
 
 def _vector(fields: HeaderFields, name: str, text: str) -> np.ndarray | None:
-    """Return the numbers of ``(x,y,z)``; None for ``none``, and where all of them are NaN, which means the same."""
+    """Return the numbers of ``(x,y,z)``; None for ``none``, and if all of them are NaN, which means the same."""
     if text.strip().lower() == "none":
         return None
     words = text.strip().removeprefix("(").removesuffix(")").split(",")
@@ -167,7 +170,7 @@ def _vector(fields: HeaderFields, name: str, text: str) -> np.ndarray | None:
 
 
 def _directions(fields: HeaderFields, count: int) -> list[np.ndarray | None] | None:
-    """Return the direction of every axis, None for one that has none; or None if the file says nothing of any."""
+    """Return the direction of every axis, None for an axis without one; None for all if the file gives no directions."""
     if "spacedirections" not in fields:
         if "space" in fields or "spacedimension" in fields:
             raise fields.wrong("space directions", "is missing, though there is a space")
@@ -199,7 +202,7 @@ def _axes(
 
 
 def _with_directions(fields: HeaderFields, directions: Sequence[np.ndarray]) -> tuple[np.ndarray, str, list[str]]:
-    """Return voxel indices to LPS mm, where that comes from, and what was assumed."""
+    """Return the matrix from voxel indices to LPS mm, where it comes from in words, and what was assumed."""
     origin, warnings = None, []
     if "spaceorigin" in fields:
         origin = _vector(fields, "spaceorigin", fields["spaceorigin"])
@@ -223,7 +226,7 @@ def _with_directions(fields: HeaderFields, directions: Sequence[np.ndarray]) -> 
 
 
 def _without_directions(fields: HeaderFields, axes: Sequence[int], sizes: Sequence[int]) -> tuple[np.ndarray, str, list[str]]:
-    """Return the same where spacings, or the ends of the axes, are all there is."""
+    """Return the same as `_with_directions` if spacings, or the ends of the axes, are all there is."""
     missing = np.full(len(sizes), np.nan)
     spacings, lows, highs = (
         fields.numbers(name, len(sizes), finite=False)[list(axes)] if name in fields else missing[list(axes)]
@@ -265,7 +268,7 @@ def _along(directions: list[np.ndarray | None], axes: Sequence[int]) -> list[np.
 def _place(
     fields: HeaderFields, axes: Sequence[int], directions: list[np.ndarray | None] | None, ijk_to_lps: np.ndarray
 ) -> NrrdPlace | None:
-    """Return the fields that say where the three axes lie, as they stand in the file; None where its space has more than three axes."""
+    """Return the fields that say where the three axes lie, as they stand in the file; None if its space has more than three axes."""
     along = None if directions is None else _along(directions, axes)
     if along is not None and len(along[0]) != 3:
         return None
@@ -282,7 +285,7 @@ def _place(
 
 
 def _told(units: Sequence[str]) -> str:
-    """Return the units as they stand in the words about geometry."""
+    """Return the units in the words that describe the geometry."""
     return f" in {', '.join(dict.fromkeys(units))}" if any(unit.strip() not in ("", "mm") for unit in units) else ""
 
 
@@ -295,7 +298,7 @@ def _named(fields: HeaderFields, names: list[str]) -> list[str]:
 
 
 def _three(numbers: re.Match) -> str:
-    """Return the first three of the four numbers behind a pattern of names; the last is the dimension of a file's piece."""
+    """Return the first three of the four numbers behind a pattern of names; the last is the dimension of one file's piece."""
     return " " + " ".join(numbers[0].split()[:3])
 
 
@@ -315,7 +318,10 @@ def _parts(fields: HeaderFields, names: list[str], start: int, sizes: list[int],
 
 
 def _pieces(fields: HeaderFields, sizes: list[int], named: int) -> int:
-    """Return how many data files there must be: each holds the first axes of the image, as many as it says, or all but the last."""
+    """Return how many data files there must be.
+
+    Each holds the first axes of the image: as many as the field says, otherwise all but the last.
+    """
     value = fields["datafile"]
     found = re.fullmatch(r"LIST(?:\s+(\d+))?|[^\s%]*%\S*(?:\s+-?\d+){3}(?:\s+(\d+))?", value)
     if not found:
@@ -343,5 +349,5 @@ def _part(fields: HeaderFields, file: Path, start: int, size: int, itemsize: int
         return Part(file, start, size + max(0, skipped), gunzip)
     if encoding == "raw":
         return Part(file, start + max(0, skipped), size)
-    smallest = 2 * size if encoding == "hex" else 2 * (size // itemsize) - 1  # of text: a digit and a blank a voxel
+    smallest = 2 * size if encoding == "hex" else 2 * (size // itemsize) - 1  # of text: a digit and a blank for each voxel
     return Part(file, start + max(0, skipped), smallest)

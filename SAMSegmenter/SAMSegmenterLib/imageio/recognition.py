@@ -1,4 +1,4 @@
-"""Which of the formats that are read a file has, by its content; and what it seems to be if it has none of them."""
+"""The format of a file, recognised by its content; for a format that is not read here, what it seems to be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..files import READABLE
 from .meta_header import is_meta, meta_data_files
 from .nrrd_header import is_nrrd, nrrd_data_files
 
-START = 1 << 13  # bytes that are looked at
+START = 1 << 13  # bytes by which a file is recognised
 NIFTI_ENDING = re.compile(r".+\.(nii|hdr|img)(\.gz)?", re.IGNORECASE)
 OTHERS = {
     "a TIFF image": rb"II[*+]\0|MM\0[*+]",
@@ -39,7 +39,7 @@ ENDINGS = {
 
 
 def format_of(path: Path) -> str:
-    """Return ``"NRRD"`` or ``"MetaImage"``.
+    """Return the format of a file, ``"NRRD"`` or ``"MetaImage"``.
 
     Raises:
         InputError: it is none of them, whatever ITK might make of it.
@@ -60,7 +60,7 @@ def format_of(path: Path) -> str:
 
 
 def _other(path: Path, start: bytes) -> str | None:
-    """Return what a file seems to be, by its first bytes, or else by its ending."""
+    """Return what a file seems to be, by its first bytes or else by its ending."""
     found = next((name for name, pattern in OTHERS.items() if re.match(pattern, start, re.DOTALL)), None)
     if found and not (found.startswith("an Analyze") and NIFTI_ENDING.fullmatch(path.name)):
         return found
@@ -68,7 +68,7 @@ def _other(path: Path, start: bytes) -> str | None:
 
 
 def holds_voxels_of(header: Path, path: Path) -> bool:
-    """Return whether the file `path` is named by a detached `header` for its voxels, or is the other one of a NIfTI pair.
+    """Return whether a detached `header` names the file `path` for its voxels, or both are a NIfTI pair.
 
     Raises:
         InputError: the header is damaged.

@@ -1,4 +1,4 @@
-"""Gzip of data that are mostly zeros, as segmentations in layers are: long runs of them are not compressed anew each time."""
+"""Gzip for data that are mostly zeros, such as segmentations in layers: long runs of zeros are compressed only once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-LEVEL = 3  # zeros take a third of the time that they take from level 4 on
-CHUNK = 2**16  # bytes that are zero, or not, together
+LEVEL = 3  # of compression; from level 4 on, zeros take three times as long
+CHUNK = 2**16  # bytes that are checked for zeros together
 HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # RFC 1952, 2.3: deflate, no name, no time, unknown system
 
 
 class SparseGzip:
-    """Writes one gzip member (RFC 1952) to a file that is open for writing; `close` ends it and leaves the file open.
+    """A writer of one gzip member (RFC 1952) to a file that is open for writing; `close` ends the member and leaves the file open.
 
     A full flush of deflate (RFC 1951) ends at a byte, and nothing behind it refers to what lies before. So a compressed chunk of zeros
     can be put between two of them as often as it is needed, and every reader sees one ordinary stream.
@@ -42,6 +42,7 @@ class SparseGzip:
         self._size += len(data)
 
     def close(self) -> None:
+        """End the gzip member; the file stays open."""
         self._file.write(self._deflate.flush(zlib.Z_FINISH))
         self._file.write(self._crc.to_bytes(4, "little") + (self._size % 2**32).to_bytes(4, "little"))
 

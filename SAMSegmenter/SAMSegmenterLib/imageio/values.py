@@ -1,4 +1,4 @@
-"""Values that are no numbers, and the precision that values need, whatever format they come from."""
+"""NaN in voxels, and the precision that values need, for every format."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 
-FINEST = 2.0**-14  # of the largest float64 voxel: the contrast that float32 shows in a thousand steps
+FINEST = 2.0**-14  # of the largest float64 voxel: float32 shows such a contrast in a thousand steps
 
 
 def float32_suffices(low: float, high: float) -> bool:
-    """Return whether float32 keeps the contrast of values from `low` to `high`: it leaves little of a small one on a large offset."""
+    """Return whether float32 keeps the contrast of values from `low` to `high`; a small contrast on a large offset would be lost."""
     with np.errstate(over="ignore", invalid="ignore"):
         return not 0 < high - low < FINEST * max(-low, high)
 
 
 def without_padding_nan(voxels: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return voxels without the NaN that fill what was not scanned, and a warning that tells it; both unchanged if all are finite.
+    """Return voxels without the NaN that fill what was not scanned, and a warning about them; both are unchanged if all are finite.
 
-    NaN counts as padding where it is connected, by faces of voxels, with the rim of a slice, and makes up at least a row of voxels. It
+    NaN counts as padding if it is connected, by faces of voxels, with the rim of a slice, and makes up at least a row of voxels. It
     becomes the lowest finite value, slice by slice and in place.
 
     Args:
@@ -45,7 +45,7 @@ def without_padding_nan(voxels: np.ndarray, name: str) -> tuple[np.ndarray, tupl
 
 
 def _enclosed(voxels: np.ndarray) -> int:
-    """Return how many voxels ``(k, j, i)`` are NaN without a way, through others that are, to the rim of a slice."""
+    """Return how many voxels ``(k, j, i)`` are NaN and not connected, through others that are NaN, with the rim of a slice."""
     holes = {}
     for k, each in enumerate(voxels):
         missing = np.isnan(each)
@@ -67,6 +67,6 @@ def _enclosed(voxels: np.ndarray) -> int:
 
 
 def _spread(start: np.ndarray, within: np.ndarray) -> np.ndarray:
-    """Return the parts of a bool mask ``(j, i)`` that hold a pixel of `start`."""
+    """Return the connected parts of a bool mask ``(j, i)`` that hold a pixel of `start`."""
     images = (sitk.GetImageFromArray(np.pad(each, 1).view(np.uint8)) for each in (start, within))
     return sitk.GetArrayFromImage(sitk.ReconstructionByDilation(*images)).view(bool)[1:-1, 1:-1]

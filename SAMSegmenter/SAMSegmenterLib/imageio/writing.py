@@ -1,4 +1,4 @@
-"""Segmentations and volumes out: NRRD as 3D Slicer opens it, NIfTI, MetaImage."""
+"""Writing of segmentations and volumes: NRRD as 3D Slicer opens it, NIfTI, MetaImage."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ PALETTE = (
 
 @dataclass(frozen=True)
 class SegmentInfo:
-    """How a segment is called and shown; `color` is red, green and blue from 0 to 1, chosen by `default_color` if None."""
+    """The name and colour of a segment; `color` is red, green and blue from 0 to 1, chosen by `default_color` if None."""
 
     name: str
     color: tuple[float, float, float] | None = None
 
 
 def default_color(index: int) -> tuple[float, float, float]:
-    """The colour of the segment `index` (from 0) that was given none: a palette, then hues far from each other."""
+    """Return the colour, red, green and blue from 0 to 1, of the segment `index` (from 0): from a palette, then hues far apart."""
     return PALETTE[index] if index < len(PALETTE) else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.6, 0.85)
 
 
 def check_output(path: Path, volume: Volume | None = None) -> None:
-    """Find out before a long run whether its result can be written.
+    """Raise an error, before a long run, unless its result can be written.
 
     Args:
         path: the file that `write_segmentation` will be asked to write.
@@ -172,7 +172,7 @@ def _write_itk(path: Path, voxels: np.ndarray, volume: Volume) -> None:
 
 
 def _itk_type(dtype: np.dtype) -> np.dtype:
-    """The type in which ITK holds the same numbers: it has neither bool nor float16, nor another byte order than the machine's."""
+    """Return the type in which ITK holds the same numbers: it has no bool, no float16, and the machine's byte order only."""
     return np.dtype({"b1": np.uint8, "f2": np.float32}.get(dtype.str[1:], dtype.newbyteorder("=")))
 
 
@@ -202,7 +202,7 @@ def _write_nrrd(path: Path, layers: Layers, volume: Volume, fields: dict[str, st
 
 
 def _place(volume: Volume) -> NrrdPlace:
-    """Return the fields of its own file, if it still lies where they say, or those that place a volume by its matrix."""
+    """Return the fields of the volume's own file if it still lies where they say, otherwise those of its matrix."""
     known = volume.source.header
     if isinstance(known, NrrdPlace) and np.array_equal(known.ijk_to_lps, volume.ijk_to_lps):
         return known
@@ -212,7 +212,7 @@ def _place(volume: Volume) -> NrrdPlace:
 
 
 def _segment_fields(layers: Layers, segments: Sequence[SegmentInfo]) -> dict[str, str]:
-    """Return the NRRD fields by which 3D Slicer knows a segmentation; an empty segment belongs to the first layer."""
+    """Return the NRRD fields by which 3D Slicer recognises a segmentation; an empty segment belongs to the first layer."""
     i, j, k = (n - 1 for n in layers.shape[::-1])
     layer_of = {label: number for number, labels in enumerate(layers.labels) for label in labels}
     fields = {
@@ -238,6 +238,6 @@ def _segment_fields(layers: Layers, segments: Sequence[SegmentInfo]) -> dict[str
 
 
 def _escaped(text: str) -> str:
-    """A text on one line, as NRRD wants it; what is no character (NUL, half of a surrogate pair) becomes a space."""
+    """Return a text on one line, as NRRD wants it; anything that is no character (NUL, half of a surrogate pair) becomes a space."""
     characters = (" " if unicodedata.category(each) in ("Cc", "Cs") else each for each in text)
     return " ".join("".join(characters).split()).replace("\\", "\\\\")

@@ -1,4 +1,4 @@
-"""Between Slicer's objects and the library's: images, slice views, transforms.
+"""Converts between Slicer's objects and the library's: images, slice views, transforms.
 
 Everything here belongs to the main thread. "Local" coordinates are RAS of the segmentation node, before its parent transform: those
 of all images that the Segment Editor hands to an effect.
@@ -17,17 +17,18 @@ from ..image.stack import AXES, FrameStack
 from ..image.volume import Volume
 from ..image.window import Window
 
-PHOTOMETRIC, ASKED = "0028,0004", 10  # the tag; of so many images of a series at most, since the database may have to open their files
-PARALLEL = np.cos(np.radians(1.0))  # a view that leans less out of the slices shows one of them
+PHOTOMETRIC, ASKED = "0028,0004", 10  # the tag; the most images of a series to look at, since the database may have to open their files
+PARALLEL = np.cos(np.radians(1.0))  # a view that is tilted less out of the slices shows one of them
 FINEST = 200  # voxels of an oblique grid for each of the image's; of an ordinary image in any direction it is less than half as many
 
 
 def matrix_of(vtk_matrix: vtk.vtkMatrix4x4) -> np.ndarray:
-    """A 4x4 matrix as float64 array."""
+    """Return a matrix as a float64 array ``(4, 4)``."""
     return np.array([[vtk_matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
 def vtk_matrix_of(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
+    """Return an array ``(4, 4)`` as a VTK matrix."""
     result = vtk.vtkMatrix4x4()
     result.DeepCopy(np.asarray(matrix, float).reshape(-1).tolist())
     return result
@@ -37,14 +38,14 @@ def vtk_matrix_of(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
 
 
 def array_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
-    """An image's voxels ``(k, j, i)``, shared: writing to them writes to the image."""
+    """Return an image's voxels ``(k, j, i)``, shared: writing to them writes to the image."""
     i, j, k = image.GetDimensions()
     voxels = vtk_to_numpy(image.GetPointData().GetScalars())
     return voxels.reshape(k, j, i, -1)[..., 0] if voxels.ndim > 1 else voxels.reshape(k, j, i)
 
 
 def ijk_to_ras_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
-    """From indices of `array_of` to the coordinates that the image lies in; an image's extent may begin anywhere."""
+    """Return the matrix ``(4, 4)`` from indices of `array_of` to the image's coordinates; its extent may begin anywhere."""
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     first = np.eye(4)
@@ -53,7 +54,7 @@ def ijk_to_ras_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
 
 
 def volume_of(image: slicer.vtkOrientedImageData, name: str) -> Volume:
-    """An image as a volume that shares its voxels.
+    """Return an image as a volume that shares its voxels.
 
     Raises:
         InputError: voxels that are NaN or infinite, or an unusable geometry.
@@ -62,7 +63,7 @@ def volume_of(image: slicer.vtkOrientedImageData, name: str) -> Volume:
 
 
 def new_image(shape_kji: tuple[int, int, int], ijk_to_ras: np.ndarray, dtype: type = np.uint8) -> slicer.vtkOrientedImageData:
-    """An image of zeros."""
+    """Return an image of zeros on a grid, with the matrix `ijk_to_ras` ``(4, 4)``."""
     k, j, i = shape_kji
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(i, j, k)
@@ -73,7 +74,7 @@ def new_image(shape_kji: tuple[int, int, int], ijk_to_ras: np.ndarray, dtype: ty
 
 
 def resampled(image: slicer.vtkOrientedImageData, like: slicer.vtkOrientedImageData, outside: float) -> slicer.vtkOrientedImageData:
-    """`image` on the voxels of `like`, interpolated linearly; `outside` is the value where it does not reach."""
+    """Return `image` on the voxels of `like`, interpolated linearly; `outside` is the value where it does not reach."""
     result = slicer.vtkOrientedImageData()
     resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
     resample(image, like, result, True, False, None, outside)
@@ -81,7 +82,7 @@ def resampled(image: slicer.vtkOrientedImageData, like: slicer.vtkOrientedImageD
 
 
 def mask_like(mask: np.ndarray, ijk_to_ras: np.ndarray, like: slicer.vtkOrientedImageData) -> np.ndarray:
-    """A bool mask ``(k, j, i)`` of one grid on the voxels of `like`, as bool; unchanged where the grids are the same."""
+    """Return a bool mask ``(k, j, i)`` of one grid on the voxels of `like`; unchanged where the grids are the same."""
     same_place = np.allclose(ijk_to_ras, ijk_to_ras_of(like), atol=1e-6)
     if same_place and mask.shape == tuple(like.GetDimensions()[::-1]):
         return mask
@@ -91,7 +92,7 @@ def mask_like(mask: np.ndarray, ijk_to_ras: np.ndarray, like: slicer.vtkOriented
 
 
 def mask_of(labelmap: slicer.vtkOrientedImageData | None, like: slicer.vtkOrientedImageData) -> np.ndarray:
-    """A binary labelmap, which may be empty or missing, on the voxels of `like`: bool ``(k, j, i)``."""
+    """Return a binary labelmap, which may be empty or missing, on the voxels of `like`: bool ``(k, j, i)``."""
     if labelmap is None or labelmap.GetNumberOfPoints() == 0 or not labelmap.GetPointData().GetScalars():
         return np.zeros(like.GetDimensions()[::-1], bool)
     return mask_like(array_of(labelmap) > 0, ijk_to_ras_of(labelmap), like)
@@ -140,7 +141,7 @@ def box_image(voxels: np.ndarray, box: tuple, like: slicer.vtkOrientedImageData)
 
 
 def oblique_grid(image: slicer.vtkOrientedImageData, view_to_local: np.ndarray) -> np.ndarray:
-    """The 4x4 matrix to local RAS of a grid whose slices lie in a view's plane, beginning at the edge of `image`.
+    """Return the matrix ``(4, 4)`` to local RAS of a grid whose slices lie in a view's plane, beginning at the edge of `image`.
 
     Args:
         view_to_local: 4x4; its first two columns run along the view's axes, the third across it.
@@ -165,7 +166,7 @@ def oblique_grid(image: slicer.vtkOrientedImageData, view_to_local: np.ndarray) 
 
 
 def image_on_grid(image: slicer.vtkOrientedImageData, grid: np.ndarray) -> slicer.vtkOrientedImageData:
-    """`image` resampled to the voxels of an oblique grid, as far as it reaches.
+    """Return `image` resampled to the voxels of an oblique grid, ``(4, 4)``, as far as it reaches.
 
     Raises:
         InputError: the grid, which may have been saved with another image, is far finer than the image.
@@ -185,9 +186,9 @@ def _corners(image: slicer.vtkOrientedImageData) -> np.ndarray:
 
 
 def content_of(volume_node: slicer.vtkMRMLVolumeNode) -> tuple:
-    """Another one when the node's voxels, or where they lie in it, have changed.
+    """Return a value that changes when the node's voxels, or their place in it, do.
 
-    The node's own time of modification would not do: it is also a later one after the node was renamed, displayed or saved.
+    The node's own time of modification would not do: it also changes when the node is renamed, displayed or saved.
     """
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
@@ -207,7 +208,7 @@ def inverted_by_slicer(volume_node: slicer.vtkMRMLVolumeNode | None) -> str:
 
 
 def display_window(volume_node: slicer.vtkMRMLVolumeNode) -> Window | None:
-    """The window that a volume is shown with; None if it has none."""
+    """Return the window that a volume is shown with; None if it has none."""
     display = volume_node.GetDisplayNode() if volume_node else None
     if not display or not hasattr(display, "GetWindow") or display.GetWindow() <= 0:
         return None
@@ -218,37 +219,37 @@ def display_window(volume_node: slicer.vtkMRMLVolumeNode) -> Window | None:
 
 
 def transform_to_world(node: slicer.vtkMRMLTransformableNode) -> vtk.vtkGeneralTransform:
-    """From a node's own coordinates to the world's; may be non-linear."""
+    """Return the transform from a node's own coordinates to the world's; it may be non-linear."""
     transform = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, transform)
     return transform
 
 
 def world_to_local(world: np.ndarray, node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
-    """World RAS positions ``(n, 3)`` in a node's own coordinates."""
+    """Return world RAS positions ``(n, 3)`` in a node's own coordinates."""
     return transformed(world, transform_to_world(node).GetInverse())
 
 
 def transformed(positions: np.ndarray, transform: vtk.vtkAbstractTransform) -> np.ndarray:
-    """Positions ``(n, 3)`` after a transform."""
+    """Return positions ``(n, 3)`` after a transform."""
     return np.array([transform.TransformPoint(*map(float, each)) for each in positions], float).reshape(-1, 3)
 
 
 def moves_between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransformableNode) -> tuple:
-    """Another one when two nodes have been moved against each other; what moves both of them does not count."""
+    """Return a value that changes when two nodes are moved against each other; what moves both of them does not count."""
     if node.GetParentTransformNode() is other.GetParentTransformNode():
         return ()
     return _moves(node), _moves(other)
 
 
 def _moves(node: slicer.vtkMRMLTransformableNode) -> tuple:
-    """The transforms above a node, and when what they do last changed."""
+    """Return the transforms above a node, and when their effect last changed."""
     parent = node.GetParentTransformNode()
     return ((parent.GetID(), parent.GetTransformToWorldMTime()), *_moves(parent)) if parent else ()
 
 
 class ViewGeometry:
-    """How a slice view lies in the segmentation.
+    """The place of a slice view in the segmentation.
 
     Args:
         slice_node: of the view.
@@ -276,26 +277,26 @@ class ViewGeometry:
         self.to_local[:3, 3] = places[0] - self.to_local[:3, :2] @ centre
 
     def local(self, xy: np.ndarray) -> np.ndarray:
-        """Local RAS ``(n, 3)`` of pixels ``(n, 2)`` of the view."""
+        """Return the local RAS ``(n, 3)`` of pixels ``(n, 2)`` of the view."""
         xy = np.asarray(xy, float).reshape(-1, 2)
         return self._from_xyz(np.c_[xy, np.zeros(len(xy))])
 
     def xyz(self, local: np.ndarray) -> np.ndarray:
-        """Pixels of the view, and the distance from it in its own slices, ``(n, 3)``, of local positions."""
+        """Return local positions as pixels of the view and the distance from it in its own slices, ``(n, 3)``."""
         world = transformed(np.asarray(local, float).reshape(-1, 3), self._to_world)
         return (np.linalg.inv(self._xy_to_world) @ np.c_[world, np.ones(len(world))].T)[:3].T
 
     def world(self, local: np.ndarray) -> np.ndarray:
-        """World RAS ``(n, 3)`` of local positions."""
+        """Return the world RAS ``(n, 3)`` of local positions."""
         return transformed(np.asarray(local, float).reshape(-1, 3), self._to_world)
 
     def distance_mm(self, local: np.ndarray) -> np.ndarray:
-        """How far local positions ``(n, 3)`` lie from the view's plane."""
+        """Return how far, in mm, local positions ``(n, 3)`` lie from the view's plane."""
         normal = np.cross(self.to_local[:3, 0], self.to_local[:3, 1])
         return np.abs((np.asarray(local).reshape(-1, 3) - self.to_local[:3, 3]) @ (normal / np.linalg.norm(normal)))
 
     def parallel_axis(self, ijk_to_ras: np.ndarray) -> str | None:
-        """The axis of a grid whose slices this view shows; None for an oblique view."""
+        """Return the axis of a grid, with the matrix ``(4, 4)``, whose slices this view shows; None for an oblique view."""
         steps = ijk_to_ras[:3, :3]
         for axis in range(3):
             others = [steps[:, n] for n in range(3) if n != axis]
@@ -306,7 +307,7 @@ class ViewGeometry:
         return None
 
     def slice_of(self, stack: FrameStack) -> int:
-        """The slice of `stack` nearest to the view's centre; may lie outside the stack."""
+        """Return the index of the slice of `stack` nearest to the view's centre; it may lie outside the stack."""
         place, _ = stack.from_ras(self.local(self.centre)[0])
         return int(np.rint(place))
 

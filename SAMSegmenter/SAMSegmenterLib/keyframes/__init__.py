@@ -1,1 +1,1 @@
-"""From the prompts of a slice to a mask on it."""
+"""Turns the prompts of a slice into a mask on it."""

@@ -1,6 +1,6 @@
-"""Large holes in what a small network makes of a box or a click: of a rib or a kidney it may find the cortex alone.
+"""Fills large holes in the answers of a small network: of a rib or a kidney it may find the cortex alone.
 
-Of the holes in 2,000 masks of synthetic scenes, those above the limit lay in the object with .92 of their pixels, smaller ones with .08.
+See "Holes" in docs/figures.md for how the limit was found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ LEAST_HOLE = 0.2  # of the mask around it; smaller ones may well be meant, as th
 
 
 def filled(mask: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """A mask without its large holes; those stay in which somebody has clicked.
+    """Return a mask without its large holes, bool ``(rows, columns)``; holes that hold a click stay.
 
     Args:
         mask: bool ``(rows, columns)``.

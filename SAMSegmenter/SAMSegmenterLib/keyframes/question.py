@@ -29,7 +29,10 @@ class Question:
 
     @property
     def extent(self) -> Extent | None:
-        """How far the object reaches, as far as the prompts tell: a box does, a mask to be corrected too, a lone point does not."""
+        """Return how far the object reaches, in slice pixels; None if the prompts do not tell.
+
+        A box tells it, and so does a mask that is to be corrected; points alone do not.
+        """
         if self.prior is not None:
             inside = self.xy[self.labels != 0]
             return Extent.of_points(np.concatenate([np.argwhere(self.prior)[:, ::-1], inside]))
@@ -38,12 +41,12 @@ class Question:
 
     @property
     def is_box(self) -> bool:
-        """Whether there is a box and nothing else."""
+        """Return whether a box is all that was marked."""
         return self.prior is None and self.labels.tolist() == [2, 3]
 
 
 def question(keyframe: Keyframe) -> Question:
-    """What to ask for a keyframe without a mask."""
+    """Return what to ask the network for a keyframe that has no painted mask."""
     box = keyframe.box or (ellipse_box(keyframe.line) if keyframe.line else None)
     places = [(p.x, p.y, int(p.positive)) for p in keyframe.points]
     if keyframe.line:
@@ -57,7 +60,7 @@ def question(keyframe: Keyframe) -> Question:
 
 
 def ellipse_box(line: Line) -> Box:
-    """The bounding box of the ellipse whose long axis is `line`."""
+    """Return the bounding box, in slice pixels, of the ellipse whose long axis is `line`."""
     long, short = line.length / 2, SHORT_AXIS * line.length / 2
     along_x, along_y = (line.x1 - line.x0) / line.length, (line.y1 - line.y0) / line.length
     half_width, half_height = np.hypot(long * along_x, short * along_y), np.hypot(long * along_y, short * along_x)
@@ -66,7 +69,7 @@ def ellipse_box(line: Line) -> Box:
 
 
 def along(path: tuple[tuple[float, float], ...], count: int) -> np.ndarray:
-    """At most `count` positions ``(n, 2)`` at equal distances along a path, away from its ends."""
+    """Return at most `count` positions ``(n, 2)`` at equal distances along a path, away from its ends; all in slice pixels."""
     xy = np.array(path, float)
     lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
     if lengths[-1] == 0:

@@ -1,7 +1,8 @@
-"""How well a mask fits what a user has marked, to choose among all that the marks may mean.
+"""Ranks masks by how well they fit what a user has marked, to choose among all that the marks may mean.
 
-A small network answers a box or a click with several masks, and often the best of them is not its first: it sees half of the object,
-or its neighbour. What it cannot know better than we do: whether a mask fills its box, and differs from what is around it.
+A small network answers a box or a click with several masks, and the best of them is often not its first, which may hold half
+of the object, or its neighbour. Two things can be checked without the network: whether a mask fills its box, and whether it
+differs from what is around it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ BORDER, NEAR = 1, 3  # cells: the border belongs to neither side; how far the su
 GREYS = 24  # told apart
 
 SIGNS = ("quality", "stable", "alike", "obeyed", "tight", "beyond", "sized")
-# By ranking the answers to 801 boxes and as many clicks in synthetic scenes (`training.scenes`) by their Dice, and freely rounded: on
-# these scenes others do as well.
+# Fitted to synthetic scenes and freely rounded, see "The search" in docs/figures.md.
 FOR_BOXES = torch.tensor([4.0, 5.0, -3.5, 5.0, 20.0, -15.0, 0.0])
 FOR_POINTS = torch.tensor([4.0, 3.0, -4.0, 3.0, 0.0, 0.0, 0.6])
 
 
 def fitness(logits: Tensor, quality: Tensor, picture: Tensor, xy: Tensor, labels: Tensor) -> Tensor:
-    """The higher, the better a mask fits: ``(n,)``, to be compared between all answers to the same prompts.
+    """Return how well each mask fits, ``(n,)``: the higher the better, comparable between all answers to the same prompts.
 
     Args:
         logits: ``(n, m, m)`` of a view.
@@ -40,11 +40,11 @@ def fitness(logits: Tensor, quality: Tensor, picture: Tensor, xy: Tensor, labels
 
 
 def signs(logits: Tensor, quality: Tensor, picture: Tensor, xy: Tensor, labels: Tensor) -> Tensor:
-    """What speaks for and against masks, see `SIGNS`: ``(n, 7)``; of `fitness`'s arguments.
+    """Return what speaks for and against each mask, ``(n, 7)`` in the order of `SIGNS`; for the arguments see `fitness`.
 
-    The network's expectation; how little the mask depends on where exactly its logits are cut; how much the intensities within are like
-    those around; the part of the clicks that it obeys; how well its own box agrees with the box drawn; the part of it that lies
-    outside of that box; how well the view suits its size.
+    The signs are: the quality that the network expects; how little the mask depends on where exactly its logits are cut; how much
+    the intensities inside are like those around; the part of the clicks that it obeys; how well its own box agrees with the box
+    that was drawn; the part of it that lies outside that box; how well the view suits its size.
     """
     cells = F.avg_pool2d(picture[None].float(), COARSER)[0]
     enlarged = F.interpolate(logits[:, None].float(), cells.shape, mode="bilinear", align_corners=False)[:, 0]
@@ -59,7 +59,7 @@ def signs(logits: Tensor, quality: Tensor, picture: Tensor, xy: Tensor, labels: 
 
 
 def _alike(masks: Tensor, cells: Tensor) -> Tensor:
-    """Bhattacharyya's coefficient of the intensities within and around."""
+    """Return the Bhattacharyya coefficient, ``(n,)``, of the intensities inside and around each mask."""
     greys = F.one_hot((cells * (GREYS / 256)).long().clamp(0, GREYS - 1).flatten(), GREYS).float()
     around = grown(masks, NEAR) & ~grown(masks, BORDER)
     within, beside = ((each.flatten(1).float() @ greys + 0.5) for each in (masks, around))
@@ -88,7 +88,7 @@ def _in_box(masks: Tensor, edges: Tensor, xy: Tensor, labels: Tensor) -> tuple[T
 
 
 def _edges(masks: Tensor) -> Tensor:
-    """Left, top, right and bottom edge of each mask's box: ``(n, 4)``; all 0 of an empty one."""
+    """Return the left, top, right and bottom edge of the box around each mask, ``(n, 4)``; all 0 for an empty mask."""
     places = torch.arange(masks.shape[-1], device=masks.device)
     ends = []
     for axis in (1, 2):

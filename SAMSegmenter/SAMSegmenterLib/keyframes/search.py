@@ -1,9 +1,7 @@
 """Asks a network in several ways what prompts mean, and takes the answer that fits them best.
 
-A large network knows at once; one small enough for any computer has its right answer often among those it does not give. With the
-network that shipped when this was written, the mean Dice of boxes on 206 slices of organs and bones in two CT volumes rose from .66 to
-.74 (torso, 3 mm), at .74 (abdomen, 1 x 1 x 2 mm) it stayed, and on 250 synthetic ones it rose from .76 to .77; improved once more
-(`seeding`) and sharpened it is .76 / .79 / .78, where it was .69 / .78 / .78. The best of all answers has .83 / .84 / .88.
+A large network gives the right answer at once. One that is small enough for any computer often has it among the answers that
+it ranks lower. See "The search" in docs/figures.md for what this is worth.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import numpy as np
 import torch
 
 from ..image.view import View
-from ..network.device import SMALL
+from ..network.device import SMALL_INPUT
 from ..network.network import Decoded
 from ..network.runner import Runner
 from .question import Question
@@ -25,12 +23,12 @@ PLACES = 1 / 6, 1 / 2, 5 / 6  # of a box's sides, where clicks are added to it
 
 
 def worth_searching(runner: Runner) -> bool:
-    """Whether the model is of the kind that gains from being asked often, and quick enough for it."""
-    return runner.options.search and runner.model.native_size <= SMALL
+    """Return whether the network gains from being asked often, and is quick enough for it."""
+    return runner.options.search and runner.model.native_size <= SMALL_INPUT
 
 
 def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[View]) -> tuple[View, Decoded]:
-    """The mask on slice `index` that fits what is asked best, and the view that it was found in."""
+    """Return the view and the answer that fit the prompts on slice `index` best, of all answers in these `views`."""
     best, chosen = -np.inf, None
     for view in views:
         answers = every_answer(runner, index, asked, view)
@@ -46,14 +44,17 @@ def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[Vie
 
 
 def every_answer(runner: Runner, index: int, asked: Question, view: View) -> Decoded:
-    """All masks that the network has for what is asked, in one view; see `Network.candidates`."""
+    """Return every mask that the network offers for the prompts in one view; see `Network.candidates`."""
     features, network = runner.features(index, view), runner.network(view.size)
     answers = [network.candidates(features, [(view.to_input(xy), labels) for xy, labels in ways]) for ways in _ways(asked)]
     return runner.checked(Decoded.joined(answers), [index])
 
 
 def _ways(asked: Question) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """The prompts; a box by itself also with a click in it, somewhere: there are few places where none is in the object."""
+    """Yield the prompts in groups of equal length, as `Network.candidates` takes them.
+
+    A box by itself is also asked with a click in it, at one place after another: few objects miss all of these places.
+    """
     yield [(asked.xy, asked.labels)]
     if asked.is_box:
         corner, other = asked.xy

@@ -14,7 +14,7 @@ from ..network.slice_result import SliceResult
 
 @dataclass(frozen=True, eq=False)
 class Seed:
-    """Where passes start: the mask that the prompts of a slice gave, and what is remembered of it.
+    """The start of passes: the mask that the prompts of a slice gave, and a memory of it.
 
     Attributes:
         result: the mask on the keyframe's slice, in the view that was chosen for it.
@@ -32,4 +32,5 @@ class Seed:
 
     @property
     def slice(self) -> int:
+        """Return the index of the keyframe's slice."""
         return self.result.slice

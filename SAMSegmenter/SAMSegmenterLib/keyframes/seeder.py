@@ -1,4 +1,4 @@
-"""From a keyframe's prompts to a mask on its slice, and a memory of it for passes to start from."""
+"""Turns a keyframe's prompts into a seed: a mask on its slice, and a memory of it for passes to start from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Seeder:
         self._runner, self._stack, self._options = runner, runner.stack, runner.options
 
     def seed(self, keyframe: Keyframe) -> Seed:
-        """A mask on the keyframe's slice, as painted or as the network finds it, and a memory of it."""
+        """Return the seed of a keyframe: its mask, as painted or as the network finds it, and a memory of it."""
         view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe)
         features = self._runner.features(keyframe.slice, view)
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
@@ -47,9 +47,9 @@ class Seeder:
         return Seed(result, mask, appearance, decoded, memory)
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
-        """Every mask, bool ``(rows, columns)``, that the network considers for a keyframe without one, and its expected quality.
+        """Return every mask that the network considers for a keyframe that has no painted mask, and its expected quality.
 
-        The first is the one that `seed` takes; the others are in no order. For evaluation.
+        Masks are bool ``(rows, columns)``. The first is the one that `seed` takes; the others are in no order. For evaluation.
         """
         asked, shape = question(keyframe), self._stack.shape
         taken = self.seed(keyframe).result
@@ -67,34 +67,37 @@ class Seeder:
         return view, self._taken_over(keyframe.slice, keyframe.mask.mask, view)
 
     def _taken_over(self, index: int, mask: np.ndarray, view: View) -> Decoded:
-        """A mask ``(rows, columns)`` as the network's own answer."""
+        """Return a mask ``(rows, columns)`` as if the network had given it."""
         features = self._runner.features(index, view)
         return self._runner.checked(self._runner.network(view.size).prompt_mask(features, _seen(mask, view)), [index])
 
     def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
-        """What the network finds, put right where it is known to be weak, and the view for it."""
+        """Return the view and the network's answer in it, corrected where the network is known to be weak."""
         asked = question(keyframe)
         view, decoded = self._found(keyframe.slice, asked)
         if not self._options.refine:
             return view, decoded
         found = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
-        mask = self._put_right(keyframe, asked, found)
+        mask = self._corrected_by_intensities(keyframe, asked, found)
         if not mask.any() or np.array_equal(mask, found.mask(self._stack.shape)):
             return view, decoded
         view = self._view(asked.extent or Extent.of_mask(mask))
         return view, replace(self._taken_over(keyframe.slice, mask, view), quality=decoded.quality)
 
-    def _put_right(self, keyframe: Keyframe, asked: Question, found: SliceResult) -> np.ndarray:
-        """The mask ``(rows, columns)``: in a box with its border where intensities change, and of a small network without holes."""
+    def _corrected_by_intensities(self, keyframe: Keyframe, asked: Question, found: SliceResult) -> np.ndarray:
+        """Return the network's mask ``(rows, columns)`` as the image suggests it.
+
+        The mask of a box is sharpened, so that its border lies where intensities change. That of a small network is filled.
+        """
         mask = found.mask(self._stack.shape)
-        if asked.is_box and keyframe.box:  # clicks beside it say more than intensities do
+        if asked.is_box and keyframe.box:  # else there are clicks, which say more than intensities do
             mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
         return filled(mask, asked.xy[asked.labels == 0]) if worth_searching(self._runner) else mask
 
     def _found(self, index: int, asked: Question) -> tuple[View, Decoded]:
-        """What the network finds, and the view that it found it in.
+        """Return the view and the network's answer in it, of all views that may suit the prompts.
 
-        Of several views, that is the one whose mask the network expects to be good, and which is of the right size for that mask.
+        Of several views, it is the one whose mask the network expects to be good, and whose size suits that mask.
         """
         if asked.prior is None and worth_searching(self._runner):
             return self._searched(index, asked)
@@ -102,7 +105,7 @@ class Seeder:
         return tried[0] if len(tried) == 1 else max(tried, key=lambda found: self._suitability(index, *found))
 
     def _searched(self, index: int, asked: Question) -> tuple[View, Decoded]:
-        """The best of many answers, shown to the network once more, in the view that suits it, to be improved."""
+        """Return the best of many answers, shown to the network once more to be improved, and the view that suits it."""
         view, decoded = best_answer(self._runner, index, asked, self._views(asked, MARGINS))
         mask = SliceResult.of(index, view, decoded, self._options.exact).mask(self._stack.shape)
         if not mask.any():
@@ -118,7 +121,7 @@ class Seeder:
         return view, self._runner.checked(decoded, [index])
 
     def _views(self, asked: Question, margins: Sequence[float] = (1.0,)) -> list[View]:
-        """Where to look: if the prompts tell how large the object is, around it; points alone do not, so all sizes around them."""
+        """Return the views to ask in: around the object if the prompts tell its extent, else of all sizes around the points."""
         if not self._options.region:
             return [self._view(None)]
         if asked.extent:
@@ -145,7 +148,7 @@ class Seeder:
         return region_around(extent, self._stack, self._size(extent.side_mm(self._stack) * margin), margin)
 
     def _size(self, side_mm: float) -> int:
-        """The smallest input that shows a region without losing pixels, within what the network was trained for.
+        """Return the smallest input size that shows a region without losing pixels, within what the network was trained for.
 
         Smaller inputs cost less; larger ones than needed made small organs worse.
         """
@@ -161,9 +164,9 @@ class Seeder:
 
 
 def _doubted(prior: Tensor, clicks: np.ndarray) -> Tensor:
-    """A mask ``(size, size)`` that clicks ``(n, 2)`` correct: 1 inside, -1 outside, and towards 0 around the clicks.
+    """Return a mask ``(size, size)`` that clicks ``(n, 2)`` correct: 1 inside, -1 outside, and near 0 around the clicks.
 
-    A network that is told a mask for certain overrules the click: it obeyed .39 of them, and .88 with the doubt.
+    A network that is told a mask as certain overrules the clicks; see "Doubt around corrections" in docs/figures.md.
     """
     inside = torch.nonzero(prior)
     reach = DOUBTED * float((inside.amax(0) - inside.amin(0)).max() + 1) if len(inside) else 1.0
@@ -175,7 +178,7 @@ def _doubted(prior: Tensor, clicks: np.ndarray) -> Tensor:
 
 
 def _seen(mask: np.ndarray, view: View) -> Tensor:
-    """A mask ``(rows, columns)`` of a slice as `view` shows it: bool ``(size, size)``."""
+    """Return a mask ``(rows, columns)`` of a slice as `view` shows it: bool ``(size, size)``."""
     cut = torch.from_numpy(view.crop(mask).astype(np.float32))[None, None]
     if cut.shape[-2:] != (view.size, view.size):
         cut = F.interpolate(cut, size=(view.size, view.size), mode="bilinear", align_corners=False, antialias=True)

@@ -1,4 +1,4 @@
-"""What a network makes of a box, sharpened by intensities: a small network knows the shape, and little of the border.
+"""Sharpens a network's mask of a box by intensities: a small network knows shapes well, and borders badly.
 
 After Rother et al., GrabCut, ACM SIGGRAPH 2004: in turns, intensities inside and outside the mask tell which pixels belong to it, and
 the mask tells which intensities are inside. The network's logits stand in place of the graph cut's smoothness.
@@ -13,7 +13,7 @@ from ..prompts.types import Box
 
 SURROUNDINGS = 0.3  # of the box's longer side, at least `LEAST_PIXELS`: background that the object is compared with
 LEAST_PIXELS = 4
-USUAL = 1, 99  # percent of the intensities shown, between which they are told apart
+USUAL = 1, 99  # percentiles of the intensities shown, between which these are binned
 TURNS = 3
 NETWORK, INTENSITY, CERTAIN = 0.5, 0.6, 6.0  # weights of the logits, and the largest of the network's
 TOO_LITTLE = 0.15  # of the box: a smaller mask says nothing, and the middle of the box is taken for the object at first
@@ -21,7 +21,7 @@ MIDDLE = 0.6  # of the squared radii of the box's ellipse
 
 
 def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box) -> np.ndarray:
-    """The mask of the object that `box` is drawn around, bool ``(rows, columns)``; nothing outside of the box.
+    """Return the mask of the object that `box` is drawn around, bool ``(rows, columns)``; nothing outside the box.
 
     Args:
         logits: of the network, float32 ``(rows, columns)``.
@@ -49,7 +49,7 @@ def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box) -> np.ndarr
 
 
 def _around(box: Box, shape: tuple[int, int]) -> tuple[slice, slice]:
-    """The box with its surroundings, within the slice."""
+    """Return the rows and columns of the box and its surroundings, within the slice."""
     margin = int(max(LEAST_PIXELS, SURROUNDINGS * max(box.x1 - box.x0, box.y1 - box.y0)))
     rows = slice(max(0, int(box.y0) - margin), min(shape[0], int(box.y1) + margin + 2))
     return rows, slice(max(0, int(box.x0) - margin), min(shape[1], int(box.x1) + margin + 2))
@@ -61,14 +61,14 @@ def _bins(values: np.ndarray, measured: np.ndarray) -> np.ndarray:
 
 
 def _parts(bins: np.ndarray) -> np.ndarray:
-    """The part of pixels in every bin, neighbouring bins blurred into each other."""
+    """Return the part of the pixels in each bin, neighbouring bins blurred into each other."""
     counts = np.pad(np.bincount(bins, minlength=BINS).astype(float), 2, mode="edge")
     blurred = np.convolve(counts, SMOOTHED, "valid")
     return blurred / blurred.sum() + RARE
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Means of each pixel and its eight neighbours."""
+    """Return the mean of each pixel and its eight neighbours."""
     wide = np.pad(values, 1, mode="edge")
     rows, columns = values.shape
     around: np.ndarray = sum(wide[y : y + rows, x : x + columns] for y in range(3) for x in range(3))  # type: ignore[assignment]  # never 0

@@ -1,4 +1,4 @@
-"""Models that see one slice at a time: their masks become keyframes, or every slice is asked the same question.
+"""Asks models that see one slice at a time: their masks become keyframes, or every slice is asked the same question.
 
 A keyframe made here is a painted mask, so that whichever model propagates takes it as it is.
 """
@@ -19,29 +19,29 @@ from ..prompts.types import Keyframe, MaskPrompt, PromptSet, check_keyframe
 from .question import question
 
 CACHE_BYTES = 256 * 2**20
-RECENT = 8  # keyframes remembered beside those that are in use, for whoever undoes a click
+RECENT = 8  # keyframes kept beside those in use, for when a click is undone
 KINDS = ("point", "box", "mask")
 SINGLE_SLICES = "the model that sees single slices"
 NEEDS_LESS = "Close other programs, choose a smaller model, or the CPU if it ran on a GPU."
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """A mask on a slice.
+class BestMask:
+    """The mask that a slice model ranks first on a slice.
 
     Attributes:
         slice: the slice's index.
         mask: bool ``(rows, columns)``; empty where the model finds nothing.
-        score: the intersection over union that the model expects of it.
+        quality: the intersection over union that the model expects of it.
     """
 
     slice: int
     mask: np.ndarray
-    score: float
+    quality: float
 
 
 class Embeddings:
-    """What a model has seen of the slices of a stack, each looked at once.
+    """The embeddings of a stack's slices, each computed once.
 
     Args:
         model: any slice model.
@@ -54,7 +54,7 @@ class Embeddings:
         self._kept: OrderedDict[int, Embedding] = OrderedDict()
 
     def of(self, index: int) -> Embedding:
-        """The embedding of a slice; computed where it is not kept.
+        """Return the embedding of a slice; it is computed unless it is kept.
 
         Raises:
             OutOfMemory: there is too little memory for it.
@@ -81,10 +81,10 @@ class _Made:
 
 
 class KeyframeMaker:
-    """Has a slice model make the keyframes of prompts, each of them once.
+    """Turns prompts into keyframes with masks by asking a slice model, once for each keyframe.
 
-    Clicks and strokes that are added to a keyframe correct its mask, as in the loop of clicks that such models are trained with;
-    any other change of it has the model begin anew.
+    Clicks and strokes that are added to a keyframe correct its mask, as in the loop of clicks that such models are trained with.
+    After any other change the model starts anew.
 
     Args:
         embeddings: of the model and the stack that the prompts lie on.
@@ -95,7 +95,7 @@ class KeyframeMaker:
         self._known: list[_Made] = []
 
     def __call__(self, prompts: PromptSet) -> PromptSet:
-        """`prompts` with a mask on every prompted slice.
+        """Return `prompts` with a mask on every prompted slice.
 
         Raises:
             InputError: the prompts do not fit the slice or the model, or the model finds nothing.
@@ -120,7 +120,7 @@ class KeyframeMaker:
 
 
 def _adds_to(keyframe: Keyframe, before: Keyframe) -> bool:
-    """Whether `keyframe` is `before` and more points or strokes."""
+    """Return whether `keyframe` is `before` with points or strokes added."""
     points, scribbles = keyframe.points[: len(before.points)], keyframe.scribbles[: len(before.scribbles)]
     return replace(keyframe, points=points, scribbles=scribbles) == before
 
@@ -132,7 +132,7 @@ def _painted(keyframe: Keyframe, answer: SliceMasks) -> Keyframe:
     return replace(keyframe, mask=MaskPrompt(found.mask), prior=None)
 
 
-def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple[int, int] | None = None) -> Iterator[tuple[int, Found]]:
+def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple[int, int] | None = None) -> Iterator[tuple[int, BestMask]]:
     """Segment slice by slice, without propagation: each slice is asked what the segment's nearest keyframe asks.
 
     Args:
@@ -148,7 +148,7 @@ def segment_each_slice(prompts: PromptSet, embeddings: Embeddings, slices: tuple
     for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
         _check_repeatable(keyframe)
     first, last = embeddings.stack.range_of(slices)
-    for index in range(first, last + 1):  # slice by slice, so that segments share what was seen of it
+    for index in range(first, last + 1):  # slice by slice, so that segments share its embedding
         for number, segment in enumerate(prompts.segments):
             nearest = min(segment.keyframes, key=lambda keyframe: abs(keyframe.slice - index))
             yield number, _best(index, ask(replace(nearest, slice=index), embeddings))
@@ -160,7 +160,7 @@ def _check_repeatable(keyframe: Keyframe) -> None:
 
 
 def ask(keyframe: Keyframe, embeddings: Embeddings, previous: np.ndarray | None = None) -> SliceMasks:
-    """What the model makes of a keyframe's prompts.
+    """Return the masks that a slice model offers for a keyframe's prompts.
 
     Prompts of a kind that the model was not trained with are left out, as long as others remain.
 
@@ -185,12 +185,12 @@ def ask(keyframe: Keyframe, embeddings: Embeddings, previous: np.ndarray | None 
     points, box, mask = (given[kind] if kind in usable or not usable else None for kind in KINDS)
     with memory_for(SINGLE_SLICES, NEEDS_LESS):
         answer = model.masks(embeddings.of(keyframe.slice), points, asked.labels[~corners], box, mask)
-    _check_finite(model, keyframe.slice, answer.low, answer.scores)
+    _check_finite(model, keyframe.slice, answer.low, answer.qualities)
     return answer
 
 
 def proposed_keyframe(index: int, stack: FrameStack, proposer: Proposer) -> Keyframe:
-    """A keyframe of what a promptless model finds on slice `index`.
+    """Return what a model that needs no prompts finds on slice `index`, as a painted keyframe.
 
     Raises:
         InputError: it finds nothing there, or there is no such slice.
@@ -210,5 +210,5 @@ def _check_finite(model: SliceModel | Proposer, index: int, *answers: np.ndarray
         raise CheckpointError(not_finite(model.title, index, DAMAGED))
 
 
-def _best(index: int, answer: SliceMasks) -> Found:
-    return Found(index, answer.logits[answer.best] > 0, float(answer.scores[answer.best]))
+def _best(index: int, answer: SliceMasks) -> BestMask:
+    return BestMask(index, answer.logits[answer.best] > 0, float(answer.qualities[answer.best]))

@@ -1,1 +1,1 @@
-"""Networks: which there are (`catalog`), where their files lie (`store`), and how they are read (`loading`)."""
+"""Models: those that can be chosen (`catalog`), their files on this machine (`storage`), and how they are loaded (`loading`)."""

@@ -1,4 +1,4 @@
-"""The networks that can be chosen by name, described in `catalog.json`."""
+"""The models that can be chosen by name, as described in `catalog.json`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROMPTS = "point", "box", "mask"
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One published network.
+    """One published model.
 
     Attributes:
         id: what the user calls it.
@@ -36,16 +36,16 @@ class CatalogEntry:
         file: the file's name as published.
         shipped: whether the file lies inside this package.
         url: where the file can be downloaded; None for a shipped one, and where there is no stable address.
-        obtain: how to come by the file where there is no `url`, in sentences; else None.
+        obtain: how to obtain the file where there is no `url`, in sentences; else None.
         bytes: of the file, where published.
         sha256: of the file, 64 lower-case hexadecimal digits, where published; else it is recorded at the first use.
         licence: of the weights: the SPDX identifier, or words.
         licence_url: where the licence can be read; None if not known.
         commercial_use: whether the licence allows it.
-        native_size: side in pixels of the square input that it was trained with.
-        sizes: sides in pixels that it may run at, ascending.
+        native_size: side in pixels of the square input with which it was trained.
+        sizes: sides in pixels at which it may run, ascending.
         normaliser: how grey levels become its input, a name in `families.normalisers.PUBLISHED`.
-        prompts: what it takes: "point", "box" and "mask".
+        prompts: the kinds that it takes, of "point", "box" and "mask".
         citation: what to cite.
     """
 
@@ -80,12 +80,12 @@ class Catalog:
 
 
 def entries() -> tuple[CatalogEntry, ...]:
-    """Every published network that can be chosen by name, the default first."""
+    """Return every published model that can be chosen by name, the default first."""
     return _catalog().entries
 
 
 def entry(id: str) -> CatalogEntry:
-    """The network called `id`.
+    """Return the published model called `id`.
 
     Raises:
         InputError: there is none; names the one that may be meant.
@@ -97,18 +97,18 @@ def entry(id: str) -> CatalogEntry:
 
 
 def advice(id: str, known: Iterable[str]) -> str:
-    """For whoever asked for a model `id` that is not among the `known` ones."""
+    """Return a sentence for a user who asked for a model `id` that is not among the `known` ones."""
     close = get_close_matches(id, known, 1)
     return f"{f'Did you mean {close[0]}? ' if close else ''}'samsegmenter models list' shows all."
 
 
 def default_id() -> str:
-    """The network that is used when none is chosen."""
+    """Return the id of the model that is used when none is chosen."""
     return _catalog().default
 
 
 def read_catalog(path: Path) -> Catalog:
-    """Read and validate a catalog file.
+    """Return the catalog in a file, after all of it has been checked.
 
     Raises:
         InputError: naming the file and the field at fault.

@@ -1,4 +1,4 @@
-"""Telling networks apart by the names and shapes of their weights."""
+"""Recognition of models by the names and shapes of their weights."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 VIT = "image_encoder."
 TRUNK = "image_encoder.trunk."
 PATCH_PX = 16
-LARGEST_PX = 2048  # no network here sees more, and what a file asks for is built
+LARGEST_PX = 2048  # no network here sees more; a file could otherwise ask for a network of any size
 ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.")
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of an image encoder: channels of the first block, number of blocks, and whether it is of SAM 2.1."""
+    """The size of an image encoder: channels of the first block, number of blocks, and whether it is of SAM 2.1."""
 
     channels: int
     blocks: int
@@ -45,8 +45,8 @@ HIERAS = {
 VITS = {Size(768, 12): "vit_b", Size(1024, 24): "vit_l", Size(1280, 32): "vit_h"}
 VIT_FAMILIES = {"sam", "sam_med2d", "med_sa", "db_sam"}
 
-# Parts of weights' names that only this kind of network has all of, in words, and the family if it is supported;
-# the first that fits counts.
+# Parts of weights' names, all of which only one kind of network has; that kind in words; and its family, if it is supported.
+# The first that fits counts.
 SIGNATURES = (
     (("Space_Adapter.D_fc1.",), "Med-SA (Medical SAM Adapter)", ("med_sa",)),
     (("Adapter.channel.0.",), "SAM-Med2D", ("sam_med2d",)),
@@ -62,7 +62,7 @@ SIGNATURES = (
     (("image_encoder.patch_embed.seq.0.c.",), "MobileSAM", ("mobile_sam",)),
     (("image_encoder.blocks.",), "SAM or MedSAM (ViT image encoder)", ("sam",)),
 )
-# Likewise where the part is missing that would tell the network, with the families that what is left may be of, the likeliest first.
+# The same for networks without the part that would tell them: with the families to which the rest may belong, the likeliest first.
 REMAINS = (
     (("image_encoder.layers.",), "a part of MobileSAM", ("mobile_sam",)),
     (("sam_mask_decoder.transformer.",), "a part of a SAM 2 network", ("sam2", "edgetam")),
@@ -72,7 +72,7 @@ REMAINS = (
 
 @dataclass(frozen=True)
 class Detected:
-    """What a checkpoint holds.
+    """The model whose weights a checkpoint holds.
 
     Attributes:
         family: the module in `families` that builds it.
@@ -88,7 +88,7 @@ class Detected:
 
 
 class Ambiguous(CheckpointError):
-    """The weights fit several networks with other inputs; `candidates` are the ids of catalog entries to choose from."""
+    """Weights that fit several models with different inputs; `candidates` are the ids of the catalog entries to choose from."""
 
     def __init__(self, message: str, candidates: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -102,7 +102,7 @@ def detect(
     container: str = "",
     beside: Collection[str] = (),
 ) -> Detected:
-    """Tell the network that the named `weights` belong to.
+    """Return the model to which the named `weights` belong.
 
     Args:
         source: the path of their file; messages name it, and the file's name decides between networks of the same layout.
@@ -126,9 +126,9 @@ def detect(
 
 
 def layout(weights: Mapping[str, torch.Tensor], source: str = "checkpoint") -> str:
-    """The configuration of the network that the named `weights` belong to, in its family's own terms.
+    """Return the configuration of the network to which the named `weights` belong, in its family's own terms.
 
-    Networks that differ in nothing but what they are fed have the same.
+    Models that differ only in their inputs have the same configuration.
 
     Raises:
         CheckpointError: as `detect`.
@@ -137,19 +137,19 @@ def layout(weights: Mapping[str, torch.Tensor], source: str = "checkpoint") -> s
 
 
 def may_be_native_size(size: Any, like: CatalogEntry) -> bool:
-    """Whether `detect` may have found networks like this one to be made for inputs of `size` pixels: only a ViT tells another size."""
+    """Return whether `detect` can find `size`, in pixels, to be the input size of models like this; only a ViT can have other sizes."""
     told = range(PATCH_PX, LARGEST_PX + 1, PATCH_PX) if like.family in VIT_FAMILIES else ()
     return type(size) is int and (size == like.native_size or size in told)
 
 
 def looks_like(names: Iterable[str]) -> str:
-    """What kind of network has weights with such names, in words."""
+    """Return in words what kind of network has weights with these names."""
     return _by_names(list(names)).kind
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Which networks some weights may be of.
+    """The models to which some weights may belong.
 
     Attributes:
         kind: what all of them are, in words.
@@ -174,7 +174,7 @@ def _by_names(names: Collection[str]) -> _Fit:
 
 
 def _fitting(weights: Mapping[str, torch.Tensor], source: str) -> _Fit:
-    """By names and sizes.
+    """Return the models that fit the names and sizes of weights.
 
     Raises:
         CheckpointError: no entry fits.
@@ -187,11 +187,12 @@ def _fitting(weights: Mapping[str, torch.Tensor], source: str) -> _Fit:
         raise CheckpointError(f"{source}: this network is not supported; it looks like {fit.kind}. Supported are {supported}.")
     if fit.is_whole:
         return fit
-    return replace(fit, entries=sorted(fit.entries, key=lambda entry: entry.shipped))  # what ships is hardly handed around in parts
+    # A model that ships is unlikely to be passed on in parts.
+    return replace(fit, entries=sorted(fit.entries, key=lambda entry: entry.shipped))
 
 
 def _of_size(fit: _Fit, seen: Size) -> _Fit:
-    """Those of a size, if the networks come in several; if none has it, those that are larger."""
+    """Return the models of one size, if their families come in several; if none has it, the larger ones."""
     sizes = _sizes({entry.family for entry in fit.entries})
     if not sizes:
         return fit
@@ -204,7 +205,7 @@ def _of_size(fit: _Fit, seen: Size) -> _Fit:
 
 
 def _sizes(families: Collection[str]) -> Mapping[Size, str]:
-    """The configurations of families that come in several sizes."""
+    """Return the configurations, by size, of families that come in several sizes."""
     if "sam2" in families:
         return HIERAS
     return VITS if VIT_FAMILIES.intersection(families) else {}
@@ -216,7 +217,7 @@ def _size(weights: Mapping[str, torch.Tensor]) -> Size:
 
 
 def _channels(weights: Mapping[str, torch.Tensor], encoder: str) -> int:
-    """The width of the first block; 0 if nothing tells it."""
+    """Return the width of the first block; 0 if nothing tells it."""
     names = f"{encoder}patch_embed.proj.weight", f"{encoder}blocks.0.norm1.weight"
     return next((weights[name].shape[0] for name in names if name in weights and weights[name].ndim), 0)
 
@@ -227,7 +228,7 @@ def _blocks(weights: Mapping[str, torch.Tensor], encoder: str) -> int:
 
 
 def _native_size(weights: Mapping[str, torch.Tensor]) -> int | None:
-    """The side in pixels that a ViT was trained for, which the grid of its learnt positions tells."""
+    """Return the input size in pixels for which a ViT was trained, as the grid of its learnt positions tells; None if it does not."""
     positions = weights.get(f"{VIT}pos_embed")
     if positions is None or positions.ndim != 4:
         return None
@@ -277,7 +278,7 @@ def _ambiguous(source: str, fitting: list[CatalogEntry]) -> Ambiguous:
 
 
 def _named(fitting: list[CatalogEntry], name: str) -> CatalogEntry | None:
-    """The network whose published file name or id, the longest one, occurs in the file name `name`."""
+    """Return the model whose published file name or id, the longest one, occurs in the file name `name`; None if there is none."""
     found = [(len(word), entry) for entry in fitting for word in _words(entry) if word in _plain(name)]
     longest = max((length for length, _ in found), default=0)
     return next((entry for length, entry in found if length == longest), None)

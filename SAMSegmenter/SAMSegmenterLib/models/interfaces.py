@@ -1,7 +1,7 @@
-"""What loaded models offer, whatever their family: one that propagates, and those that see one slice at a time.
+"""The interfaces of loaded models of all families: models that propagate, slice models, and proposers.
 
 All arrays are of a slice: `pixels` uint8 ``(rows, columns)`` or ``(rows, columns, 3)``, positions ``(x, y)`` with pixel
-centres at integers. Each network scales and places them as it was trained with; see `families.normalisers`.
+centres at integers. Each model scales and places them as it was trained; see `families.normalisers`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A network that propagates, and what is needed to feed it.
+    """A model that propagates: its network, and what is needed to feed it.
 
     Attributes:
         network: in evaluation mode, float32, without gradients, on the CPU, built for `native_size`.
-        id: id of the model, or the file's name if the file is no model's.
+        id: the model's id, or the file's name if the file is not a published one.
         title: what the user reads.
-        sha256: of the file.
+        sha256: that of the file.
         path: the file that was read.
-        native_size: side in pixels of the square input that it was trained with.
-        sizes: sides in pixels that it may run at, ascending.
+        native_size: side in pixels of the square input with which it was trained.
+        sizes: sides in pixels at which it may run, ascending.
         mean: of the red, green and blue channels in [0, 1], subtracted from the input.
-        std: what the input is divided by after that.
-        why: what its file was recognised by, for the user; empty if it was chosen by its name.
+        std: of the same channels, by which the input is divided after that.
+        why: by what its file was recognised, for the user; empty if it was chosen by its name.
     """
 
     network: SAM2Base
@@ -48,10 +48,10 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """What a network knows of a slice before any prompt.
+    """The knowledge that a network has of a slice before any prompt.
 
     Attributes:
-        features: tensors in an order of the family's own.
+        features: tensors, in an order that the family defines.
         shape: rows and columns of the slice.
     """
 
@@ -60,6 +60,7 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
+        """Return the memory of the features in bytes."""
         return sum(tensor.nbytes for tensor in self.features)
 
 
@@ -69,28 +70,28 @@ class SliceMasks:
 
     Attributes:
         logits: ``(n, rows, columns)`` float32; positive inside.
-        scores: ``(n,)`` float32, the intersection over union that the network expects of each.
-        low: ``(n, h, w)`` float32, the logits as the network gives them; one of them can be a later `mask_logits`.
+        qualities: ``(n,)`` float32, the intersection over union that the network expects of each, 0 to 1.
+        low: ``(n, h, w)`` float32, the logits as the network gives them; each can be given to `masks` later as `mask_logits`.
     """
 
     logits: np.ndarray
-    scores: np.ndarray
+    qualities: np.ndarray
     low: np.ndarray
 
     @property
     def best(self) -> int:
-        """Which of them the network thinks best of."""
-        return int(self.scores.argmax())
+        """Return the index of the mask of the highest expected quality."""
+        return int(self.qualities.argmax())
 
 
 class SliceModel(Protocol):
-    """Segments a slice from prompts on it.
+    """A model that segments a slice from prompts on it.
 
     Attributes:
         title: what the user reads.
         size: side of its square input in pixels.
-        prompts: those that it takes, of "point", "box" and "mask".
-        why: what its file was recognised by, for the user; empty if it was chosen by its name.
+        prompts: the kinds that it takes, of "point", "box" and "mask".
+        why: by what its file was recognised, for the user; empty if it was chosen by its name.
     """
 
     title: str
@@ -99,7 +100,7 @@ class SliceModel(Protocol):
     why: str
 
     def embed(self, pixels: np.ndarray) -> Embedding:
-        """Look at a slice: the slow part, done once for all prompts on it."""
+        """Return what the network knows of a slice, uint8 ``(rows, columns[, 3])``: the slow part, done once for all prompts on it."""
 
     def masks(
         self,
@@ -109,7 +110,7 @@ class SliceModel(Protocol):
         box: np.ndarray | None = None,
         mask_logits: np.ndarray | None = None,
     ) -> SliceMasks:
-        """Segment what the prompts ask for: the fast part.
+        """Return the masks that the prompts may mean: the fast part.
 
         Args:
             embedding: of the slice.
@@ -119,19 +120,18 @@ class SliceModel(Protocol):
             mask_logits: ``(h, w)`` of a mask to be corrected: one of `SliceMasks.low`, or from `mask_logits`.
 
         Raises:
-            InputError: no prompts, or such as this model does not take.
+            InputError: there are no prompts, or some of a kind that this model does not take.
         """
 
     def mask_logits(self, mask: np.ndarray) -> np.ndarray:
-        """A mask, bool ``(rows, columns)``, in the form that `masks` takes it in."""
+        """Return a mask, bool ``(rows, columns)``, in the form in which `masks` takes it."""
 
 
 class Proposer(Protocol):
-    """Finds what it was trained for, without prompts.
+    """A model that finds what it was trained for, without prompts.
 
     Attributes:
-        title: and
-        why: as of a `SliceModel`.
+        title, why: as those of a `SliceModel`.
         size: side of its square input in pixels.
     """
 
@@ -140,4 +140,4 @@ class Proposer(Protocol):
     why: str
 
     def propose(self, pixels: np.ndarray) -> np.ndarray:
-        """Logits ``(rows, columns)`` float32 of a slice; positive inside."""
+        """Return the logits ``(rows, columns)`` float32 of a slice; positive inside."""

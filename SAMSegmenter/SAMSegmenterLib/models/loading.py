@@ -1,4 +1,4 @@
-"""From a model's name or file to a network that is ready to run."""
+"""The way from a model's name or file to a model that is ready to run."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ USES = {
 
 
 @dataclass(frozen=True)
-class Found:
+class RecognisedFile:
     """A model file that was read and recognised.
 
     Attributes:
-        path: of the file.
-        sha256: of the file.
+        path: the file.
+        sha256: that of the file.
         weights: by name.
-        entry: how to build and feed the network; of the catalog or the user's own, with the input size of these weights.
+        entry: how to build and feed the network; from the catalog or the user's own, with the input size of these weights.
         is_published: whether it is the very file of `entry`, rather than other weights of the same layout.
-        why: what it was recognised by, for the user; empty if it was chosen by its name.
+        why: by what it was recognised, for the user; empty if it was chosen by its name.
     """
 
     path: Path
@@ -53,21 +53,23 @@ class Found:
 
     @property
     def id(self) -> str:
+        """Return the model's id, or the file's name if the file is not a published one."""
         return self.entry.id if self.is_published else self.path.name
 
     @property
     def title(self) -> str:
+        """Return what the user reads."""
         return self.entry.title if self.is_published else f"{self.path.name} ({self.entry.title} layout)"
 
 
 def load_model(id_or_path: str | Path | None = None, family: str | None = None) -> Model:
-    """Load a network that propagates by its name or from a file; without either, the one that ships with the package.
+    """Return a model that propagates, by its name or from a file; without either, the one that ships with the package.
 
     A string that is the id of a model means that model; anything else is a file of any layout that `detect` knows, and
-    `family` says which where that cannot be told.
+    `family` says which one where that cannot be told.
 
     Raises:
-        CheckpointError: the file is not on this machine, damaged, unsafe, or of a network that is not supported or does not
+        CheckpointError: the file is not on this machine, damaged, unsafe, or of a model that is not supported or does not
             propagate.
     """
     found, network = _built(id_or_path, family, "propagation")
@@ -77,7 +79,7 @@ def load_model(id_or_path: str | Path | None = None, family: str | None = None) 
 
 
 def load_slice_model(id_or_path: str | Path, family: str | None = None, device: str = "cpu") -> SliceModel:
-    """Load a network that segments single slices, as `load_model`, to run on `device`; networks that propagate do that, too.
+    """Return a model that segments single slices, as `load_model`, on `device`; models that propagate do that, too.
 
     Raises:
         CheckpointError: as `load_model`.
@@ -89,7 +91,7 @@ def load_slice_model(id_or_path: str | Path, family: str | None = None, device: 
 
 
 def load_proposer(id_or_path: str | Path, family: str | None = None, device: str = "cpu") -> Proposer:
-    """Load a network that proposes masks without prompts, as `load_model`, to run on `device`.
+    """Return a model that proposes masks without prompts, as `load_model`, on `device`.
 
     Raises:
         CheckpointError: as `load_model`.
@@ -100,37 +102,45 @@ def load_proposer(id_or_path: str | Path, family: str | None = None, device: str
     return model
 
 
-def find(id_or_path: str | Path | None, family: str | None = None) -> Found:
-    """Read the file of a model by its name or path; see `load_model`."""
+def find(id_or_path: str | Path | None, family: str | None = None) -> RecognisedFile:
+    """Return the file of a model by its name or path, read and recognised; see `load_model`.
+
+    Raises:
+        CheckpointError: as `load_model`.
+    """
     chosen = catalog.default_id() if id_or_path is None else id_or_path
     entry = _known(chosen) if isinstance(chosen, str) else None
     if entry:
         path = store.locate(entry)
         weights = read_checkpoint(path).weights
-        return Found(path, hashes.check(entry, path), weights, entry, True, "")
+        return RecognisedFile(path, hashes.check(entry, path), weights, entry, True, "")
     path = expanded(chosen)
-    if not os.path.exists(path):  # a forbidden folder is no error here
+    if not os.path.exists(path):  # unlike Path.exists, it does not raise for a forbidden folder
         advice = catalog.advice(str(chosen), [entry.id for entry in store.entries()])
         raise CheckpointError(f"{chosen}: there is no such model file, and no model of that name. {advice}")
     return read(path, family)
 
 
-def read(path: Path, family: str | None = None) -> Found:
-    """Read a file and tell what it is, by its hash or else by its weights; see `detect.detect`."""
+def read(path: Path, family: str | None = None) -> RecognisedFile:
+    """Return a file, read and recognised by its hash or else by its weights; see `detect.detect`.
+
+    Raises:
+        CheckpointError: it is damaged or unsafe, or of no model that is supported.
+    """
     checkpoint = read_checkpoint(path)
     sha256 = hashes.file_sha256(path)
     published = next((entry for entry in catalog.entries() if hashes.expected(entry) == sha256), None)
     if published:
-        return Found(path, sha256, checkpoint.weights, published, True, f"Its SHA-256 is that of {published.title}.")
+        return RecognisedFile(path, sha256, checkpoint.weights, published, True, f"Its SHA-256 is that of {published.title}.")
     seen = detect(checkpoint.weights, str(path), family, checkpoint.container, checkpoint.beside)
     like = catalog.entry(seen.like)
     if seen.native_size != like.native_size:
         like = replace(like, native_size=seen.native_size, sizes=(seen.native_size,))
-    return Found(path, sha256, checkpoint.weights, like, False, seen.why)
+    return RecognisedFile(path, sha256, checkpoint.weights, like, False, seen.why)
 
 
-def build(found: Found) -> nn.Module:
-    """The network with the weights of the file.
+def build(found: RecognisedFile) -> nn.Module:
+    """Return the network with the weights of a file.
 
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
@@ -140,8 +150,11 @@ def build(found: Found) -> nn.Module:
     return family.build(found.entry.config, found.entry.native_size, family.clean(found.weights), source)
 
 
-def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[Found, nn.Module]:
-    """A network of one of `kinds`, and the file that it is from, which is the model's from now on if it is the first."""
+def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[RecognisedFile, nn.Module]:
+    """Return the file of a model of one of `kinds`, and its network.
+
+    The first file that is used as a published model without a published hash is recorded, and no other is accepted after it.
+    """
     check_numpy()
     found = find(id_or_path, family)
     _expect_kind(found, *kinds)
@@ -152,7 +165,7 @@ def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tu
 
 
 def _known(id: str) -> CatalogEntry | None:
-    # The user's own models are looked up only if need be: damaged records of them shall not keep the others from working.
+    # The user's own models are looked up only if needed: damaged records of them must not keep the others from working.
     for entries in (catalog.entries, store.entries):
         found = next((entry for entry in entries() if entry.id == id), None)
         if found:
@@ -165,7 +178,7 @@ def _family(entry: CatalogEntry) -> ModuleType:
     return import_module(f".families.{entry.family}", __package__)
 
 
-def _expect_kind(found: Found, *kinds: str) -> None:
+def _expect_kind(found: RecognisedFile, *kinds: str) -> None:
     if found.entry.kind not in kinds:
         raise CheckpointError(
             f"{found.path}: {found.title} {USES[found.entry.kind]}. Here a model is wanted that {USES[kinds[0]].partition(';')[0]}; "

@@ -1,4 +1,4 @@
-"""What is used of the `sam2` package, imported in this one place, so that a failure names the package that is to blame.
+"""The parts of the `sam2` package that are used, imported in this one place, so that a failure names the package to blame.
 
 `sam2` imports hydra, omegaconf, antlr4 and iopath, of which another Slicer extension may have installed other versions.
 """

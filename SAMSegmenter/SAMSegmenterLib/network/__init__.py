@@ -1,1 +1,1 @@
-"""SAM 2 on a device: the same answers as upstream's, faster and with less memory."""
+"""SAM 2 on a device: upstream's answers, faster and with less memory."""

@@ -26,15 +26,15 @@ class MemoryAttention:
 
     def __init__(self, exact: SAM2Base, running: SAM2Base, grid: int, dtype: torch.dtype) -> None:
         layers = zip(exact.memory_attention.layers, running.memory_attention.layers, strict=True)
-        self._layers = [_Layer(original, module, grid, dtype, resampler_of(exact)) for original, module in layers]
+        self._layers = [_MemoryLayer(original, module, grid, dtype, resampler_of(exact)) for original, module in layers]
         self._norm = running.memory_attention.norm
 
     def begin(self, tokens: Tensor) -> Tensor:
-        """The first self-attention, of image tokens ``(B, T, C)``: it knows nothing of memories."""
+        """Return image tokens ``(B, T, C)`` after the first self-attention, which does not depend on memories."""
         return self._layers[0].attend_to_itself(tokens)
 
     def finish(self, begun: Tensor, memory: Tensor, keyed: Tensor, pointers: int) -> Tensor:
-        """Everything after `begin`.
+        """Return the result of everything after `begin`.
 
         Args:
             begun: ``(B, T, C)`` float32, from `begin`.
@@ -53,7 +53,7 @@ class MemoryAttention:
         return self._norm(x)
 
 
-class _Layer:
+class _MemoryLayer:
     """One layer of memory attention, with its projections rewritten for real-valued rotary encoding.
 
     The new weights are made from `exact` (float32) and kept in `dtype`; `module` is the same layer as it runs.
@@ -92,12 +92,12 @@ class _Layer:
 
 
 def _turns(attention: Any, side: int) -> Tensor:
-    """Rotary encoding of the places of a grid of `side` x `side` tokens, row by row: complex ``(side * side, C/2)``."""
+    """Return the rotary encoding of the places of a grid of `side` x `side` tokens, row by row: complex ``(side * side, C/2)``."""
     return attention.compute_cis(end_x=side, end_y=side)
 
 
 def _memory_turns(attention: Any, resampler: Any, turns: Tensor) -> Tensor:
-    """The same of the tokens of a memory, which lie as the image's do, `turns`, unless they are resampled."""
+    """Return the rotary encoding of a memory's tokens: that of the image, `turns`, unless the tokens are resampled."""
     if resampler is None:
         return turns
     return torch.cat([torch.ones(resampler.placeless, turns.shape[1], dtype=turns.dtype), _turns(attention, resampler.side)])
@@ -108,7 +108,7 @@ def _as_reals(turns: Tensor, device: torch.device, dtype: torch.dtype) -> tuple[
 
 
 def _rotated(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary encoding of ``(B, r * T, C)`` by cosines and sines ``(T, C/2)``, repeated for each of r memories."""
+    """Return ``(B, r * T, C)``, rotated by cosines and sines ``(T, C/2)`` that repeat for each of r memories."""
     cosine, sine = turns
     batch, count, width = x.shape
     pairs = x.view(batch, -1, len(cosine), 2, width // 2)
@@ -120,7 +120,7 @@ def _rotated(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Single-head attention ``(B, N, C), (B, M, C), (B, M, c) -> (B, N, c)``; the query is already scaled."""
+    """Return single-head attention, ``(B, N, C), (B, M, C), (B, M, c) -> (B, N, c)``; the query is already scaled."""
     on_cpu = query.device.type == "cpu"
     if not on_cpu or (value.shape[-1] == query.shape[-1] and query.dtype == torch.float32):
         return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
@@ -134,9 +134,9 @@ def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class PlainAttention(TorchFunctionMode):
-    """Within it, low-precision attention on a CPU is two matrix products, which there is quicker than the fused kernel.
+    """A mode in which low-precision attention on a CPU is two matrix products, which are quicker there than the fused kernel.
 
-    Measured on the shapes of SAM 2.1 tiny at 512 pixels: 42 against 65 ms a slice.
+    docs/figures.md has the times.
     """
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:

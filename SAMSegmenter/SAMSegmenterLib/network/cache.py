@@ -1,4 +1,4 @@
-"""Image features of the slices seen last, within a number of bytes."""
+"""Image features of the slices seen last, bounded by a number of bytes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from ..image.view import View
 from .network import Features
 
-Key = tuple[int, View]
+FeatureKey = tuple[int, View]
 
 
 class FeatureCache:
-    """Keeps features by slice and view, dropping the least recently used ones beyond `limit` bytes.
+    """A cache of features by slice and view that drops the least recently used ones beyond `limit` bytes.
 
     Args:
         limit: bytes of features kept; the newest are kept even if they alone exceed it.
@@ -25,16 +25,16 @@ class FeatureCache:
     def __init__(self, limit: int, dtype: torch.dtype | None = None) -> None:
         self.limit, self.dtype = limit, dtype
         self.nbytes = self.misses = 0
-        self._kept: OrderedDict[Key, Features | _Pages] = OrderedDict()
+        self._kept: OrderedDict[FeatureKey, Features | _Pages] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: FeatureKey) -> bool:
         return key in self._kept
 
-    def get(self, key: Key) -> Features | None:
-        """Features as float32, or None where they are not kept."""
+    def get(self, key: FeatureKey) -> Features | None:
+        """Return the features of a slice and view as float32; None if they are not kept."""
         kept = self._kept.get(key)
         if kept is None:
             self.misses += 1
@@ -42,8 +42,8 @@ class FeatureCache:
         self._kept.move_to_end(key)
         return self._given(kept)
 
-    def put(self, key: Key, features: Features) -> Features:
-        """Keep `features`, and return them as `get` will."""
+    def put(self, key: FeatureKey, features: Features) -> Features:
+        """Keep `features`, and return them as `get` would."""
         features = features if self.dtype is None else features.to(self.dtype)
         kept = _Pages.holding(features) if features.coarse.device.type == "cpu" else features
         replaced = self._kept.pop(key, None)
@@ -54,6 +54,7 @@ class FeatureCache:
         return self._given(kept)
 
     def clear(self) -> None:
+        """Drop all features."""
         self._kept.clear()
         self.nbytes = 0
 
@@ -66,8 +67,8 @@ class FeatureCache:
 class _Pages:
     """Features in pages of their own, apart from the heap.
 
-    There they would lie between a network's large, short-lived tensors and leave holes when those go: after 800 slices
-    the heap was 140 MB larger than what it held. Even a tensor's own few bytes do that, so that only the pages are kept.
+    On the heap they would lie between a network's large, short-lived tensors and leave holes when those go. Even a tensor's own few
+    bytes do that, so only the pages are kept. docs/figures.md says what it saves.
     """
 
     pages: mmap
@@ -84,6 +85,7 @@ class _Pages:
 
     @property
     def nbytes(self) -> int:
+        """Return the size of the pages in bytes."""
         return len(self.pages)
 
     def features(self) -> Features:

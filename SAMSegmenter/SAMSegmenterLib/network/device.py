@@ -1,4 +1,4 @@
-"""Which processor to use, in which precision and with how many threads: one place for CUDA, MPS and CPU."""
+"""The processor, precision and number of threads to use: one place for CUDA, MPS and CPU."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..models.sam2_package import SAM2Base
 from .rewrites import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than what is timed
-TIMED_SIZE = 256  # pixels of the input that is timed, if the network's own is not smaller
+WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and attention gains less than the encoder
+TIMED_SIZE = 256  # pixels of the timed input, unless the network's own is smaller
 TIMING_SECONDS = 0.1
-SMALL = 256  # pixels of input; networks for larger ones are large
+SMALL_INPUT = 256  # pixels of input; networks for larger ones are large
 
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how a network runs: `threads` only matters on the CPU."""
+    """The device, precision and threads with which a network runs; `threads` matters on the CPU only."""
 
     device: torch.device
     dtype: torch.dtype
@@ -30,6 +30,7 @@ class Execution:
 
     @property
     def precision(self) -> str:
+        """Return the name of the precision, such as "float32"."""
         return str(self.dtype).removeprefix("torch.")
 
     def __str__(self) -> str:
@@ -39,7 +40,7 @@ class Execution:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Use this many threads within, and as many as before afterwards."""
+        """Use this many threads within the block, and the number before it afterwards."""
         before = torch.get_num_threads()
         if self.device.type == "cpu" and self.threads != before:
             torch.set_num_threads(self.threads)
@@ -51,7 +52,7 @@ class Execution:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes CUDA, then MPS, then the CPU.
+    """Return the device called `name`; "auto" takes CUDA, then MPS, then the CPU.
 
     Raises:
         InputError: the device does not exist here.
@@ -66,37 +67,37 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def pick_execution(model: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
-    """How `model`, already on `device`, encodes an image soonest; found out once for a process.
+def pick_execution(network: SAM2Base, device: torch.device, precision: str = "auto") -> Execution:
+    """Return how `network`, already on `device`, encodes an image soonest; timed once in a process.
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down. A small network on a CPU
     is not timed: it gains nothing from bfloat16, little from a second thread, and runs several times slower on two busy cores than on
-    one; so its results are the same each time.
+    one. Its results are therefore the same each time.
 
     Args:
-        model: any SAM 2 network.
-        device: where it lies.
-        precision: "float32", "bfloat16" or "float16" to have it so; "auto" to time what the device has.
+        network: any SAM 2 network.
+        device: the device on which it lies.
+        precision: "float32", "bfloat16" or "float16" to impose one; "auto" to time those that the device has.
     """
-    is_small = device.type == "cpu" and model.image_size <= SMALL
+    is_small = device.type == "cpu" and network.image_size <= SMALL_INPUT
     threads = 1 if is_small else torch.get_num_threads()
     if precision != "auto" or is_small:
         return Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
-    key = str(device), model.image_size, sum(weight.numel() for weight in model.parameters())
+    key = str(device), network.image_size, sum(weight.numel() for weight in network.parameters())
     if key not in _found_out:
-        _found_out[key] = _soonest(model, Execution(device, torch.float32, threads))
+        _found_out[key] = _soonest(network, Execution(device, torch.float32, threads))
     return _found_out[key]
 
 
 _found_out: dict[tuple, Execution] = {}
 
 
-def _soonest(model: SAM2Base, chosen: Execution) -> Execution:
-    """What is `chosen`, or the same in a lower precision."""
-    seconds = _encoding_seconds(model, chosen)
+def _soonest(network: SAM2Base, chosen: Execution) -> Execution:
+    """Return `chosen`, or the same in a lower precision if that is worth it."""
+    seconds = _encoding_seconds(network, chosen)
     for dtype in _low_precisions(chosen.device):
         other = replace(chosen, dtype=dtype)
-        other_seconds = _encoding_seconds(model, other)
+        other_seconds = _encoding_seconds(network, other)
         if other_seconds < WORTH * seconds:
             chosen, seconds = other, other_seconds
     return chosen
@@ -104,16 +105,16 @@ def _soonest(model: SAM2Base, chosen: Execution) -> Execution:
 
 def _low_precisions(device: torch.device) -> list[torch.dtype]:
     if device.type == "cuda":
-        # no bfloat16 units before Ampere
+        # GPUs before Ampere have no bfloat16 units
         return [torch.bfloat16, torch.float16] if torch.cuda.get_device_capability(device)[0] >= 8 else [torch.float16]
     return [torch.bfloat16] if device.type == "cpu" else []
 
 
-def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:
-    """The quickest of a few encodings, within a moment: what is to save time must not cost it."""
+def _encoding_seconds(network: SAM2Base, execution: Execution) -> float:
+    """Return the time of the quickest of a few encodings; timing stops after a moment, as it must not cost what it is to save."""
     device, lowered = execution.device, execution.dtype != torch.float32
-    encoder = in_precision(model.image_encoder, execution.dtype) if lowered else model.image_encoder
-    size = min(TIMED_SIZE, model.image_size)
+    encoder = in_precision(network.image_encoder, execution.dtype) if lowered else network.image_encoder
+    size = min(TIMED_SIZE, network.image_size)
     image = torch.zeros(1, 3, size, size, device=device)
 
     def encode() -> float:
@@ -125,7 +126,7 @@ def _encoding_seconds(model: SAM2Base, execution: Execution) -> float:
         return time.perf_counter() - start
 
     with execution.active():
-        encode()  # the first call sets up kernels
+        encode()  # because the first call sets up kernels
         seconds = [encode()]
         while len(seconds) < 5 and sum(seconds) < TIMING_SECONDS:
             seconds.append(encode())

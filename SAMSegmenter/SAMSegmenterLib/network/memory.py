@@ -1,4 +1,4 @@
-"""What a pass remembers of the slices behind it, bounded whatever the number of slices."""
+"""The memory of a pass: what it remembers of the slices behind it, bounded whatever the number of slices."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """One slice as remembered; bfloat16 even in float32 runs, as upstream keeps it: equality with upstream needs it.
+    """One slice as remembered, in bfloat16 even in float32 runs: upstream keeps it so, and equality with upstream needs it.
 
     Attributes:
-        features: ``(1, c, grid, grid)``, which lie over the slice and move with the view of it.
+        features: ``(1, c, grid, grid)``, which cover the view of the slice and move with it.
         tokens: ``(1, T, c)``, what later slices attend to: the pixels of `features`, or what a network makes of them.
         pointer: ``(1, C)`` object pointer, float32.
     """
@@ -36,13 +36,13 @@ class Recall:
 
     @property
     def structure(self) -> tuple:
-        """Objects of equal structure can be tracked in one batch."""
+        """Return a key of the recall's form; objects with equal keys can be tracked in one batch."""
         return tuple(position for position, _ in self.spatial), tuple(distance for distance, _ in self.pointers)
 
 
 @dataclass(eq=False)
 class MemoryBank:
-    """The memories of one pass: its keyframe's for good, the last few slices' for as long as they are attended to.
+    """The memories of one pass: that of its keyframe for good, those of the last slices as long as they are attended to.
 
     A pass has a bank of its own, so that what it finds depends on its keyframe alone, not on what ran before it.
     `recent` counts the last slices attended to beside the keyframe; fewer is faster but only approximately the same.
@@ -62,13 +62,13 @@ class MemoryBank:
     last: dict[int, Memory] = field(default_factory=dict)
 
     def add(self, index: int, memory: Memory) -> None:
-        """Remember slice `index`, and forget the slices that nothing will attend to any more."""
+        """Remember slice `index`, and forget the slices to which nothing will attend any more."""
         self.last[index] = memory
         horizon = max(self.max_pointers, self.memories)
         self.last = {n: kept for n, kept in self.last.items() if abs(index - n) < horizon}
 
     def recall(self, index: int, slices: int) -> Recall:
-        """What slice `index` of `slices` attends to, by upstream's rule for one keyframe."""
+        """Return the memories to which slice `index` of `slices` attends, by upstream's rule for one keyframe."""
         step = 1 if index > self.start else -1
         spatial = [(0, self.keyframe.tokens)]
         for age in range(self.recent, 0, -1):

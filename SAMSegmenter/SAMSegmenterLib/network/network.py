@@ -25,18 +25,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..models.families.normalisers import IMAGENET_MEAN, IMAGENET_STD
 from ..models.sam2_package import NO_OBJ_SCORE, SAM2Base, get_1d_sine_pe
 from .attention import MemoryAttention, PlainAttention
 from .memory import Memory, Recall
 from .rewrites import check_supported, fold_neck, in_precision, resampler_of, resized, with_constant_position
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the network knows of one view of one slice, whoever asks.
+    """The features of one view of one slice, for every segment and pass.
 
     Attributes:
         fine: ``(1, C/8, size/4, size/4)`` and
@@ -52,19 +50,21 @@ class Features:
 
     @property
     def nbytes(self) -> int:
+        """Return the memory of the features in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors())
 
     def to(self, dtype: torch.dtype) -> Features:
+        """Return the features in another precision."""
         return Features(*(tensor.to(dtype) for tensor in self.tensors()))
 
     def tensors(self) -> list[Tensor]:
-        """The four of them, in their order."""
+        """Return the four tensors, in their order."""
         return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A mask as the network sees it.
+    """Masks as the network decodes them, one for each object of a batch.
 
     Attributes:
         logits: ``(B, 1, size/4, size/4)`` float32; positive inside.
@@ -80,56 +80,56 @@ class Decoded:
 
     @classmethod
     def joined(cls, parts: Sequence[Decoded]) -> Decoded:
-        """One `Decoded` of all the batches of `parts`."""
+        """Return one `Decoded` of the batches of all `parts`."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def split(self) -> list[Decoded]:
-        """One `Decoded` of batch 1 for each in the batch."""
+        """Return one `Decoded` of batch 1 for each object of the batch."""
         parts = zip(*(getattr(self, field.name).split(1) for field in fields(self)), strict=True)
         return [Decoded(*part) for part in parts]
 
 
 class Network:
-    """Runs `model` at `size` x `size` input pixels on `device`.
+    """A network that runs at `size` x `size` input pixels on `device`.
 
     Args:
-        model: any SAM 2 network; it is shared, not changed.
+        module: any SAM 2 network; it is shared, not changed.
         size: input side in pixels, a multiple of 32.
         device: where it runs.
         dtype: float32, or bfloat16/float16 for the matrix products (everything else stays float32).
-        mean, std: normaliser of the three colour channels, in 0..1.
+        mean, std: of the three colour channels, from 0 to 1.
 
     Raises:
-        CheckpointError: the network's memory attention has a form that SAM 2 never had.
+        CheckpointError: the network is configured in a way that SAM 2 never was.
     """
 
     def __init__(
         self,
-        model: SAM2Base,
+        module: SAM2Base,
         size: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
-        check_supported(model)
+        check_supported(module)
         self.size, self.device, self.dtype = size, torch.device(device), dtype
-        self.grid = size // model.backbone_stride
-        self.model = resized(model, size)
-        self.channels, self.memory_channels = model.hidden_dim, model.mem_dim
-        self.memories = model.num_maskmem
-        self.max_pointers = model.max_obj_ptrs_in_encoder
+        self.grid = size // module.backbone_stride
+        self.module = resized(module, size)
+        self.channels, self.memory_channels = module.hidden_dim, module.mem_dim
+        self.memories = module.num_maskmem
+        self.max_pointers = module.max_obj_ptrs_in_encoder
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
         self._pointer_positions: dict[tuple[int, int], Tensor] = {}
         with torch.inference_mode():
             self._prepare_constants()
 
-    # ------------------------------------------------------------------ what the engine calls
+    # ------------------------------------------------------------------ for the engine
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray) -> list[Features]:
-        """Encode uint8 views ``(B, size, size)`` or ``(B, size, size, 3)``."""
+        """Return the features of uint8 views ``(B, size, size)`` or ``(B, size, size, 3)``, one for each view."""
         images = torch.from_numpy(np.array(pixels)).to(self.device).float().div_(255)
         images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images[:, None].expand(-1, 3, -1, -1)
         with self._precision(), self._attention_style():
@@ -141,26 +141,26 @@ class Network:
 
     @torch.inference_mode()
     def prompt(self, features: Features, points: np.ndarray, labels: np.ndarray, prior: Tensor | None = None) -> Decoded:
-        """Decode prompts on a slice by themselves, without memory.
+        """Return the mask that prompts on a slice mean by themselves, without memory.
 
         Args:
             features: of the prompted view.
             points: ``(n, 2)`` input pixels, centres at integers.
             labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the top left and bottom right corner of a box.
-            prior: ``(size, size)`` float32, the mask that the points correct: 1 inside, -1 outside, 0 where nobody knows.
+            prior: ``(size, size)`` float32, the mask that the points correct: 1 inside, -1 outside, 0 where it is in doubt.
         """
-        coarse = features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
+        coarse = features.coarse + self.module.no_mem_embed.view(1, -1, 1, 1)
         coords, kinds = self._placed(points, labels)
         sparse, dense = self._prompt_encoder(coords, kinds)
-        several = prior is None and self.model._use_multimask(True, {"point_labels": kinds})
+        several = prior is None and self.module._use_multimask(True, {"point_labels": kinds})
         with self._precision():
             if prior is not None:
-                dense = self.model.sam_prompt_encoder.mask_downscaling(_as_logits(prior.to(self.device)))
+                dense = self.module.sam_prompt_encoder.mask_downscaling(_as_logits(prior.to(self.device)))
             return self._decode(coarse, features.fine, features.middle, sparse, dense, several)
 
     @torch.inference_mode()
     def candidates(self, features: Features, asked: Sequence[tuple[np.ndarray, np.ndarray]]) -> Decoded:
-        """All masks that prompts may mean.
+        """Return all masks that prompts may mean.
 
         Args:
             features: of the prompted view.
@@ -168,12 +168,12 @@ class Network:
 
         Returns:
             Four masks for each prompt, one after the other: the decoder's answer to a clear prompt, then those to an ambiguous one.
-            They are never taken back where the object score is negative.
+            They are kept even if the object score is negative.
         """
         placed = [self._placed(*each) for each in asked]
         sparse, dense = self._prompt_encoder(*(torch.cat(each) for each in zip(*placed, strict=True)))
-        coarse = features.coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
-        decoder = self.model.sam_mask_decoder
+        coarse = features.coarse + self.module.no_mem_embed.view(1, -1, 1, 1)
+        decoder = self.module.sam_mask_decoder
         with self._precision():
             logits, quality, tokens, score = decoder.predict_masks(
                 image_embeddings=coarse.expand(len(asked), -1, -1, -1),
@@ -184,13 +184,13 @@ class Network:
                 high_res_features=[features.fine, features.middle],
             )
             tokens = tokens if decoder.use_multimask_token_for_obj_ptr else tokens[:, :1].expand_as(tokens)
-            pointers = self.model.obj_ptr_proj(tokens.flatten(0, 1))
+            pointers = self.module.obj_ptr_proj(tokens.flatten(0, 1))
         scores = score[:, None].expand(-1, logits.shape[1], -1).flatten(0, 1)
         return Decoded(logits.flatten(0, 1)[:, None].float(), pointers.float(), scores.float(), quality.flatten().float())
 
     @torch.inference_mode()
     def prompt_mask(self, features: Features, mask: Tensor) -> Decoded:
-        """Take a painted mask ``(size, size)`` bool as the answer on its slice; it need not be decoded."""
+        """Return a painted mask, bool ``(size, size)``, as the answer on its slice; it need not be decoded."""
         painted = mask.to(self.device).float()[None, None]
         logits = _as_logits(mask.to(self.device).float() * 2 - 1)
         present = painted.any().view(1, 1)
@@ -202,10 +202,10 @@ class Network:
 
     @torch.inference_mode()
     def track(self, features: Sequence[Features], recalls: Sequence[Recall], slices: int) -> Decoded:
-        """Find objects on the next slice from what is remembered of them.
+        """Return the masks of objects on the next slice, found from what is remembered of them.
 
         Args:
-            features: of the slice that each of B objects is looked for on.
+            features: of the slice on which each of B objects is searched for.
             recalls: what each of them remembers; all of the same `Recall.structure`.
             slices: number of slices of the stack, which scales the time encoding of pointers.
         """
@@ -215,27 +215,33 @@ class Network:
         sparse = self._no_points.expand(len(features), -1, -1)
         dense = self._no_mask.expand(len(features), -1, -1, -1)
         with self._precision():
-            return self._decode(coarse, fine, middle, sparse, dense, self.model._use_multimask(False, None))
+            return self._decode(coarse, fine, middle, sparse, dense, self.module._use_multimask(False, None))
 
     @torch.inference_mode()
     def remember(self, features: Sequence[Features], decoded: Decoded, prompted: bool) -> list[Memory]:
-        """Encode slices and the masks found on them into memories; `prompted` masks as hard-edged as they are shown."""
-        model = self.model
+        """Return memories of slices and of the masks found on them.
+
+        Args:
+            features: of each slice.
+            decoded: the masks, one for each slice.
+            prompted: whether the masks come from prompts; they are then encoded as hard-edged as they are shown.
+        """
+        module = self.module
         mask = F.interpolate(decoded.logits, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        hard = prompted and model.binarize_mask_from_pts_for_mem_enc
+        hard = prompted and module.binarize_mask_from_pts_for_mem_enc
         mask = (mask > 0).float() if hard else torch.sigmoid(mask)
-        mask = mask * model.sigmoid_scale_for_mem_enc + model.sigmoid_bias_for_mem_enc
+        mask = mask * module.sigmoid_scale_for_mem_enc + module.sigmoid_bias_for_mem_enc
         coarse = torch.cat([each.coarse for each in features])
         with self._precision():
-            encoded = model.memory_encoder(coarse, mask, skip_mask_sigmoid=True)["vision_features"]
-        if model.no_obj_embed_spatial is not None:
+            encoded = module.memory_encoder(coarse, mask, skip_mask_sigmoid=True)["vision_features"]
+        if module.no_obj_embed_spatial is not None:
             absent = 1 - (decoded.score > 0).float()
-            encoded = encoded + (absent * model.no_obj_embed_spatial)[..., None, None]
+            encoded = encoded + (absent * module.no_obj_embed_spatial)[..., None, None]
         return [self.memory(*each) for each in zip(encoded.split(1), decoded.pointer.split(1), strict=True)]
 
     @torch.inference_mode()
     def memory(self, features: Tensor, pointer: Tensor) -> Memory:
-        """A memory of encoded features ``(1, c, grid, grid)``, which may have been moved, and an object pointer ``(1, C)``."""
+        """Return a memory of encoded features ``(1, c, grid, grid)``, which may have been moved, and an object pointer ``(1, C)``."""
         kept = features.to(torch.bfloat16)
         if self._resampler is None:
             return Memory(kept, _tokens(kept), pointer)
@@ -246,24 +252,24 @@ class Network:
     # ------------------------------------------------------------------ constants and rewritten weights
 
     def _prepare_constants(self) -> None:
-        model, grid = self.model, self.grid
+        module, grid = self.module, self.grid
         coarse = torch.zeros(1, self.channels, grid, grid, device=self.device)
-        position = model.image_encoder.neck.position_encoding(coarse)
-        self._image_position = 0.1 * _tokens(position) if model.memory_attention.pos_enc_at_input else 0.0
+        position = module.image_encoder.neck.position_encoding(coarse)
+        self._image_position = 0.1 * _tokens(position) if module.memory_attention.pos_enc_at_input else 0.0
         small = torch.zeros(1, self.memory_channels, grid, grid, device=self.device)
-        self._map_position = _tokens(model.memory_encoder.position_encoding(small))
-        resampler: Any = resampler_of(model)
+        self._map_position = _tokens(module.memory_encoder.position_encoding(small))
+        resampler: Any = resampler_of(module)
         memory_position = resampler.positions() if resampler else self._map_position
-        self._memory_positions = memory_position + model.maskmem_tpos_enc.flatten(1).flip(0)[:, None]
-        self._dense_position = model.sam_prompt_encoder.get_dense_pe()
+        self._memory_positions = memory_position + module.maskmem_tpos_enc.flatten(1).flip(0)[:, None]
+        self._dense_position = module.sam_prompt_encoder.get_dense_pe()
         blank = torch.zeros(1, 1, 2, device=self.device), -torch.ones(1, 1, dtype=torch.int32, device=self.device)
-        self._no_points, self._no_mask = model.sam_prompt_encoder(points=blank, boxes=None, masks=None)
-        running = model if self.dtype == torch.float32 else in_precision(model, self.dtype)
+        self._no_points, self._no_mask = module.sam_prompt_encoder(points=blank, boxes=None, masks=None)
+        running = module if self.dtype == torch.float32 else in_precision(module, self.dtype)
         running = with_constant_position(running, self.size)
-        self._attention = MemoryAttention(model, running, grid, self.dtype)
-        self._folded = fold_neck(model, self.dtype)
+        self._attention = MemoryAttention(module, running, grid, self.dtype)
+        self._folded = fold_neck(module, self.dtype)
         self._resampler = resampler_of(running)
-        self.model = running
+        self.module = running
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
@@ -275,20 +281,20 @@ class Network:
     # ------------------------------------------------------------------ image encoder
 
     def _pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Fine, middle and coarse features ``(B, ...)``."""
-        model = self.model
+        """Return fine, middle and coarse features ``(B, ...)``."""
+        module = self.module
         if self._folded is None:
-            fine, middle, coarse = model.forward_image(images)["backbone_fpn"]
+            fine, middle, coarse = module.forward_image(images)["backbone_fpn"]
             return fine, middle, coarse
-        levels = model.image_encoder.trunk(images)
-        neck = model.image_encoder.neck.convs
+        levels = module.image_encoder.trunk(images)
+        neck = module.image_encoder.neck.convs
         coarse = neck[1](levels[2]) + F.interpolate(neck[0](levels[3]).float(), scale_factor=2.0, mode="nearest")
         return F.conv2d(levels[0], *self._folded[0]), F.conv2d(levels[1], *self._folded[1]), coarse
 
     # ------------------------------------------------------------------ memory attention
 
     def _attend(self, features: Sequence[Features], recalls: Sequence[Recall], slices: int) -> Tensor:
-        """Condition image embeddings on memories: ``(B, C, grid, grid)``."""
+        """Return image embeddings conditioned on memories, ``(B, C, grid, grid)``."""
         with self._precision():
             memory, position, pointers = self._gather(recalls, slices)
             memory, keyed = memory.to(self.dtype), (memory + position).to(self.dtype)
@@ -297,7 +303,7 @@ class Network:
         return x.transpose(1, 2).reshape(len(features), self.channels, self.grid, self.grid)
 
     def _gather(self, recalls: Sequence[Recall], slices: int) -> tuple[Tensor, Tensor, int]:
-        """Memories ``(B, M, c)`` of all objects, their positions ``(1, M, c)``, and how many are pointers."""
+        """Return the memories ``(B, M, c)`` of all objects, their positions ``(1, M, c)``, and how many of them are pointers."""
         spatial = [torch.cat([recall.spatial[n][1].to(self.device) for recall in recalls]) for n in range(len(recalls[0].spatial))]
         positions = [self._memory_positions[age][None] for age, _ in recalls[0].spatial]
         pointers, pointer_positions = self._pointer_tokens(recalls, slices)
@@ -305,7 +311,7 @@ class Network:
         return memory, torch.cat([*positions, *pointer_positions], 1), sum(each.shape[1] for each in pointers)
 
     def _pointer_tokens(self, recalls: Sequence[Recall], slices: int) -> tuple[list[Tensor], list[Tensor]]:
-        if not self.model.use_obj_ptrs_in_encoder or not recalls[0].pointers:
+        if not self.module.use_obj_ptrs_in_encoder or not recalls[0].pointers:
             return [], []
         stacked = torch.stack([torch.cat([pointer.to(self.device) for _, pointer in recall.pointers]) for recall in recalls])
         per_pointer = self.channels // self.memory_channels
@@ -315,35 +321,35 @@ class Network:
         return [tokens], [torch.cat(positions).repeat_interleave(per_pointer, dim=0)[None]]
 
     def _pointer_position(self, distance: int, furthest: int) -> Tensor:
-        """``(1, c)`` time encoding of a pointer `distance` slices back."""
+        """Return the time encoding ``(1, c)`` of a pointer `distance` slices back."""
         known = self._pointer_positions.get((distance, furthest))
         if known is None:
             known = self._pointer_positions[distance, furthest] = self._encode_distance(distance, furthest)
         return known
 
     def _encode_distance(self, distance: int, furthest: int) -> Tensor:
-        model = self.model
-        if not model.add_tpos_enc_to_obj_ptrs:
+        module = self.module
+        if not module.add_tpos_enc_to_obj_ptrs:
             return torch.zeros(1, self.memory_channels, device=self.device)
-        width = self.channels if model.proj_tpos_enc_in_obj_ptrs else self.memory_channels
+        width = self.channels if module.proj_tpos_enc_in_obj_ptrs else self.memory_channels
         encoding = get_1d_sine_pe(torch.tensor([distance], device=self.device) / furthest, dim=width)
-        return model.obj_ptr_tpos_proj(encoding).float()
+        return module.obj_ptr_tpos_proj(encoding).float()
 
     # ------------------------------------------------------------------ prompt encoder and mask decoder
 
     def _placed(self, points: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Points ``(1, n, 2)`` and their kinds ``(1, n)`` where the network runs."""
+        """Return points ``(1, n, 2)`` and their kinds ``(1, n)`` on the network's device."""
         coords = torch.as_tensor(points, dtype=torch.float32, device=self.device)[None]
         return coords, torch.as_tensor(labels, dtype=torch.int32, device=self.device)[None]
 
     def _prompt_encoder(self, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         # Outside autocast on purpose: 8 bits of a coordinate would move a click by whole pixels.
         with torch.autocast(self.device.type, enabled=False):
-            return self.model.sam_prompt_encoder(points=(points, labels), boxes=None, masks=None)
+            return self.module.sam_prompt_encoder(points=(points, labels), boxes=None, masks=None)
 
     def _decode(self, coarse: Tensor, fine: Tensor, middle: Tensor, sparse: Tensor, dense: Tensor, several: bool) -> Decoded:
-        model, batch = self.model, len(coarse)
-        logits, quality, tokens, score = model.sam_mask_decoder(
+        module, batch = self.module, len(coarse)
+        logits, quality, tokens, score = module.sam_mask_decoder(
             image_embeddings=coarse,
             image_pe=self._dense_position,
             sparse_prompt_embeddings=sparse,
@@ -355,36 +361,39 @@ class Network:
         every, best = torch.arange(batch, device=self.device), quality.argmax(-1)
         token = tokens[every, best] if tokens.shape[1] > 1 else tokens[:, 0]
         logits = logits[every, best][:, None].float()
-        pointer = model.obj_ptr_proj(token)
-        if model.pred_obj_scores:
+        pointer = module.obj_ptr_proj(token)
+        if module.pred_obj_scores:
             present = score > 0
             logits = torch.where(present[..., None, None], logits, NO_OBJ_SCORE)
-            pointer = self._pointer_if_present(pointer, score.sigmoid() if model.soft_no_obj_ptr else present.float())
+            pointer = self._pointer_if_present(pointer, score.sigmoid() if module.soft_no_obj_ptr else present.float())
         return Decoded(logits, pointer.float(), score.float(), quality[every, best].float())
 
     def _mask_pointer(self, features: Features, painted: Tensor) -> Tensor:
-        """Object pointer of a painted mask ``(1, 1, size, size)``, by decoding it as a mask prompt."""
-        model = self.model
-        if not model.use_obj_ptrs_in_encoder:
+        """Return the object pointer of a painted mask ``(1, 1, size, size)``, by decoding it as a mask prompt."""
+        module = self.module
+        if not module.use_obj_ptrs_in_encoder:
             return torch.zeros(1, self.channels, device=self.device)
-        hint = model.mask_downsample(painted)
-        # upstream resizes the quarter-size mask to the size it already has; nothing to do here
-        dense = model.sam_prompt_encoder.mask_downscaling(hint)
+        hint = module.mask_downsample(painted)
+        # upstream resizes the quarter-size mask to the size that it already has, which changes nothing
+        dense = module.sam_prompt_encoder.mask_downscaling(hint)
         return self._decode(features.coarse, features.fine, features.middle, self._no_points, dense, False).pointer
 
     def _pointer_if_present(self, pointer: Tensor, present: Tensor) -> Tensor:
-        model = self.model
-        if not model.pred_obj_scores:
+        module = self.module
+        if not module.pred_obj_scores:
             return pointer
-        kept = present * pointer if model.fixed_no_obj_ptr else pointer
-        return kept + (1 - present) * model.no_obj_ptr
+        kept = present * pointer if module.fixed_no_obj_ptr else pointer
+        return kept + (1 - present) * module.no_obj_ptr
 
 
 def _as_logits(mask: Tensor) -> Tensor:
-    """A mask ``(size, size)`` from -1 to 1 as the decoder would answer it: logits ``(1, 1, size/4, size/4)`` from -10 to 10."""
+    """Return a mask ``(size, size)`` from -1 to 1 as the decoder would answer it.
+
+    It becomes logits ``(1, 1, size/4, size/4)`` from -10 to 10.
+    """
     return F.interpolate(10 * mask[None, None], scale_factor=0.25, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _tokens(maps: Tensor) -> Tensor:
-    """``(B, C, H, W) -> (B, H * W, C)``."""
+    """Return ``(B, C, H, W)`` as ``(B, H * W, C)``."""
     return maps.flatten(2).transpose(1, 2)

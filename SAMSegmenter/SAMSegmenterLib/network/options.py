@@ -1,4 +1,4 @@
-"""How to propagate: every approximation has a switch here, and strict mode has none of them."""
+"""The settings of a propagation: every approximation has a switch, and strict mode uses none of them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ class Options:
 
     Attributes:
         region: look at a square around the object instead of the whole slice.
-        follow: what happens when the region moves from slice to slice: memories are carried over to the new region
-            ("carry": shifted and scaled), or dropped ("restart": the last mask becomes the
-            prompt), or the region never moves ("fixed").
+        follow: what happens when the object moves away from the region: a new region takes the memories over, shifted and
+            scaled ("carry"); or drops them, so that the last mask becomes the prompt ("restart"); or the region never
+            moves ("fixed").
         margin: side of the region, in multiples of the object's longer side.
         size: side of the network's input in pixels; None chooses it by the region's extent.
-        precision: of matrix products; "auto" times what the device has.
-        recent: slices that each slice attends to beside the keyframe, at most 6; fewer is faster.
+        precision: of matrix products; "auto" times those that the device has.
+        recent: number of slices that each slice attends to besides the keyframe, at most 6; fewer is faster.
         early_stop: end a pass where the object ends.
-        search: ask small networks in many ways what a box or click means, and take what fits it best, see `search`.
-        refine: put masks right within passes and behind them, by how the object looks on its keyframes, see `companion`, `refinement`.
+        search: ask small networks in many ways what a box or click means, and take the answer that fits best; see `keyframes.search`.
+        refine: correct masks within passes, and refine gaps after them, by the object's intensities on its keyframes; see
+            `propagation.corrector` and `propagation.refinement`.
         cache_bytes: bound on cached image features.
         compact_cache: cache features in bfloat16 and results in 8 bits, at half and a quarter of the memory.
         upstream_points: place prompts as upstream's predictor does, up to half an input pixel off.
@@ -46,12 +47,15 @@ class Options:
 
     @property
     def exact(self) -> bool:
-        """Whether results are kept as the network gave them, to be compared with upstream's."""
+        """Return whether results are kept exactly as the network gave them, to be compared with upstream's."""
         return not self.compact_cache
 
     @classmethod
     def strict(cls) -> Options:
-        """As upstream's ``SAM2VideoPredictor`` computes it: whole slices, float32, no early stop, nothing searched or refined."""
+        """Return the settings that compute what upstream's ``SAM2VideoPredictor`` does.
+
+        Whole slices, float32, no early stop, nothing searched or refined.
+        """
         return cls(
             region=False,
             precision="float32",
@@ -64,7 +68,7 @@ class Options:
 
     @classmethod
     def fast(cls) -> Options:
-        """The default with fewer memories: quicker on a CPU, a little less exact."""
+        """Return the default settings with fewer memories: quicker on a CPU, a little less exact."""
         return cls(recent=2)
 
 

@@ -1,8 +1,6 @@
-"""Where to look: a square around the object that follows it from slice to slice.
+"""The region to look at: a square around the object that follows it from slice to slice.
 
-The network sees a small object large. The same weights gained .13 to .22 mean Dice on ten abdominal organs when they
-were shown a square around the organ instead of the whole slice. Letting it follow the organ, with its memories carried along,
-gave .724 from a box, against .709 for a square that never moves and .706 for starting anew whenever it moves.
+The network sees a small object large. docs/figures.md says what that is worth, and what following the object is.
 """
 
 from __future__ import annotations
@@ -18,14 +16,14 @@ from ..image.view import View
 MARGIN = 1.6  # side of the region, in longer sides of the object
 SMALLEST_PIXELS = 24  # a region narrower than this shows the network more interpolation than image
 TIGHTEST = 1.25  # the region is renewed when its side falls below this multiple of the object's
-WIDEST = 2.6  # ... or rises above this one; between them the network was trained
+WIDEST = 2.6  # ... or rises above this one; the network was trained between them
 BORDER = 0.06  # ... or when the object comes this close to its border, in parts of its side
-LARGEST = 32  # of the slice's longer side in pixels: where pixels are needles, a square in mm would be millions of them
+LARGEST = 32  # of the slice's longer side: where pixels are needles, a square in mm would have millions of them
 
 
 @dataclass(frozen=True)
 class Extent:
-    """An object's bounding box on a slice: edges in slice pixels (voxel centres at integers, edges at halves)."""
+    """The bounding box of an object on a slice: edges in slice pixels (voxel centres at integers, edges at halves)."""
 
     left: float
     top: float
@@ -34,37 +32,37 @@ class Extent:
 
     @classmethod
     def of_mask(cls, mask: np.ndarray) -> Extent | None:
-        """The extent of a bool slice ``(rows, columns)``; None if it is empty."""
+        """Return the extent of a bool slice ``(rows, columns)``; None if it is empty."""
         found = edges(mask)
         return None if found is None else cls(*found)
 
     @classmethod
     def of_points(cls, xy: np.ndarray) -> Extent:
-        """The extent of positions ``(n, 2)``."""
+        """Return the extent of positions ``(n, 2)``."""
         (left, top), (right, bottom) = np.min(xy, 0), np.max(xy, 0)
         return cls(left, top, right, bottom)
 
     def side_mm(self, stack: FrameStack) -> float:
-        """The longer side."""
+        """Return the longer side in mm."""
         x_mm, y_mm = stack.spacing_mm
         return max((self.right - self.left) * x_mm, (self.bottom - self.top) * y_mm)
 
 
 def region_around(extent: Extent, stack: FrameStack, size: int, margin: float) -> View:
-    """A view that is square in mm, centred on `extent`, `margin` times its longer side."""
+    """Return a view that is square in mm, centred on `extent`, with sides of `margin` times its longer side."""
     side_mm = max(extent.side_mm(stack) * margin, SMALLEST_PIXELS * min(stack.spacing_mm))
     return square((extent.left + extent.right) / 2, (extent.top + extent.bottom) / 2, side_mm, stack, size)
 
 
 def square(x: float, y: float, side_mm: float, stack: FrameStack, size: int) -> View:
-    """A view that is square in mm, unless pixels are extremely long, around the slice position (x, y), in whole pixels."""
+    """Return a view, in whole pixels, that is square in mm around the slice position (x, y); less so if pixels are extremely long."""
     most = LARGEST * max(stack.shape)
     width, height = (max(2, round(min(side_mm / spacing, most))) for spacing in stack.spacing_mm)
     return View(round(x + 0.5 - width / 2), round(y + 0.5 - height / 2), width, height, size)
 
 
 def following(view: View, extent: Extent | None, stack: FrameStack, margin: float) -> View:
-    """The view for the next slice: the same as long as it still suits the object, else a new one around it."""
+    """Return the view for the next slice: the same as long as it suits the object, otherwise a new one around it."""
     if extent is None or _suits(view, extent, stack):
         return view
     return region_around(extent, stack, view.size, margin)

@@ -1,4 +1,4 @@
-"""A model on a device: its networks at the input sizes in use, and the image features they have computed."""
+"""A model on a device: its network at the input sizes in use, and the image features that were computed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DAMAGED = "Its file is damaged, or it was not trained to the end: get it again, 
 
 
 def not_finite(model: str, index: int, remedy: str) -> str:
-    """Return in words that a model's answer on a slice is no answer."""
+    """Return a message that the answer of a model on a slice is not finite."""
     return f"{model}: what it computes for slice {index} is not finite (NaN or infinite), so there is no mask. {remedy}"
 
 
 class Runner:
-    """Runs one model over one stack.
+    """One model, run over one stack.
 
     Args:
         model: from `models.loading.load_model`.
@@ -40,7 +40,7 @@ class Runner:
 
     Attributes:
         seconds: time spent, by stage.
-        warnings: what had to be done otherwise than asked, in words for the user.
+        warnings: what had to be done in another way than asked; sentences for the user.
         batched: whether several passes are run at once; a gain on GPUs, a loss on CPUs.
     """
 
@@ -60,24 +60,25 @@ class Runner:
 
     @property
     def execution(self) -> Execution:
+        """Return how the model runs on its device; timed at the first use."""
         if self._execution is None:
             with self.timed("choose precision"):
                 self._execution = pick_execution(self._weights, self.device, self.options.precision)
         return self._execution
 
     def network(self, size: int) -> Network:
-        """The model at one input size; made when first asked for, sharing its weights with the others."""
+        """Return the network at one input size in pixels; made at the first use, sharing its weights with the others."""
         if size not in self._networks:
             dtype = self.execution.dtype
             self._networks[size] = Network(self._weights, size, self.device, dtype, self.model.mean, self.model.std)
         return self._networks[size]
 
     def features(self, index: int, view: View) -> Features:
-        """Image features of one view of one slice: encoded once, for every segment, direction and correction."""
+        """Return the features of one view of one slice, which are encoded once for every segment, direction and correction."""
         return self.features_of([(index, view)])[0]
 
     def features_of(self, wanted: Sequence[tuple[int, View]]) -> list[Features]:
-        """Features of several slices and views of one size, the missing ones encoded in one batch."""
+        """Return the features of several slices and views of one size; those that are missing are encoded in one batch."""
         found = {key: features for key in wanted if (features := self.cache.get(key)) is not None}
         missing = [key for key in dict.fromkeys(wanted) if key not in found]
         if missing:
@@ -89,10 +90,11 @@ class Runner:
         return [found[key] for key in wanted]
 
     def checked(self, decoded: Decoded, slices: Sequence[int]) -> Decoded:
-        """Return what the network said, once it is known to be numbers.
+        """Return `decoded` if all of it is finite.
 
         Args:
-            slices: the index of the slice of each in the batch; or of one slice, which all of them are of.
+            decoded: from a `Network`.
+            slices: the slice index of each object in the batch, or one index that holds for all.
 
         Raises:
             CheckpointError: a logit, score or pointer is NaN or infinite; names the model and the slice.
@@ -113,7 +115,7 @@ class Runner:
         )
 
     def surviving(self, call: Callable[[], Result]) -> Result:
-        """`call()`, again with less and less memory if it runs out of it: without batches, then on the CPU.
+        """Return `call()`, repeated with less and less memory if it runs out: without batches, then on the CPU.
 
         Raises:
             OutOfMemory: the CPU has too little memory, too.
@@ -136,7 +138,7 @@ class Runner:
         elif self.device.type != "cpu":
             self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
             self._use(torch.device("cpu"))
-        elif not kept:  # else there is room now
+        elif not kept:  # otherwise there is room now
             raise OutOfMemory(
                 "the computer has too little free memory for this model; close other programs, choose a smaller model, or a smaller cache."
             ) from error
@@ -145,7 +147,7 @@ class Runner:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time spent within to `seconds`, less what stages within it take for themselves."""
+        """Add the time spent in the block to `seconds`, without that of stages within it."""
         start, others = time.perf_counter(), sum(self.seconds.values())
         try:
             yield

@@ -1,4 +1,4 @@
-"""What is kept of a slice once the network has seen it: small, in numpy, whatever device it came from."""
+"""The result on one slice as it is kept: small, in numpy, whatever the device."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..image.view import View
 from .network import Decoded
 from .pages import Shelf
 
-STEP = 1 / 4  # logits are kept in these steps, within +-32: more than enough to threshold and to fuse them
+STEP = 1 / 4  # logits are kept in these steps, within +-32: more than precise enough to threshold and to fuse them
 BACKGROUND = -32.0
 
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """One segment on one slice, as one pass (or a prompt) found it.
+    """One segment on one slice, as one pass or prompt found it.
 
     Attributes:
         slice: its index.
@@ -35,20 +35,20 @@ class SliceResult:
 
     @classmethod
     def of(cls, index: int, view: View, decoded: Decoded, exact: bool) -> SliceResult:
-        """Keep what the network said, with its logits as they are if `exact`, else in a quarter of the space."""
+        """Return the result of a `decoded` mask, with its logits unchanged if `exact`, otherwise in a quarter of the space."""
         logits = decoded.logits[0, 0].cpu().numpy()
         stored = logits if exact else np.clip(np.rint(logits / STEP), -128, 127).astype(np.int8)
         return cls(index, view, stored, float(decoded.score), float(decoded.quality))
 
     def on(self, shelf: Shelf) -> SliceResult:
-        """The same, its logits kept on `shelf`."""
+        """Return the same result with its logits on `shelf`."""
         return replace(self, stored=shelf.keep(self.stored))
 
     def logits(self, shape: tuple[int, int]) -> np.ndarray:
-        """Logits on the whole slice, float32 ``(rows, columns)``; background where the view did not reach."""
+        """Return the logits on the whole slice, float32 ``(rows, columns)``; background where the view did not reach."""
         values = self.stored if self.stored.dtype == np.float32 else self.stored * np.float32(STEP)
         rows, columns, by_row, by_column = self.view.sampling(len(values), shape)
-        # by torch: threads of numpy's own matrix library would go on spinning, and slow the network down by a third
+        # by torch: threads of numpy's own matrix library would go on spinning and slow the network down
         inside = (torch.from_numpy(by_row) @ torch.from_numpy(values) @ torch.from_numpy(by_column).T).numpy()
         if inside.shape == shape:
             return inside
@@ -57,5 +57,5 @@ class SliceResult:
         return full
 
     def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """The segment on the whole slice, bool ``(rows, columns)``."""
+        """Return the segment on the whole slice, bool ``(rows, columns)``."""
         return self.logits(shape) > 0

@@ -1,1 +1,1 @@
-"""What users say of a segment: marks, prompts and keyframes, in memory and in files."""
+"""User input about segments: marks, prompts and keyframes, in memory and in files."""

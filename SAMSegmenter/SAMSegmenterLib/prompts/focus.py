@@ -1,4 +1,4 @@
-"""What prompts point at: the intensities there, and the window that suits them."""
+"""The image where prompts point: its intensities, and the window that suits them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ..image.stack import FrameStack
 from ..image.window import automatic_window
 from .types import Keyframe, PromptSet
 
-NEAR_PIXELS = 2  # around a point or a stroke: what a click on a small object still lies within
+NEAR_PIXELS = 2  # around a point or a stroke: within a small object that was clicked
 
 
 def windowed(stack: FrameStack, prompts: PromptSet) -> FrameStack:
-    """Return the same slices in the window that suits what the prompts point at.
+    """Return a stack of the same slices through the window that suits the intensities near the prompts.
 
     Raises:
         InputError: the volume is constant, so that nothing can be told apart.
@@ -21,10 +21,10 @@ def windowed(stack: FrameStack, prompts: PromptSet) -> FrameStack:
 
 
 def intensities_near(prompts: PromptSet, stack: FrameStack) -> np.ndarray:
-    """Intensities where the prompts say that segments are, for `window.automatic_window` to look at.
+    """Return the intensities where the prompts say that segments are, for `window.automatic_window`.
 
-    Taken from painted masks; else from the inner half of boxes, from the middle of lines, and from a few pixels around
-    positive points and strokes; padding is left out. Flat, in the volume's own units and type; empty without prompts.
+    They come from painted masks; otherwise from the inner half of boxes, the middle of lines, and a few pixels around positive points and
+    strokes. Padding is left out. They are flat, in the volume's own units and type; empty without prompts.
     """
     found = [stack.volume.voxels[:0].reshape(-1)]
     for keyframe in (each for segment in prompts.segments for each in segment.keyframes):
@@ -34,13 +34,13 @@ def intensities_near(prompts: PromptSet, stack: FrameStack) -> np.ndarray:
 
 
 def _near(keyframe: Keyframe, shape: tuple[int, int]) -> np.ndarray:
-    """Where a keyframe's prompts put the segment, bool ``(rows, columns)``; its core and not its edge."""
+    """Return where a keyframe's prompts place the core of the segment, bool ``(rows, columns)``, without its edge."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     near = np.zeros(shape, bool)
     if keyframe.box:
         box = keyframe.box
         middle_x, middle_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-        # at least the pixel in the middle
+        # at least the middle pixel
         half_x, half_y = max((box.x1 - box.x0) / 4, 0.5), max((box.y1 - box.y0) / 4, 0.5)
         near |= (abs(x - middle_x) <= half_x) & (abs(y - middle_y) <= half_y)
     strokes: list[tuple[tuple[float, float], ...]] = [((p.x, p.y),) for p in keyframe.points if p.positive]
@@ -54,7 +54,7 @@ def _near(keyframe: Keyframe, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _pixels_along(paths: list) -> np.ndarray:
-    """The pixels ``(n, 2)`` that paths of positions ``(x, y)`` touch, each at least once."""
+    """Return the pixels ``(n, 2)`` that paths of positions ``(x, y)`` touch, each at least once."""
     touched = [np.zeros((0, 2), int)]
     for path in paths:
         xy = np.array(path, float)

@@ -1,4 +1,4 @@
-"""From marks in mm to the prompts of one stack of slices, and back."""
+"""Conversion of marks in mm to the prompts of one stack of slices, and of masks back to marks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..image.stack import FrameStack
 from .marks import Mark
 from .types import Box, Keyframe, Line, MaskPrompt, Point, PromptSet, Scribble, Segment, contradiction
 
-OFF_SLICE = 0.75  # slices that a shape may lean out of its slice; more, and it was drawn in another plane
-DEEP_ENOUGH = 0.1  # of a lasso's smaller side: how far beside it a corner must lie to be called outside
+OFF_SLICE = 0.75  # slices by which a shape may leave its slice; beyond that, it was drawn in another plane
+DEEP_ENOUGH = 0.1  # of a lasso's smaller side: the distance from the lasso at which a corner counts as outside
 
 
 class AcrossSlices(InputError):
-    """A shape that was drawn in another plane than that of the slices it shall be used on."""
+    """A shape that was drawn in another plane than that of the slices on which it is to be used."""
 
 
 def prompt_set(marks: Iterable[Mark], stack: FrameStack, title: Callable[[str], str] = str) -> PromptSet:
-    """Return the prompts that `marks` are on the slices of `stack`, segment by segment in order of their first marks.
+    """Return `marks` as prompts on the slices of `stack`, segment by segment in the order of their first marks.
 
     Segments are known by their IDs; messages say the `title` of an ID.
 
@@ -39,9 +39,9 @@ def prompt_set(marks: Iterable[Mark], stack: FrameStack, title: Callable[[str], 
 
 
 def contradicted_by(mark: Mark, earlier: Iterable[Mark], stack: FrameStack) -> tuple[list[Mark], int]:
-    """Return those of `earlier` marks of the same segment that a later one contradicts, and the first slice where it does.
+    """Return the `earlier` marks of the same segment that a later mark contradicts, and the first slice where it does.
 
-    None, and slice -1, if it contradicts none. Only the last box of a slice counts, as in `prompt_set`.
+    Returns no marks, and slice -1, if it contradicts none. Only the last box of a slice counts, as in `prompt_set`.
 
     Raises:
         InputError: the mark cannot be used on `stack`.
@@ -64,13 +64,17 @@ def contradicted_by(mark: Mark, earlier: Iterable[Mark], stack: FrameStack) -> t
 
 
 def slices_of(mark: Mark, stack: FrameStack) -> list[int]:
-    """The slices of `stack` that a mark says something about."""
+    """Return the indices of the slices of `stack` on which a mark lies, in ascending order.
+
+    Raises:
+        InputError: as `prompt_set`.
+    """
     indices, _xy = _located(mark, stack)
     return sorted({int(index) for index in indices if 0 <= index < len(stack)})
 
 
 def mask_mark(segment: str, stack: FrameStack, index: int, mask: np.ndarray, kind: str = "mask") -> Mark:
-    """A mask ``(rows, columns)`` of a slice as a mark: painted by the user, or ("prior") found there and to be corrected."""
+    """Return a mask ``(rows, columns)`` of a slice as a mark: painted by the user, or ("prior") found there and to be corrected."""
     corner = stack.to_ras(index, np.array([(0, 0), (1, 0), (0, 1)]))
     return Mark(segment, kind, corner, mask=np.array(mask) != 0, item=index if stack.is_time else None)
 
@@ -83,7 +87,10 @@ def _keyframes(mark: Mark, stack: FrameStack) -> list[Keyframe]:
 
 
 def _located(mark: Mark, stack: FrameStack) -> tuple[np.ndarray, np.ndarray]:
-    """The slices ``(n,)`` of a mark's positions, all the same but for a scribble's, and their pixels ``(n, 2)``."""
+    """Return the slice indices ``(n,)`` of a mark's positions, and their pixels ``(n, 2)``.
+
+    Only the positions of a scribble may lie on different slices.
+    """
     places, xy = stack.from_ras(mark.positions)
     if stack.is_time:
         places = _times(mark, places)
@@ -101,14 +108,14 @@ def _located(mark: Mark, stack: FrameStack) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _times(mark: Mark, places: np.ndarray) -> np.ndarray:
-    """When a mark was placed, in place of where it lies across the slice."""
+    """Return the time points at which a mark was placed, one for each of its positions."""
     if mark.item is None or np.abs(places).max() > OFF_SLICE:
         raise InputError(f"this {mark.kind} does not lie on the slice that is followed through time. Place it there.")
     return np.full(len(places), float(mark.item))
 
 
 def _pieces(indices: np.ndarray, xy: np.ndarray, stack: FrameStack) -> list[tuple[int, tuple]]:
-    """A path as it crosses slices: what lies on each, in order."""
+    """Return the positions of a path on each slice that it crosses, in their order."""
     if not ((indices >= 0) & (indices < len(stack))).any():
         raise InputError(f"this scribble lies outside the volume {stack.volume.name}. Draw it inside.")
     found = []
@@ -136,7 +143,7 @@ def _mask(index: int, xy: np.ndarray, mark: Mark, stack: FrameStack) -> Keyframe
 
 
 def _lasso(index: int, xy: np.ndarray, mark: Mark, stack: FrameStack) -> Keyframe:
-    """A rough outline, as prompts that networks know: its box, a point deep inside, and points in corners that it leaves out."""
+    """Return a rough outline as prompts that networks know: its box, a point deep inside, and points in corners that it leaves out."""
     inside, outside = _deepest(_on_slice(xy, stack))
     if not mark.positive:
         return Keyframe(index, points=tuple(Point(*each, positive=False) for each in inside))
@@ -148,7 +155,7 @@ _BUILDERS = {"point": _point, "box": _box, "line": _line, "mask": _mask, "prior"
 
 
 def _joined(first: Keyframe, second: Keyframe) -> Keyframe:
-    """Two keyframes of one slice as one: points and scribbles of both; of boxes, lines and masks the later."""
+    """Return two keyframes of one slice as one: the points and scribbles of both, and the later of boxes, lines and masks."""
     return Keyframe(
         first.slice,
         first.points + second.points,
@@ -161,7 +168,7 @@ def _joined(first: Keyframe, second: Keyframe) -> Keyframe:
 
 
 def _bounds(xy: np.ndarray, stack: FrameStack) -> Box:
-    """The box around positions, cut at the slice's border: a hand that slips over it means the border."""
+    """Return the box around positions, cut at the slice's border: a hand that slips over the border means the border."""
     inside = _on_slice(xy, stack)
     low, high = inside.min(0), inside.max(0)
     if (high <= low).any():
@@ -175,7 +182,10 @@ def _on_slice(xy: np.ndarray, stack: FrameStack) -> np.ndarray:
 
 
 def _resampled(mask: np.ndarray, xy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A mask whose first pixel, next in the row and next in the column lie at `xy` of the slice, on the slice's own pixels."""
+    """Return a mask on the pixels of a slice, bool of `shape`.
+
+    The mask's first pixel, the next in its row and the next in its column lie at `xy` ``(3, 2)`` of the slice.
+    """
     if mask.shape == shape and np.allclose(xy, [(0, 0), (1, 0), (0, 1)], atol=1e-4):
         return mask
     steps = np.stack([xy[1] - xy[0], xy[2] - xy[0]], 1)
@@ -191,7 +201,7 @@ def _resampled(mask: np.ndarray, xy: np.ndarray, shape: tuple[int, int]) -> np.n
 
 
 def _deepest(path: np.ndarray) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """The place deepest inside a closed path, and the corners of its box that lie well outside it, in the path's coordinates."""
+    """Return the place deepest inside a closed path, and the corners of its box that lie well outside it, in the path's coordinates."""
     low, size = path.min(0), np.maximum(np.ptp(path, 0), 1e-3)
     count = 64  # pixels of the raster that depths are read from
     raster = Image.new("1", (count, count))

@@ -7,11 +7,11 @@
              "scribbles": [{"path": [[x, y], ...], "label": 1}],
              "mask": {"file": "labels.nii.gz", "value": 5}, "prior": {...}}]}]}
 
-x and y are the two voxel indices beside the axis in i<j<k order, continuous, voxel centres at integers. With
+x and y are the two voxel indices other than the axis, in i<j<k order: continuous, voxel centres at integers. With
 ``"space": "ras"`` positions are in mm: points ``[R, A, S, label]``, paths ``[R, A, S]``, boxes and lines
 ``[R, A, S, R, A, S]``, and the slice is found from them. A mask is a labelmap file on the volume's grid, of which
 the keyframe's slice is read, or ``{"shape": [rows, columns], "runs": [outside, inside, outside, ...]}``. A prior is given
-like a mask: it is what had been found on the slice before, for the other prompts to correct.
+like a mask: it had been found on the slice before, and the other prompts correct it.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ ReadLabelmap = Callable[[Path], Volume]
 
 
 class PromptFile:
-    """A prompt file that has been read, once, so that it may be a pipe.
+    """A prompt file, read only once because it may be a pipe.
 
     Args:
         path: the file; relative mask files in it start at its folder, or at the working folder if it is a pipe or in /dev.
 
     Attributes:
-        axis: the axis it names, for its stack to be made.
+        axis: the axis that it names, along which the stack must lie.
         warnings: what `prompts` had to change; sentences for the user.
 
     Raises:
@@ -59,9 +59,9 @@ class PromptFile:
         self.axis = _axis(self._data, path.name)
 
     def prompts(self, stack: FrameStack, read_labelmap: ReadLabelmap) -> PromptSet:
-        """Return its prompts, checked for `stack`.
+        """Return the prompts of the file, checked for `stack`.
 
-        `read_labelmap` turns a mask file's path into a volume; it is asked once for each file.
+        `read_labelmap` turns a mask file's path into a volume; it is called once for each file.
 
         Raises:
             InputError: naming the file and the field at fault.
@@ -75,30 +75,40 @@ class PromptFile:
 
 
 def read_prompts(path: Path, stack: FrameStack, read_labelmap: ReadLabelmap | None = None) -> PromptSet:
-    """Read a prompt file for a stack.
+    """Return the prompts in a file, checked for `stack`.
 
     Args:
         path: the JSON file; docs/command-line.md has its format.
-        stack: the slices that it is about.
+        stack: the slices to which the prompts belong.
         read_labelmap: reads the mask files that it names; `imageio.read_labelmap` if not given.
 
     Raises:
         InputError: it cannot be read, or its prompts cannot be used on `stack`; names the file and the field at fault.
     """
     if read_labelmap is None:
-        from .. import imageio  # loads ITK, which prompts without mask files do not need
+        from .. import imageio  # here, because it loads ITK, which prompts without mask files do not need
 
         read_labelmap = imageio.read_labelmap
     return PromptFile(path).prompts(stack, read_labelmap)
 
 
 def prompts_from_dict(data: Any, stack: FrameStack, source: str = "prompts", complete: bool = True) -> PromptSet:
-    """Like `read_prompts`, from a decoded JSON document that names no mask files; unless `complete`, segments may lack prompts."""
+    """Return the prompts in a decoded JSON document that names no mask files.
+
+    Args:
+        data: the document.
+        stack: the slices for which the prompts are.
+        source: what messages call the document.
+        complete: whether every segment must have prompts.
+
+    Raises:
+        InputError: as `read_prompts`.
+    """
     return _Reader(stack, None, Path(), complete).prompts(data, source)
 
 
 def prompts_to_dict(prompts: PromptSet) -> dict[str, Any]:
-    """The JSON document of `prompts` in voxel coordinates, with masks inline; `prompts_from_dict` reads it back."""
+    """Return the JSON document of `prompts` in voxel coordinates, with masks inline; `prompts_from_dict` reads it back."""
     segments = []
     for segment in prompts.segments:
         entry: dict[str, Any] = {"name": segment.name, "keyframes": [_keyframe_to_dict(k) for k in segment.keyframes]}
@@ -151,7 +161,7 @@ def _axis(data: Any, source: str) -> str:
 
 
 class _Reader:
-    """Turns decoded JSON into prompts; every method gets the `where` that its error messages name."""
+    """A converter of decoded JSON to prompts; every method takes the `where` that its error messages name."""
 
     def __init__(
         self,
@@ -216,7 +226,7 @@ class _Reader:
         return Keyframe(index, points, box, scribbles, line, mask, prior)
 
     def slice(self, data: Any, where: str, found: list[float]) -> int:
-        """The slice given, or in RAS the one that all positions lie nearest to."""
+        """Return the slice index given, or, in RAS, that of the slice to which all positions are nearest."""
         given = data.get("slice")
         if given is None and self.ras and found:
             given = round(float(np.median(found)))
@@ -227,7 +237,7 @@ class _Reader:
         return given
 
     def place(self, values: list[float], slices: list[float]) -> list[float]:
-        """Slice pixels of one position; in RAS its slice is noted in `slices`."""
+        """Return the slice pixels of one position; in RAS, its slice is appended to `slices`."""
         if not self.ras:
             return values
         position, xy = self.stack.from_ras(np.array(values))
@@ -246,7 +256,7 @@ class _Reader:
         return self.place(values[:half], slices) + self.place(values[half:], slices)
 
     def cut(self, box: Box, where: str) -> Box:
-        """Return the part of a box that lies on the slice; that it is not all of it is a warning."""
+        """Return the part of a box that lies on the slice; warn if that is not the whole box."""
         rows, columns = self.stack.shape
         right, bottom = columns - 0.5, rows - 0.5
         x0, y0, x1, y1 = max(box.x0, -0.5), max(box.y0, -0.5), min(box.x1, right), min(box.y1, bottom)
@@ -293,7 +303,7 @@ class _Reader:
         return MaskPrompt(painted)
 
     def labelmap(self, file: str, where: str) -> Volume:
-        """Return the volume of a mask file, which is read once and kept until nothing more names it."""
+        """Return the volume of a mask file, which is read once and kept until no keyframe names it any more."""
         expect(self.read_labelmap is not None, where, "an inline mask (shape and runs), since files cannot be read here")
         assert self.read_labelmap is not None
         if file not in self._labelmaps:
@@ -309,7 +319,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _named(where: str, call: Callable, *arguments: Any) -> Any:
-    """Return `call(*arguments)`, with `where` put before the message of an `InputError` that it raises."""
+    """Return `call(*arguments)`, putting `where` before the message of any `InputError` that it raises."""
     try:
         return call(*arguments)
     except InputError as error:
@@ -328,7 +338,7 @@ def _only(data: Any, known: set[str], where: str) -> None:
 
 
 def _items(entries: Any, where: str, advice: str = "") -> list[tuple[str, Any]]:
-    """The entries of a list, each with its own `where`; `advice` is for one that must not be empty, and is."""
+    """Return the entries of a list, each with its own `where`; the list must not be empty if there is an `advice` for that."""
     if entries is None and not advice:
         return []
     wanted = "a list that is not empty" if advice else "a list"

@@ -1,6 +1,6 @@
-"""What the user marked in the views of a host: positions in mm, which outlive every change of slices, axis and geometry.
+"""Marks: positions in mm that the user placed in the views of a host; they outlive every change of slices, axis and geometry.
 
-`marking` makes prompts of them, for one stack of slices.
+`from_marks` turns marks into prompts of one stack of slices.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ VERSION = 1
 KINDS = ("point", "box", "scribble", "lasso", "line", "mask", "prior")
 MASKS = ("mask", "prior")
 MOST_PIXELS, MOST_ITEMS, FARTHEST_MM = 2**26, 10**6, 1e9  # of a mask; of a sequence; from the origin
-Plane = str | list[list[float]] | None  # see `Mark.plane`
-POSITIONS = {"point": 1, "box": 4, "line": 2, "mask": 3, "prior": 3}  # exactly; the others have one or more
+Plane = str | list[list[float]]  # see `Mark.plane`
+POSITIONS = {"point": 1, "box": 4, "line": 2, "mask": 3, "prior": 3}  # exact numbers; other kinds have one or more
 
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """One prompt, where it was placed.
+    """One prompt at the place where the user put it.
 
     Attributes:
-        segment: ID of the segment that it belongs to.
+        segment: ID of its segment.
         kind: one of `KINDS`.
         positions: float ``(n, 3)`` in mm, RAS of the segmentation: the place of a point; four corners of a box in order; the path of
             a scribble or lasso; the ends of a line; the centres of a mask's first pixel, of the next one in its
             row, and of the next one in its column.
         positive: whether it lies inside the segment.
-        item: which one of a sequence was shown when it was placed; None outside of sequences.
-        plane: of the slices that it belongs to: the axis ``"i"``, ``"j"`` or ``"k"`` along which they follow each other, or the 4x4 matrix
+        item: the index of the item of a sequence that was shown when it was placed; None outside sequences.
+        plane: of the slices to which it belongs: the axis ``"i"``, ``"j"`` or ``"k"`` along which they follow each other, or the 4x4 matrix
             to RAS of an oblique grid's voxel axes, or ``"time:k:23"`` for slice 23 of that axis followed through time. None until it is
             placed.
-        mask: bool ``(rows, columns)``, of a mask or a prior only. A prior is no mark by the user: it is what had been found on a slice
-            where other marks now correct it.
+        mask: bool ``(rows, columns)``, of a mask or a prior only. A prior is no mark of the user: it had been found on a slice where
+            other marks now correct it.
     """
 
     segment: str
@@ -51,7 +51,7 @@ class Mark:
     positive: bool = True
     mask: np.ndarray | None = None
     item: int | None = None
-    plane: Plane = None
+    plane: Plane | None = None
 
     def __post_init__(self) -> None:
         positions = np.array(self.positions, float).reshape(-1, 3)
@@ -63,11 +63,14 @@ class Mark:
         object.__setattr__(self, "positions", positions)
 
     def moved(self, handle: int | None, to: np.ndarray, offset: np.ndarray) -> Mark:
-        """With one of its positions, `handle`, at `to`; or, if `handle` is None, all of it shifted by `offset`."""
+        """Return the mark with its position number `handle` at `to`, or shifted by `offset` if `handle` is None.
+
+        Both are ``(3,)`` in mm, RAS. A box stays a rectangle.
+        """
         positions = self.positions.copy()
         if handle is None:
             positions += offset
-        elif self.kind == "box":  # the opposite corner stays, the two beside it follow along the box's sides
+        elif self.kind == "box":  # the opposite corner stays, and the two beside it follow along the box's sides
             opposite, before, after = (handle + 2) % 4, (handle - 1) % 4, (handle + 1) % 4
             diagonal = np.asarray(to) - positions[opposite]
             for neighbour in (before, after):
@@ -82,48 +85,54 @@ class Mark:
 
 @dataclass
 class Marks:
-    """All marks of a segmentation, with an undo of their own. Those of one segment lie in one plane."""
+    """All marks of a segmentation, with undo and redo. Those of one segment lie in one plane."""
 
     all: tuple[Mark, ...] = ()
     _done: list[tuple[Mark, ...]] = field(default_factory=list)
     _undone: list[tuple[Mark, ...]] = field(default_factory=list)
 
     def replace_all(self, marks: Iterable[Mark]) -> None:
-        """Have these marks instead; one step of undo."""
+        """Replace all marks by these, in one step of undo."""
         self._done.append(self.all)
         self._undone.clear()
         self.all = tuple(marks)
 
     def add(self, mark: Mark) -> None:
+        """Add a mark."""
         self.replace_all((*self.all, mark))
 
     def remove(self, mark: Mark) -> None:
+        """Remove a mark."""
         self.replace_all(each for each in self.all if each is not mark)
 
     def exchange(self, old: Mark, new: Mark) -> None:
+        """Replace one mark by another."""
         self.replace_all(new if each is old else each for each in self.all)
 
     def of(self, segment: str) -> tuple[Mark, ...]:
+        """Return the marks of a segment, in the order in which they were placed."""
         return tuple(mark for mark in self.all if mark.segment == segment)
 
-    def plane_of(self, segment: str) -> Plane:
-        """Return the plane of a segment's marks, see `Mark.plane`; None if it has none."""
+    def plane_of(self, segment: str) -> Plane | None:
+        """Return the plane of a segment's marks, see `Mark.plane`; None if it has no marks."""
         return next((mark.plane for mark in self.of(segment)), None)
 
     def undo(self) -> bool:
-        """Take back the last change; False if there is none."""
+        """Take back the last change; return False if there is none."""
         return self._swap(self._done, self._undone)
 
     def redo(self) -> bool:
-        """Make the change again that `undo` took back; False if there is none."""
+        """Repeat the change that `undo` took back; return False if there is none."""
         return self._swap(self._undone, self._done)
 
     @property
     def can_undo(self) -> bool:
+        """Return whether there is a change to take back."""
         return bool(self._done)
 
     @property
     def can_redo(self) -> bool:
+        """Return whether there is a change to repeat."""
         return bool(self._undone)
 
     def _swap(self, source: list[tuple[Mark, ...]], target: list[tuple[Mark, ...]]) -> bool:
@@ -135,13 +144,13 @@ class Marks:
 
 
 def marks_to_json(marks: Marks) -> dict[str, Any]:
-    """Marks as plain values; `marks_from_json` reads them back, exactly."""
-    first = next((mark.plane for mark in marks.all), None)  # for those who know only one plane for all
+    """Return marks as plain values; `marks_from_json` restores them exactly."""
+    first = next((mark.plane for mark in marks.all), None)  # for versions that know only one plane for all marks
     return {"version": VERSION, "plane": first, "marks": [_mark_to_json(mark) for mark in marks.all]}
 
 
 def marks_from_json(data: Any) -> Marks:
-    """The marks that `marks_to_json` has written.
+    """Return the marks that `marks_to_json` wrote.
 
     Raises:
         InputError: they are damaged, or of a newer version of this program.
@@ -153,7 +162,7 @@ def marks_from_json(data: Any) -> Marks:
 
 
 def _readable(data: Any) -> tuple[Marks, str]:
-    """The marks that can be read, and what is wrong with the others, a sentence; empty if nothing is."""
+    """Return the marks that can be read, and a sentence about the others; the sentence is empty if there are none."""
     if not isinstance(data, dict) or data.get("version") != VERSION:
         return Marks(), "the saved prompts are of another version of this program, or damaged."
     plane, entries = data.get("plane"), data.get("marks")
@@ -193,8 +202,8 @@ def _mark_to_json(mark: Mark) -> dict[str, Any]:
     return entry
 
 
-def _mark_from_json(entry: Fields, plane: Plane) -> Mark:
-    """A mark that was saved; in `plane`, if it does not name another one.
+def _mark_from_json(entry: Fields, plane: Plane | None) -> Mark:
+    """Return a mark that was saved; it lies in `plane` unless it names another one.
 
     Raises:
         InputError: a field is missing, of another kind, or not to be used.
@@ -217,7 +226,7 @@ def _mark_from_json(entry: Fields, plane: Plane) -> Mark:
 
 
 def _mask_from_json(entry: Fields) -> np.ndarray:
-    """A bool mask ``(rows, columns)``; no more is unpacked than it says."""
+    """Return a bool mask ``(rows, columns)``, unpacking no more than it says it has."""
     rows, columns = (int(n) for n in entry.numbers("shape", 2))
     if not (rows > 0 and columns > 0 and rows * columns <= MOST_PIXELS):
         raise InputError(f"a mask of {rows} x {columns} pixels")
@@ -232,10 +241,10 @@ def _mask_from_json(entry: Fields) -> np.ndarray:
 
 
 def _numbers(values: Any) -> np.ndarray:
-    """Nested lists of numbers as float64, if none is so large that it can be nowhere.
+    """Return nested lists of numbers as float64.
 
     Raises:
-        InputError: they are none.
+        InputError: something else is among them, or a number too large for a position.
     """
     try:
         numbers = np.array(values, dtype=object)
@@ -247,12 +256,12 @@ def _numbers(values: Any) -> np.ndarray:
 
 
 def dumps(marks: Marks) -> str:
-    """Marks as text; empty if there are none."""
+    """Return marks as text; empty if there are none."""
     return json.dumps(marks_to_json(marks), separators=(",", ":")) if marks.all else ""
 
 
 def loads(text: str) -> Marks:
-    """What `dumps` has written.
+    """Return the marks that `dumps` wrote.
 
     Raises:
         InputError: the text is damaged.
@@ -264,7 +273,7 @@ def loads(text: str) -> Marks:
 
 
 def salvaged(text: str) -> tuple[Marks, str]:
-    """The marks of a text that can be read, whatever else it holds, and what is wrong with the others; empty if nothing is."""
+    """Return the marks that can be read from a text, and a sentence about anything else in it; empty if there is nothing else."""
     try:
         return _readable(json.loads(text)) if text else (Marks(), "")
     except (ValueError, RecursionError) as error:

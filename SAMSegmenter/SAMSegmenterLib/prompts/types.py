@@ -1,7 +1,7 @@
-"""What the user marked: points, boxes, scribbles, lines and painted masks, per slice and segment.
+"""Prompts: points, boxes, scribbles, lines and painted masks, by slice and segment.
 
-All positions are slice pixels ``(x, y)`` as `frames.FrameStack` defines them: voxel indices, centres at integers.
-`prompts_io` reads and writes them as JSON.
+All positions are slice pixels ``(x, y)`` as `image.stack.FrameStack` defines them: voxel indices, centres at integers.
+`json_file` reads and writes prompts as JSON.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from ..errors import InputError
 from ..image.stack import FrameStack
 
-MOST_MARKS = 500  # points and scribbles on a slice: what a network needs for them grows with their square
+MOST_MARKS = 500  # points and scribbles on a slice: a network's memory grows with their square
 
 
 @dataclass(frozen=True)
 class Point:
-    """A click: `positive` lies inside the segment, otherwise outside it."""
+    """A click inside the segment or, if not `positive`, outside it."""
 
     x: float
     y: float
@@ -45,13 +45,13 @@ class Box:
             raise InputError(f"box: it has no area (corners {x0:g}, {y0:g} and {x1:g}, {y1:g}). Drag from one corner to the opposite one.")
 
     def contains(self, x: float, y: float, slack: float = 1.0) -> bool:
-        """Whether a position lies inside, give or take `slack` pixels."""
+        """Return whether a position lies inside the box, or at most `slack` pixels outside."""
         return self.x0 - slack <= x <= self.x1 + slack and self.y0 - slack <= y <= self.y1 + slack
 
 
 @dataclass(frozen=True)
 class Scribble:
-    """A freehand stroke ``((x, y), ...)`` inside (or, if not `positive`, outside) the segment."""
+    """A freehand stroke ``((x, y), ...)`` inside the segment or, if not `positive`, outside it."""
 
     path: tuple[tuple[float, float], ...]
     positive: bool = True
@@ -76,12 +76,13 @@ class Line:
 
     @property
     def length(self) -> float:
+        """Return the length in pixels."""
         return float(np.hypot(self.x1 - self.x0, self.y1 - self.y0))
 
 
 @dataclass(frozen=True, eq=False)
 class MaskPrompt:
-    """A painted slice ``(rows, columns)`` of bool: the segment on this slice exactly as the user wants it."""
+    """A painted slice, bool ``(rows, columns)``: the segment on this slice exactly as the user wants it."""
 
     mask: np.ndarray
 
@@ -99,7 +100,7 @@ class Keyframe:
     """The prompts for one segment on one slice.
 
     A painted `mask` is the answer on its slice and stands alone: other prompts beside it are kept but change nothing.
-    A `prior` is no prompt by itself: it is what had been found on the slice, which the prompts beside it correct.
+    A `prior` is no prompt by itself: it had been found on the slice, and the prompts beside it correct it.
     """
 
     slice: int
@@ -115,10 +116,11 @@ class Keyframe:
 
     @property
     def is_empty(self) -> bool:
+        """Return whether there are no prompts; a prior is none."""
         return not (self.points or self.scribbles or self.box or self.line or self.mask)
 
     def positions(self) -> np.ndarray:
-        """``(n, 2)`` every position that the prompts (but not the mask) name."""
+        """Return every position that the prompts name, except those of masks: float ``(n, 2)`` slice pixels."""
         found = [(p.x, p.y) for p in self.points] + [xy for s in self.scribbles for xy in s.path]
         shapes: tuple[Box | Line | None, ...] = (self.box, self.line)
         for shape in (each for each in shapes if each):
@@ -128,9 +130,9 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class Segment:
-    """A named structure and its keyframes, at most one per slice, in slice order.
+    """A named structure and its keyframes: at most one on a slice, in the order of the slices.
 
-    A host whose names say nothing to its users, such as Slicer's segment IDs, gives a `title` besides: messages say that.
+    If a host's names say nothing to its users, as Slicer's segment IDs do not, it also gives a `title`, which messages use.
     """
 
     name: str
@@ -147,25 +149,27 @@ class Segment:
 
     @cached_property
     def slices(self) -> tuple[int, ...]:
-        """The slices of its keyframes, in their order."""
+        """Return the indices of the slices with keyframes, in ascending order."""
         return tuple(keyframe.slice for keyframe in self.keyframes)
 
     @cached_property
     def _by_slice(self) -> dict[int, Keyframe]:
+        """Return the keyframes by slice index."""
         return dict(zip(self.slices, self.keyframes, strict=True))
 
     def keyframe(self, index: int) -> Keyframe | None:
+        """Return the keyframe on slice `index`; None if there is none."""
         return self._by_slice.get(index)
 
     def with_keyframe(self, keyframe: Keyframe) -> Segment:
-        """This segment with `keyframe` in place of whatever its slice had; an empty one removes it."""
+        """Return this segment with `keyframe` in place of the one on its slice; an empty keyframe only removes that."""
         kept = [other for other in self.keyframes if other.slice != keyframe.slice]
         return replace(self, keyframes=(*kept, *(() if keyframe.is_empty else (keyframe,))))
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Everything the user marked: segments with their keyframes along one axis of the volume."""
+    """All that the user marked: segments with their keyframes along one axis of the volume."""
 
     segments: tuple[Segment, ...] = ()
     axis: str = "k"
@@ -176,21 +180,32 @@ class PromptSet:
 
     @cached_property
     def _by_name(self) -> dict[str, Segment]:
+        """Return the segments by name."""
         return {segment.name: segment for segment in self.segments}
 
     def segment(self, name: str) -> Segment:
+        """Return the segment called `name`.
+
+        Raises:
+            InputError: there is none; the message names those that there are.
+        """
         if name not in self._by_name:
             raise InputError(f"there is no segment {name!r}; there are: {', '.join(s.title for s in self.segments) or 'none'}.")
         return self._by_name[name]
 
     def with_segment(self, segment: Segment) -> PromptSet:
-        """This set with `segment` in place of the one of the same name, or added at the end."""
+        """Return this set with `segment` in place of the one of the same name, or added at the end."""
         names = [other.name for other in self.segments]
         if segment.name not in names:
             return replace(self, segments=(*self.segments, segment))
         return replace(self, segments=tuple(segment if other.name == segment.name else other for other in self.segments))
 
     def without_segment(self, name: str) -> PromptSet:
+        """Return this set without the segment called `name`.
+
+        Raises:
+            InputError: there is none.
+        """
         gone = self.segment(name)
         return replace(self, segments=tuple(segment for segment in self.segments if segment is not gone))
 

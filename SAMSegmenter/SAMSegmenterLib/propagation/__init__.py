@@ -1,1 +1,1 @@
-"""The heart: stepping an unmodified SAM 2 network through the slices of a volume held in memory."""
+"""Carries masks from seeds through the other slices, by an unmodified SAM 2 network."""

@@ -1,4 +1,4 @@
-"""The part of a volume around an object as small tensors, and how the object looks there where it is known."""
+"""The part of a volume around an object as small tensors, and the intensities that the object is known to have there."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..evidence.intensities import Looks
+from ..evidence.intensities import Intensities
 from ..image.stack import FrameStack
 from ..image.view import View
 from ..keyframes.seed import Seed
 from ..network.region import Extent
 from ..network.slice_result import SliceResult
 
-MARGIN = 1.8  # side of the canvas in longer sides of the object
+MARGIN = 1.8  # side of the grid in longer sides of the object
 LARGEST = 96  # cells along the longer side of an object; larger ones are seen coarser
 LEAST_ROOM = 8  # pixels around the object
 MOST_CELLS = 192  # along the side, which bounds memory and time where an object wanders, or a pass has leaked
 
 
-class Canvas:
+class CellGrid:
     """A square of every slice as `size` x `size` cells, each `coarseness` pixels wide and high.
 
     Args:
@@ -47,33 +47,38 @@ class Canvas:
         x_mm, y_mm = (each * self.coarseness for each in stack.spacing_mm)
         self.spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
         shown = [(self.raw(seed.slice), self.mask(seed.mask) > 0.5) for seed in seeds if seed.mask.any()]
-        self._looks = Looks(shown, min(self.spacing_mm[1:]))
+        self._intensities = Intensities(shown, min(self.spacing_mm[1:]))
 
     def image(self, index: int) -> Tensor:
-        """Intensities of a slice, those that are usual around the keyframes being 0..1."""
-        return self._looks.scaled(self.raw(index))
+        """Return the intensities of a slice, ``(size, size)``, scaled so that those usual around the keyframes are 0..1."""
+        return self._intensities.scaled(self.raw(index))
 
     def evidence(self, image: Tensor) -> Tensor:
-        """Log of how much likelier the intensities of an `image` are in the object than around it."""
-        return self._looks.evidence(image)
+        """Return how much likelier the intensities of an `image` ``(..., size, size)`` are inside the object than around it, as a
+        logarithm.
+        """
+        return self._intensities.evidence(image)
 
     def raw(self, index: int) -> Tensor:
-        """Intensities of a slice, see `FrameStack.grey`."""
+        """Return the intensities of a slice on the cells, ``(size, size)``, in the units of `FrameStack.grey`."""
         return self.cells(self._stack.grey(index))
 
     def cells(self, pixels: np.ndarray) -> Tensor:
-        """Means ``(size, size)`` of the pixels ``(rows, columns)`` of a slice; beyond the slice its border goes on."""
+        """Return the mean in each cell, ``(size, size)``, of a slice's pixels ``(rows, columns)``; beyond the slice its border goes on."""
         cut = torch.from_numpy(self.view.extended(pixels).astype(np.float32))
         return F.avg_pool2d(cut[None], self.coarseness)[0] if self.coarseness > 1 else cut
 
     def mask(self, mask: np.ndarray) -> Tensor:
-        """A bool mask of a slice as 0 or 1 on the cells; what is thinner than a cell everywhere is as wide as one."""
+        """Return a bool mask ``(rows, columns)`` as 0 or 1 on the cells, float32 ``(size, size)``.
+
+        What is thinner than a cell everywhere becomes one cell wide.
+        """
         parts = self.cells(mask)
         return (parts >= 0.5 * parts.max()).float() if mask.any() else parts
 
 
 def _around(extent: Extent, pixels: int) -> View:
-    """A square around an extent, with room for an object whose longer side has so many `pixels` somewhere."""
+    """Return a square view around an extent, with room for an object whose longer side is up to `pixels` long."""
     wanted = _side(extent) + max(round((MARGIN - 1) * pixels), 2 * LEAST_ROOM)
     coarseness = max(1, -(-pixels // LARGEST), -(-wanted // MOST_CELLS))
     cells = -(-wanted // coarseness)

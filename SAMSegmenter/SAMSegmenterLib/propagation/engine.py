@@ -1,4 +1,4 @@
-"""Steps passes through the slices: features from the cache, one network step, a memory, the next view."""
+"""Moves passes through the slices: features from the cache, one step of the network, a memory, the next view."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ..network.region import Extent, following
 from ..network.runner import Runner
 from ..network.slice_result import SliceResult
 from ..prompts.types import Keyframe
-from .corrector import Companion, Found
+from .corrector import Corrected, Corrector
 from .track import Track
 from .trust import examine
 
-PREPARED = 0.8  # of the cache is filled in advance; the rest stays free for the slices the user looks at
+PREPARED = 0.8  # part of the cache that is filled in advance; the rest stays free for the slices the user looks at
 
 
 class Engine:
@@ -48,16 +48,16 @@ class Engine:
         self._shelf = Shelf()
 
     def seed(self, keyframe: Keyframe) -> Seed:
-        """Understand a keyframe: a mask on its slice, and a memory of it."""
+        """Return the seed of a keyframe: a mask on its slice, and a memory of it."""
         with self.runner.timed("prompt"):
             return self.runner.surviving(lambda: self._seeder.seed(keyframe))
 
     def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
-        """Return all masks that a keyframe may mean, see `Seeder.candidates`."""
+        """Return all masks, bool ``(rows, columns)``, that a keyframe may mean, and their expected quality; see `Seeder.candidates`."""
         return self.runner.surviving(lambda: self._seeder.candidates(keyframe))
 
     def prepare(self, seed: Seed) -> Iterator[int]:
-        """Encode slices outwards from `seed`'s, in its view, until most of the cache is filled; yields each slice."""
+        """Encode slices outwards from that of `seed`, in its view, until most of the cache is filled; yield each index."""
         runner, view = self.runner, seed.result.view
         needed = 0
         for index in sorted(range(len(self.stack)), key=lambda index: abs(index - seed.slice)):
@@ -68,15 +68,15 @@ class Engine:
                 return
 
     def track(self, seed: Seed, direction: int, last: int) -> Track:
-        """A pass from `seed` towards the slice `last`."""
+        """Return a pass from `seed` towards the slice `last`, which has not moved yet."""
         network = self.runner.network(seed.result.view.size)
         recent = min(self.options.recent, network.memories - 1)
         bank = MemoryBank(seed.slice, seed.memory, network.memories, network.max_pointers, recent)
-        companion = Companion(self.stack, seed) if self.options.refine and seed.mask.any() else None
-        return Track(seed, direction, last, bank, seed.result.view, seed.decoded, seed.mask, companion, self.options.early_stop)
+        corrector = Corrector(self.stack, seed) if self.options.refine and seed.mask.any() else None
+        return Track(seed, direction, last, bank, seed.result.view, seed.decoded, seed.mask, corrector, self.options.early_stop)
 
     def advance(self, tracks: Iterable[Track]) -> Iterator[tuple[Track, SliceResult]]:
-        """Move every unfinished pass by one slice, yielding each as soon as it has moved."""
+        """Move every unfinished pass by one slice; yield each with its result as soon as it has moved."""
         waiting = [track for track in tracks if not track.finished]
         while waiting:
             looked = self.runner.surviving(partial(self._look_together, waiting))
@@ -86,34 +86,34 @@ class Engine:
                 yield track, self._note(track, found, memory)
 
     def _batch(self, tracks: list[Track]) -> list[Track]:
-        """The first of `tracks`, with all that can be run together with it."""
+        """Return the first of `tracks`, and all others that can be run together with it."""
         if not self.runner.batched:
             return tracks[:1]
         first = tracks[0]
         structure = first.view.size, self._recall(first).structure
         return [track for track in tracks if (track.view.size, self._recall(track).structure) == structure]
 
-    def _look_together(self, tracks: list[Track]) -> list[tuple[Track, Found, Memory]]:
+    def _look_together(self, tracks: list[Track]) -> list[tuple[Track, Corrected, Memory]]:
         """Look with the first of `tracks`, and with all that can be run together with it."""
         return self._look(self._batch(tracks))
 
     def _recall(self, track: Track) -> Recall:
         return track.bank.recall(track.next_slice, len(self.stack))
 
-    def _look(self, group: list[Track]) -> list[tuple[Track, Found, Memory]]:
-        """What is found on the next slice of each pass, and how the network remembers it. Changes nothing."""
+    def _look(self, group: list[Track]) -> list[tuple[Track, Corrected, Memory]]:
+        """Return what is found on the next slice of each pass, and the network's memory of it; nothing is changed."""
         runner, network = self.runner, self.runner.network(group[0].view.size)
         features = runner.features_of([(track.next_slice, track.view) for track in group])
         with runner.timed("track"):
             decoded = network.track(features, [self._recall(track) for track in group], len(self.stack))
             runner.checked(decoded, [track.next_slice for track in group])
         with runner.timed("accompany"):
-            found = [_put_right(track, each) for track, each in zip(group, decoded.split(), strict=True)]
+            found = [_corrected(track, each) for track, each in zip(group, decoded.split(), strict=True)]
         with runner.timed("remember"):
             memories = network.remember(features, Decoded.joined([each.decoded for each in found]), prompted=False)
         return list(zip(group, found, memories, strict=True))
 
-    def _note(self, track: Track, found: Found, memory: Memory) -> SliceResult:
+    def _note(self, track: Track, found: Corrected, memory: Memory) -> SliceResult:
         decoded = found.decoded
         with self.runner.timed("judge"):
             result = SliceResult.of(track.next_slice, track.view, decoded, self.options.exact).on(self._shelf)
@@ -121,8 +121,8 @@ class Engine:
             here = Appearance.of(mask & self.stack.measured(result.slice), self.stack.frame(result.slice))
             finding = examine(track.seed.appearance, here, result.score, result.quality, found.carried)
             track.bank.add(result.slice, memory)
-            if found.place:
-                track.companion.accept(found.place)
+            if found.state:
+                track.corrector.accept(found.state)
             track.add(result, finding, mask, decoded)
             self._follow(track)
         return result
@@ -151,7 +151,7 @@ class Engine:
         return self.runner.network(new.size).memory(moved, memory.pointer)
 
     def _restart(self, track: Track, view: View) -> None:
-        """Forget everything; the last mask becomes the keyframe, in the new view."""
+        """Forget everything but the last mask, which becomes the keyframe, in the new view."""
         index = track.next_slice - track.direction
         moved = replace(track.latest, logits=_transfer(track.latest.logits.clamp(-32, 32), track.view, view))
         features = self.runner.features(index, view)
@@ -159,11 +159,11 @@ class Engine:
         track.bank.start, track.bank.last = index, {}
 
 
-def _put_right(track: Track, decoded: Decoded) -> Found:
-    return track.companion.look(track.next_slice, track.view, decoded) if track.companion else Found(decoded)
+def _corrected(track: Track, decoded: Decoded) -> Corrected:
+    return track.corrector.correct(track.next_slice, track.view, decoded) if track.corrector else Corrected(decoded)
 
 
 def _transfer(maps: Tensor, old: View, new: View) -> Tensor:
-    """Maps ``(B, c, n, n)`` of one view as they lie in another."""
+    """Return maps ``(B, c, n, n)`` of one view as they lie in another."""
     by_row, by_column = (torch.from_numpy(matrix).to(maps.device) for matrix in new.transfer(old, maps.shape[-1]))
     return by_row @ maps @ by_column.T

@@ -1,14 +1,6 @@
-"""Two passes that meet between keyframes become one mask.
+"""Makes one mask of two passes that meet between keyframes.
 
-Measured with ``Testing/benchmarks/quality.py``: painted slices at 15, 50 and 85 % of 69 organs and bones of two CT volumes,
-mean Dice of the slices between them (torso, 3 mm / abdomen, 1 x 1 x 2 mm), with the network that ships:
-
-    one pass only                   .714 / .723        mean of logits by distance                   .768 / .743
-    the nearer pass                 .773 / .744        mean of probabilities by distance            .788 / .754
-    mean of logits                  .734 / .737        ... by distance and expected quality (used)  .789 / .767
-
-Passes that also attended to the keyframe at the far end gave .755 / .757 in an experiment, and would have to be run again
-whenever a keyframe is added between.
+See "Fusion" in docs/figures.md for what was compared.
 """
 
 from __future__ import annotations
@@ -19,7 +11,7 @@ CERTAIN = 10.0  # beyond this, float32 probabilities cannot be turned back into 
 
 
 def fuse(forward: np.ndarray, backward: np.ndarray, nearness: float, qualities: tuple[float, float]) -> np.ndarray:
-    """Combine the logits of a slice that both passes reached.
+    """Return the logits, float32 ``(rows, columns)``, of a slice that both passes reached.
 
     Args:
         forward, backward: float32 logits ``(rows, columns)`` of the two passes.

@@ -1,4 +1,4 @@
-"""From keyframes to passes.
+"""Plans passes from keyframes.
 
 Outside the outermost keyframes one pass runs outwards; between two keyframes a pass runs from each side. A pass depends on
 its own keyframe alone, so a new keyframe leaves what other passes already found untouched: it only shortens them and adds two.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pass:
-    """From the keyframe on slice `start` in `direction` (+1 or -1) to the slice `last`, which it still covers."""
+    """One segment followed from the keyframe on slice `start` in `direction` (+1 or -1) to the slice `last`, which it includes."""
 
     start: int
     direction: int
@@ -20,7 +20,7 @@ class Pass:
 
 
 def plan(keyframes: Sequence[int], first: int, last: int) -> list[Pass]:
-    """The passes over slices `first` to `last` (inclusive) for one segment's keyframe slices.
+    """Return the passes over slices `first` to `last` (inclusive) for the slices of one segment's keyframes.
 
     Keyframes outside that range start no passes.
     """

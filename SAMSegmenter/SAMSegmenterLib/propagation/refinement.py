@@ -1,15 +1,9 @@
-"""What passes found, refined by what the keyframes show of this very object.
+"""Refines what passes have found by what the keyframes show of this very object.
 
-The network knows shapes and meanings, but sees little of a border. Four kinds of evidence make the mask of a slice: labels
-carried from the keyframes by patches (`patches`), a random walk through the image from them (`walker`), how usual the
-intensity is in the object, and the network's logits. Mean Dice on 69 organs and bones of two CT volumes (torso, 3 mm / abdomen,
-1 x 1 x 2 mm) with the network that shipped when the weights were chosen, and passes that went alone (see `companion`):
-
-    prompt                    passes alone     refined
-    masks on three slices     .708 / .707      .838 / .843
-    a mask on one             .563 / .606      .684 / .722
-    a box                     .475 / .570      .509 / .581
-    a point                   .460 / .474      .448 / .469
+The network knows shapes and meanings, but sees little of a border. Four kinds of evidence make the mask of a slice: labels that
+similar patches carry from the keyframes (`evidence.carried_labels`), a random walk through the image from these labels
+(`evidence.random_walk`), the intensities that are usual in the object (`evidence.intensities`), and the network's logits. See
+"Refinement" in docs/figures.md for what this is worth.
 """
 
 from __future__ import annotations
@@ -26,7 +20,7 @@ from ..evidence.random_walk import walk
 from ..image.stack import FrameStack
 from ..keyframes.seed import Seed
 from ..network.slice_result import STEP, SliceResult
-from .cells import Canvas
+from .cells import CellGrid
 from .corrector import CERTAIN, NETWORK_CERTAIN
 from .fusion import fuse
 from .track import Track
@@ -39,7 +33,7 @@ Passes = tuple[Track | None, Track | None]  # upwards and downwards
 
 @dataclass(frozen=True)
 class Weights:
-    """Of logits: labels carried, the network's, intensity, walk; and what is added to them."""
+    """Weights of logits: of the labels carried, the network, the intensities and the walk; `bias` is added to their sum."""
 
     carried: float
     network: float
@@ -48,9 +42,8 @@ class Weights:
     bias: float
 
 
-# Rounded from logistic regressions on 60 synthetic objects and on those 69 real ones, which gave about the same weights.
+# For where the weights come from, see "Refinement" in docs/figures.md.
 BETWEEN = Weights(0.75, 0.25, 0.4, 0.45, 0.5)
-# Between those of such regressions and more weight for the network, whose masks are put right on the way now; chosen on the 69 real ones.
 BEYOND = Weights(0.4, 0.3, 0.3, 0.55, 0.3)
 
 
@@ -69,7 +62,7 @@ class Gap:
 
     @classmethod
     def of(cls, passes: Passes) -> Gap | None:
-        """The gap that `passes` lead through; None if there are none, or they are not finished, or it has no slice."""
+        """Return the gap that `passes` lead through; None if there is no pass, one is not finished, or no slice lies in the gap."""
         upwards, downwards = passes
         if not (upwards or downwards):
             return None
@@ -80,83 +73,91 @@ class Gap:
 
     @property
     def seeds(self) -> tuple[Seed | None, Seed | None]:
-        """The keyframe below and the one above; one of them is None beyond the outermost."""
+        """Return the seeds below and above; one of them is None beyond the outermost keyframe."""
         upwards, downwards = (track.seed if track else None for track in self.passes)
         return upwards, downwards
 
     @property
     def count(self) -> int:
-        """How many slices there are."""
+        """Return the number of slices."""
         return self.last - self.first + 1
 
     @property
     def closed(self) -> bool:
-        """Whether it lies between two keyframes."""
+        """Return whether the gap lies between two keyframes."""
         return None not in self.passes
 
     @property
     def valid(self) -> tuple[int, ...]:
-        """On how many of its slices each pass found the object; changes when passes are judged anew, not when they go on beyond it."""
+        """Return on how many slices of the gap each pass found the object.
+
+        This changes when passes are judged anew, but not when they go on beyond the gap.
+        """
         return tuple(min(track.valid, self.count) for track in self.passes if track)
 
     def found(self, index: int) -> tuple[SliceResult | None, SliceResult | None]:
-        """What the two passes found on a slice."""
+        """Return what the upward and the downward pass found on a slice; None for a pass that found nothing there."""
         one, other = (track.result(index) if track else None for track in self.passes)
         return one, other
 
     def goes_on(self, index: int) -> bool:
-        """Whether the object may be on a slice: between keyframes it is, beyond them as far as the pass found it."""
+        """Return whether the object may be on a slice: always between keyframes, and beyond them as far as the pass found it."""
         return self.closed or any(self.found(index))
 
     def refined(self, stack: FrameStack) -> dict[int, SliceResult]:
-        """Masks of the slices by index; fewer where labels and passes end before the gap does, none if nothing is marked."""
+        """Return the refined masks by slice index.
+
+        There are fewer than slices where labels and passes end before the gap does, and none if the keyframes are empty.
+        """
         ends = [seed for seed in self.seeds if seed and seed.mask.any()]
         if not ends:
             return {}
         results = [result for index in range(self.first, self.last + 1) for result in self.found(index) if result]
-        return _Refiner(self, stack, Canvas(stack, ends, results)).results()
+        return _Refiner(self, stack, CellGrid(stack, ends, results)).results()
 
     def _seen(self, track: Track) -> int:
         return min(len(track.results), self.count)
 
 
 class _Refiner:
-    """Refines one gap; `fixed` are planes that are known next to its slices, by index."""
+    """Refines one gap; `fixed` are the planes next to its slices that are known, by slice index."""
 
-    def __init__(self, gap: Gap, stack: FrameStack, canvas: Canvas) -> None:
-        self._gap, self._stack, self._canvas = gap, stack, canvas
+    def __init__(self, gap: Gap, stack: FrameStack, grid: CellGrid) -> None:
+        self._gap, self._stack, self._grid = gap, stack, grid
         self._reached = [index for index in range(gap.first, gap.last + 1) if gap.goes_on(index)]
         self._upwards = self._carried(gap.seeds[0], self._reached)
         self._downwards = self._carried(gap.seeds[1], self._reached[::-1])
-        self._fixed = {seed.slice: canvas.mask(seed.mask) for seed in gap.seeds if seed}
+        self._fixed = {seed.slice: grid.mask(seed.mask) for seed in gap.seeds if seed}
         for index in (each + side for each in self._reached[:: len(self._reached) - 1 or 1] for side in (-1, 1)):
             if gap.first <= index <= gap.last and index not in self._reached:
-                self._fixed[index] = torch.zeros(canvas.size, canvas.size)  # carried labels have ended before it
+                self._fixed[index] = torch.zeros(grid.size, grid.size)  # carried labels have ended before it
 
     def results(self) -> dict[int, SliceResult]:
-        stored = torch.empty(len(self._reached), self._canvas.size, self._canvas.size, dtype=torch.int8)
+        stored = torch.empty(len(self._reached), self._grid.size, self._grid.size, dtype=torch.int8)
         for start in range(0, len(stored), BLOCK):
             logits = self._combined(self._reached[start : start + BLOCK])
             stored[start : start + BLOCK] = (logits / STEP).round().clamp(-128, 127)
         masks = zip(self._reached, stored.numpy(), strict=True)
-        return {index: SliceResult(index, self._canvas.view, each, score=0.0, quality=0.0) for index, each in masks}
+        return {index: SliceResult(index, self._grid.view, each, score=0.0, quality=0.0) for index, each in masks}
 
     def _carried(self, seed: Seed | None, slices: Sequence[int]) -> Tensor | None:
-        """Labels of the slices reached, as bytes ``(n, size, size)``, from a keyframe on.
+        """Return the labels carried from a seed to `slices`, as bytes ``(n, size, size)``.
 
         In one piece: what is kept while they are carried, however small, would leave holes between large, short-lived tensors.
         """
         if seed is None:
             return None
-        canvas = self._canvas
-        labels = torch.empty(len(slices), canvas.size, canvas.size, dtype=torch.uint8)
-        carrier = Carrier(canvas.mask(seed.mask), canvas.image(seed.slice), canvas.spacing_mm[1])
+        grid = self._grid
+        labels = torch.empty(len(slices), grid.size, grid.size, dtype=torch.uint8)
+        carrier = Carrier(grid.mask(seed.mask), grid.image(seed.slice), grid.spacing_mm[1])
         for index in slices:
-            labels[index - self._reached[0]] = (carrier.step(canvas.image(index)) * 255).round()
+            labels[index - self._reached[0]] = (carrier.step(grid.image(index)) * 255).round()
         return labels
 
     def _labels(self, index: int) -> Tensor:
-        """Labels 0..1 from both keyframes, weighted by nearness, or from the only one; or what is known."""
+        """Return the labels of a slice, 0..1: those carried from both seeds, weighted by nearness, those from the only seed, or the known
+        ones.
+        """
         if index in self._fixed:
             return self._fixed[index]
         below, above = (None if each is None else each[index - self._reached[0]] / 255 for each in (self._upwards, self._downwards))
@@ -169,34 +170,34 @@ class _Refiner:
         return (index - below) / (above - below)
 
     def _combined(self, block: Sequence[int]) -> Tensor:
-        """Logits of the slices of a block."""
+        """Return the logits of a block of slices, from all kinds of evidence."""
         weights = BETWEEN if self._gap.closed else BEYOND
         around = [index for index in range(block[0] - 1, block[-1] + 2) if index in self._fixed or index in self._reached]
-        images = torch.stack([self._canvas.image(index) for index in around])
+        images = torch.stack([self._grid.image(index) for index in around])
         labels = torch.stack([self._labels(index) for index in around])
         known = torch.ones(labels.shape, dtype=torch.bool)
         inner = slice(around.index(block[0]), around.index(block[-1]) + 1)
         known[inner, 1:-1, 1:-1] = False
-        labels[:, [0, -1]] = labels[:, :, [0, -1]] = 0.0  # the background begins at the canvas's border
-        logits = weights.walked * _logit(walk(images, labels, known, self._canvas.spacing_mm)[inner])
+        labels[:, [0, -1]] = labels[:, :, [0, -1]] = 0.0  # the background begins at the grid's border
+        logits = weights.walked * _logit(walk(images, labels, known, self._grid.spacing_mm)[inner])
         logits += weights.carried * _logit(labels[inner])
-        logits += weights.intensity * _smooth(self._canvas.evidence(images[inner]))
+        logits += weights.intensity * _smooth(self._grid.evidence(images[inner]))
         logits += weights.network * torch.stack([self._network(index) for index in block])
         return logits + weights.bias
 
     def _network(self, index: int) -> Tensor:
-        """Logits of the passes, fused where they meet; background where they have not found the object."""
+        """Return the logits of the passes, fused where two meet; background where they have not found the object."""
         found = self._gap.found(index)
         logits = [result.logits(self._stack.shape) for result in found if result]
         if not logits:
-            return torch.full((self._canvas.size, self._canvas.size), -NETWORK_CERTAIN)
+            return torch.full((self._grid.size, self._grid.size), -NETWORK_CERTAIN)
         both = len(logits) == 2
         fused = fuse(logits[0], logits[1], self._nearness(index), (found[0].quality, found[1].quality)) if both else logits[0]
-        return self._canvas.cells(fused).clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN)
+        return self._grid.cells(fused).clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN)
 
 
 def _met(below: Tensor, above: Tensor, nearness: float) -> Tensor:
-    """Labels that were carried from both sides, weighted by nearness.
+    """Return labels that were carried from both sides, weighted by nearness.
 
     Where an object moves or turns on the way, the two agree on little of it, and their mean would be nearly nothing. So the mean is
     raised until the object is as large as they find it on average.

@@ -1,1 +1,1 @@
-"""One segmentation: prompts in, masks out, nothing lost."""
+"""One segmentation: from prompts to masks, with undo, saving and work in the background."""

@@ -1,4 +1,4 @@
-"""A session on a worker, as a host with an event loop talks to it: ask, go on, and fetch what was found."""
+"""Runs a session on a worker, for hosts with an event loop: requests return at once, and `poll` tells what was found."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from ..image.stack import FrameStack
 from ..prompts.types import PromptSet
-from ..worker import Cancelled, Task, Worker
+from ..worker import CancelCheck, SubmittedJob, Worker
 
-if TYPE_CHECKING:  # a host starts, and shows what is missing, without torch
+if TYPE_CHECKING:  # a host starts, and tells what is missing, without torch
     from .composition import SliceMask
     from .session import Session
     from .summary import Summary
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run has come: slices found and slices that there may be, and the seconds it has taken."""
+class RunProgress:
+    """The progress of a run: slices found, slices that there may be in all, and the seconds it has taken."""
 
     done: int
     total: int
@@ -27,16 +27,18 @@ class Progress:
 
     @property
     def slices_per_second(self) -> float:
+        """Return the mean speed so far; 0 before anything was measured."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float:
+        """Return the seconds that the rest will take at that speed; 0 before the first slice."""
         return (self.total - self.done) / self.slices_per_second if self.done else 0.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A request is over.
+    """The end of a request.
 
     Attributes:
         request: "preview" or "propagate".
@@ -50,23 +52,26 @@ class Ended:
 
 
 if TYPE_CHECKING:
-    News = SliceMask | Progress | Summary | Ended  # what `Interaction.poll` tells
+    News = SliceMask | RunProgress | Summary | Ended  # what `BackgroundSession.poll` tells
 
 
 @dataclass(frozen=True)
 class _Running:
+    """A request whose end `poll` has not told yet."""
+
     request: str
-    task: Task
+    task: SubmittedJob
 
 
-class Interaction:
-    """Previews and propagates on a worker. Every method returns at once, and belongs to the host's thread.
+class BackgroundSession:
+    """A session that previews and propagates on a worker. Every method returns at once, and is called on the host's thread.
 
     Args:
-        stack: the slices; its voxels must not change while the interaction lives.
+        stack: the slices; its voxels must not change while the session lives.
         open_session: makes the session, on the worker's thread, when it is first needed.
         worker: whose thread the session is used on.
-        open_maker: makes, there too, what turns the user's prompts into those that the session gets; they are passed on if not given.
+        open_maker: makes, also there, a function that turns the user's prompts into those that the session gets; without it they
+            are passed on as they are.
     """
 
     def __init__(
@@ -81,16 +86,16 @@ class Interaction:
         self._make: Callable[[PromptSet], PromptSet] | None = None
         self._asked: PromptSet | None = None
         self._running: list[_Running] = []
-        self._preparing: Task | None = None
+        self._preparing: SubmittedJob | None = None
 
     @property
     def busy(self) -> str:
-        """What is running or waiting: "propagate", "preview", or "" if nothing is."""
+        """Return what is running or waiting: "propagate", "preview", or "" if nothing is."""
         requests = {running.request for running in self._running}
         return "propagate" if "propagate" in requests else "preview" if requests else ""
 
     def preview(self, segment: str, index: int, prompts: PromptSet) -> None:
-        """Ask for the mask that the prompts on slice `index` give there; previews that still wait are dropped for it."""
+        """Request the mask that the prompts on slice `index` give there; previews that still wait are dropped."""
         for running in self._running:
             if running.request == "preview":
                 running.task.cancel()
@@ -98,26 +103,26 @@ class Interaction:
         self._preparing = self._worker.submit(lambda cancelled: self._session.prepare(segment, index) if self._session else ())
 
     def propagate(self, prompts: PromptSet, segments: list[str] | None = None, slices: tuple[int, int] | None = None) -> None:
-        """Ask for everything that the prompts ask for; see `Session.propagate`."""
+        """Request everything that the prompts ask for; see `Session.propagate`."""
         self._submit("propagate", lambda cancelled: self._propagate(prompts, segments, slices, cancelled))
 
     def cancel(self) -> None:
-        """Stop what is running; what was found stays, and is still told."""
+        """Stop what is running. What was found until then stays, and `poll` still tells it."""
         for task in [*(running.task for running in self._running), *filter(None, [self._preparing])]:
             task.cancel()
 
     def poll(self) -> list[News]:
-        """What has happened since this was last asked."""
+        """Return what has happened since the last call, in order."""
         news: list[News] = []
         for running in list(self._running):
-            finished = running.task.finished  # before taking: what comes later is taken next time
+            finished = running.task.finished  # asked before taking: what comes later is taken next time
             news += running.task.take()
             if finished:
                 self._running.remove(running)
                 news.append(Ended(running.request, running.task.cancelled, running.task.error))
         return news
 
-    def _submit(self, request: str, job: Callable[[Cancelled], Iterator[News]]) -> None:
+    def _submit(self, request: str, job: Callable[[CancelCheck], Iterator[News]]) -> None:
         if self._preparing:
             self._preparing.cancel()
         self._running.append(_Running(request, self._worker.submit(job)))
@@ -138,14 +143,14 @@ class Interaction:
         yield self._ready(prompts).preview(segment, index)
 
     def _propagate(
-        self, prompts: PromptSet, segments: list[str] | None, slices: tuple[int, int] | None, cancelled: Cancelled
+        self, prompts: PromptSet, segments: list[str] | None, slices: tuple[int, int] | None, cancelled: CancelCheck
     ) -> Iterator[News]:
         session, start, seen = self._ready(prompts), time.perf_counter(), set()
         for found in session.propagate(segments, slices, cancelled):
             yield found
             seen.add((found.segment, found.slice))
-            yield Progress(len(seen), len(seen) + session.remaining(slices), time.perf_counter() - start)
+            yield RunProgress(len(seen), len(seen) + session.remaining(slices), time.perf_counter() - start)
         summary = session.summary(segments)
-        for segment, known in summary.slices.items():  # of earlier runs; prompts that came or went may have changed it
+        for segment, known in summary.slices.items():  # found by earlier runs, and perhaps changed by prompts since
             yield from (session.slice_mask(segment, index) for index in known if (segment, index) not in seen)
         yield summary

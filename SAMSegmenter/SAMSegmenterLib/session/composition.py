@@ -1,4 +1,4 @@
-"""Masks made, slice by slice, of what prompts and passes have found."""
+"""Makes masks, slice by slice, of what prompts and passes have found."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAINTEST_TRUST = 0.05  # so that a segment nobody trusts still beats none
 UNKNOWN = -1.0  # logit of a slice that nothing is known of
 SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
 
-MET = "next keyframe"  # why a pass ended that reached it
+MET = "next keyframe"  # the reason of a pass that reached it
 
 PassKey = tuple[str, int, int]  # segment, slice of the keyframe, direction
 Masks = dict[int, SliceResult]  # by slice
@@ -52,7 +52,7 @@ class SliceMask:
 
 @dataclass(frozen=True)
 class PassReport:
-    """How one pass went: from which keyframe, in which direction (+1 or -1), how far, and why it ended there."""
+    """The course of one pass: its segment and keyframe, its direction (+1 or -1), how far it went, and why it ended there."""
 
     segment: str
     start: int
@@ -62,19 +62,19 @@ class PassReport:
 
     @property
     def has_met(self) -> bool:
-        """Whether it went as far as the next keyframe, and so tells nothing of where the object ends."""
+        """Return whether the pass reached the next keyframe, so that it tells nothing of where the object ends."""
         return self.reason == MET
 
 
 @dataclass
 class Refined:
-    """Refined masks of a gap between keyframes, by slice.
+    """The refined masks of a gap.
 
     Attributes:
         gap: what they were made of.
-        valid: slices of the gap that its passes found the object on then.
-        results: the masks.
-        told: how many of them `Composition.refine` has told of.
+        valid: `Gap.valid` at that time.
+        results: the masks by slice.
+        told: how many of them `Composition.refine` has yielded.
     """
 
     gap: Gap
@@ -83,24 +83,24 @@ class Refined:
     told: int = 0
 
     def hold(self, passes: Passes) -> bool:
-        """Whether they are right for these passes: those they were made of, which have not been judged otherwise since."""
+        """Return whether the masks still hold for these passes: the same ones, and not judged otherwise since."""
         return self.gap.passes == passes and self.gap.valid == self.valid
 
     def reach(self, gap: Gap) -> bool:
-        """Whether they lie on all slices of `gap`."""
+        """Return whether the masks cover all slices of `gap`."""
         return self.gap.first <= gap.first and gap.last <= self.gap.last
 
 
 @dataclass
 class Composition:
-    """What has been found so far, from which the masks of any present prompts can be made.
+    """All that has been found so far, from which the masks of the present prompts are made.
 
-    Passes and keyframes of prompts that were taken back stay here unused, in case they return.
+    What was found for prompts that were taken back stays here unused, in case these return.
 
     Attributes:
         stack: the slices.
         early_stop: whether passes may end before the volume does.
-        seeds: keyframes as the network understood them, with the prompts they were made of, by segment and slice.
+        seeds: keyframes with their seeds, by segment and slice.
         tracks: passes by segment, keyframe's slice and direction.
         gaps: what was refined, by segment and the slices of the keyframes below and above.
     """
@@ -112,7 +112,7 @@ class Composition:
     gaps: dict[GapKey, Refined] = field(default_factory=dict)
 
     def begin(self, segment: Segment, index: int, seed: Seed) -> None:
-        """Take up what was understood of the keyframe on a slice; passes from what had been there before are dropped."""
+        """Store the seed of the keyframe on a slice; passes from an earlier seed there are dropped."""
         keyframe = segment.keyframe(index)
         assert keyframe is not None  # the seed was made of it
         self.seeds[segment.name, index] = keyframe, seed
@@ -120,18 +120,20 @@ class Composition:
             self.tracks.pop((segment.name, index, direction), None)
 
     def seed(self, segment: Segment, index: int) -> Seed | None:
-        """What was understood of the keyframe on a slice; None if that was of other prompts than it has now."""
+        """Return the seed of the keyframe on a slice; None if there is none, or if the prompts have changed since."""
         keyframe, seed = self.seeds.get((segment.name, index), (None, None))
         return seed if keyframe and keyframe == segment.keyframe(index) else None
 
     def track(self, segment: Segment, start: int | None, direction: int) -> Track | None:
-        """The pass from the keyframe on slice `start`; None if it began at other prompts than there are now."""
+        """Return the pass from the keyframe on slice `start`; None if there is none, or if the prompts there have changed since."""
         return None if start is None or not self.seed(segment, start) else self.tracks.get((segment.name, start, direction))
 
     def refine(self, segment: Segment, surviving: Callable[[Callable[[], Masks]], Masks]) -> Iterator[int]:
-        """Refine what finished passes have found, unless that is done; yields each slice that has a new mask, once.
+        """Refine what finished passes have found, unless that is done; yield each slice that has a new mask, once.
 
-        `surviving` calls what it is given, see `Runner.surviving`.
+        Args:
+            segment: whose gaps are refined.
+            surviving: calls the function that it is given, see `Runner.surviving`.
         """
         for below, above in pairs(segment):
             gap = Gap.of(self.passes(segment, below, above))
@@ -145,12 +147,15 @@ class Composition:
                 yield index
 
     def slice_mask(self, segment: Segment, index: int) -> SliceMask:
-        """A segment on a slice, as far as it is known."""
+        """Return a segment on a slice, as far as it is known."""
         mask, trust = self.logits(segment, index) > 0, self.trust(segment, index)
         return SliceMask(segment.name, index, mask, trust, self._source(segment, index))
 
     def logits(self, segment: Segment, index: int) -> np.ndarray:
-        """Logits ``(rows, columns)`` of a segment on a slice: its keyframe's, refined, its pass's, or two passes fused."""
+        """Return the logits, float32 ``(rows, columns)``, of a segment on a slice.
+
+        They come from its keyframe, from refinement, from its pass, or from two passes fused.
+        """
         keyframe = segment.keyframe(index)
         if keyframe and keyframe.mask:
             return np.where(keyframe.mask.mask, np.float32(PAINTED), np.float32(-PAINTED))
@@ -170,9 +175,11 @@ class Composition:
         return next(iter(logits.values()), self._unknown())
 
     def trust(self, segment: Segment, index: int) -> float:
-        """0..1: full where painted, what the network expects where prompted, the better pass's elsewhere.
+        """Return how far the mask on a slice can be trusted, 0..1.
 
-        Where two passes meet, times how far they agree; 0 where none has found the segment, though it may be shown there, refined.
+        It is 1 where the slice is painted, the expected quality where it is prompted, and the better pass's trust elsewhere. Where two
+        passes meet, this is multiplied by the Dice between them. It is 0 where no pass has found the segment, even if a refined mask is
+        shown there.
         """
         keyframe = segment.keyframe(index)
         if keyframe and keyframe.mask:
@@ -185,10 +192,13 @@ class Composition:
         return best * dice(*(result.mask(self.stack.shape) for _, result in found)) if len(found) == 2 else best
 
     def labels(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[np.ndarray, dict[int, float]]:
-        """Return numbered segments on one slice: uint16 ``(rows, columns)``, 0 elsewhere; and the trust of each that shows there by itself.
+        """Return numbered segments on one slice, without overlaps.
 
-        Where segments overlap, the voxel goes to the one most certain of it: by its logit there, times its trust on the slice,
-        which is full on slices where the user marked it.
+        A voxel goes to the segment most certain of it: by its logit there, times its trust on the slice, which counts as full where the
+        user marked the slice.
+
+        Returns:
+            Labels, uint16 ``(rows, columns)``, 0 elsewhere; and by number the trust of each segment that has a mask there.
         """
         best = np.zeros(self.stack.shape, np.float32)
         labels, trusts = np.zeros(self.stack.shape, np.uint16), {}
@@ -201,7 +211,11 @@ class Composition:
         return labels, trusts
 
     def masks(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[dict[int, np.ndarray], dict[int, float]]:
-        """Return numbered segments on one slice, whatever they overlap: bool ``(rows, columns)`` and trust of each that shows there."""
+        """Return numbered segments on one slice, whatever they overlap.
+
+        Returns:
+            By number, the masks, bool ``(rows, columns)``, and the trust of each segment that has a mask there.
+        """
         masks, trusts = {}, {}
         for number, _, logits, trust in self._known(segments, index):
             if (mask := logits > 0).any():
@@ -209,14 +223,14 @@ class Composition:
         return masks, trusts
 
     def _known(self, segments: Iterable[tuple[int, Segment]], index: int) -> Iterator[tuple[int, Segment, np.ndarray, float]]:
-        """Yield the segments that something is known of on a slice, with their logits and trust there."""
+        """Yield the segments of which something is known on a slice, with their logits and trust there."""
         for number, segment in segments:
             keyframe = segment.keyframe(index)
             if (keyframe and keyframe.mask) or self._source(segment, index):
                 yield number, segment, self.logits(segment, index), self.trust(segment, index)
 
     def used_by(self, segments: Iterable[Segment]) -> Composition:
-        """Return the part of this that some segments use: without what was found for prompts that were taken back."""
+        """Return a composition of only what some segments use: nothing that was found for prompts taken back."""
         used = Composition(self.stack, self.early_stop)
         for segment in segments:
             keys = [(segment.name, keyframe.slice) for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)]
@@ -230,7 +244,7 @@ class Composition:
         return used
 
     def slices(self, segment: Segment) -> list[int]:
-        """The slices on which something is known of a segment."""
+        """Return the slices on which something is known of a segment, in order."""
         found = {keyframe.slice for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)}
         for _, track in self.live(segment):
             found |= set(track.slices())
@@ -239,9 +253,9 @@ class Composition:
         return sorted(found)
 
     def judge(self, segment: Segment) -> None:
-        """Find anew where passes end: not before the next keyframe; from painted slices, by their trust between such slices.
+        """Find anew where a segment's passes end: not before the next keyframe, and beyond painted slices by the trust between them.
 
-        Whoever paints several slices shows how far the segment reaches; clicks correct one slice, and leave what is far from it as it is.
+        Several painted slices show how far the segment reaches. Clicks correct one slice, and leave what is far from it as it is.
         """
         between, beyond = [], []
         for (_, start, direction), track in self.live(segment):
@@ -257,7 +271,7 @@ class Composition:
             track.judge(self.early_stop, least_trust(between))
 
     def live(self, segment: Segment) -> Iterator[tuple[PassKey, Track]]:
-        """The passes that began at prompts that the segment has now."""
+        """Yield the passes, with their keys, that began at the segment's present prompts."""
         for keyframe in segment.keyframes:
             for direction in (-1, 1):
                 track = self.track(segment, keyframe.slice, direction)
@@ -265,7 +279,7 @@ class Composition:
                     yield (segment.name, keyframe.slice, direction), track
 
     def reports(self, segment: Segment) -> list[PassReport]:
-        """How each of the segment's passes went, but for those that have no slice left before the next keyframe."""
+        """Return what became of each of the segment's passes, except those that have no slice before the next keyframe."""
         used = (item for item in self.live(segment) if not segment.keyframe(item[1].first))
         return [self._report(segment, key, track) for key, track in used]
 
@@ -284,7 +298,7 @@ class Composition:
         return PassReport(name, start, direction, reached, reason)
 
     def _source(self, segment: Segment, index: int) -> str:
-        """See `SliceMask.source`."""
+        """Return where the mask on a slice comes from, see `SliceMask.source`."""
         if segment.keyframe(index):
             return "prompted" if self.seed(segment, index) else ""
         below, above = neighbours(segment, index)
@@ -294,17 +308,17 @@ class Composition:
         return SOURCES[1 in found, -1 in found]
 
     def _found(self, segment: Segment, index: int) -> dict[int, tuple[Track, SliceResult]]:
-        """The passes from the nearest keyframes on either side that found the segment on a slice, with what they found, by direction."""
+        """Return the passes from the nearest keyframes that found the segment on a slice, by direction."""
         passes = zip((1, -1), self.passes(segment, *neighbours(segment, index)), strict=True)
         return {direction: (track, result) for direction, track in passes if track and (result := track.result(index))}
 
     def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
-        """Refined masks between two keyframes by slice; none if what they were made of has changed."""
+        """Return the refined masks between two keyframes by slice; none if what they were made of has changed."""
         known = self.gaps.get((segment.name, below, above))
         return known.results if known and known.hold(self.passes(segment, below, above)) else {}
 
     def passes(self, segment: Segment, below: int | None, above: int | None) -> Passes:
-        """Return the passes into a gap that the keyframes at its ends have now, upwards and downwards."""
+        """Return the present passes into the gap between two keyframes, upwards and downwards."""
         return self.track(segment, below, 1), self.track(segment, above, -1)
 
     def _unknown(self) -> np.ndarray:
@@ -318,13 +332,13 @@ def is_painted(segment: Segment, index: int) -> bool:
 
 
 def neighbours(segment: Segment, index: int) -> tuple[int | None, int | None]:
-    """The slices of a segment's nearest keyframes below and above a slice."""
+    """Return the slices of a segment's nearest keyframes below and above a slice; None where there is none."""
     slices = segment.slices
     below, above = bisect_left(slices, index), bisect_right(slices, index)
     return slices[below - 1] if below else None, slices[above] if above < len(slices) else None
 
 
 def pairs(segment: Segment) -> Iterator[tuple[int | None, int | None]]:
-    """The slices of a segment's keyframes next to each other, with None beyond the outermost."""
+    """Yield the slices of neighbouring keyframes of a segment; None stands beyond the outermost."""
     slices = segment.slices
     return zip([None, *slices], [*slices, None], strict=True)

@@ -1,4 +1,4 @@
-"""A contact sheet: slices of a segmentation as a radiologist would look at them, with what was marked."""
+"""Draws a contact sheet: slices of a segmentation in a radiologist's orientation, with the prompts."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def contact_sheet(
         stack: what was segmented.
         labels: ``(k, j, i)`` with 1, 2, ... for the prompts' segments in their order; or the segments themselves.
         prompts: drawn on their slices.
-        colors: of the segments.
-        tiles: at most how many slices.
+        colors: red, green and blue of the segments, 0..1.
+        tiles: at most this many slices.
 
     Returns:
         An RGB picture, anterior (or superior) up and the patient's right on the left.
@@ -61,7 +61,7 @@ def contact_sheet(
 
 
 def _chosen(stack: FrameStack, shown: list[int], prompts: PromptSet, tiles: int) -> list[int]:
-    """The keyframes (as many as leave room) and slices spread over those on which something is segmented, up to `tiles`."""
+    """Return up to `tiles` slices: keyframes, up to half of them, and slices spread over those with segments."""
     shown = shown or list(range(len(stack)))
     marked = sorted({keyframe.slice for segment in prompts.segments for keyframe in segment.keyframes})[: max(1, tiles // 2)]
     others = [index for index in shown if index not in marked]
@@ -70,8 +70,10 @@ def _chosen(stack: FrameStack, shown: list[int], prompts: PromptSet, tiles: int)
 
 
 def _shown(stack: FrameStack, on_slice: Callable[[int], np.ndarray], prompts: PromptSet) -> tuple[list[int], tuple[slice, slice]]:
-    """The slices on which something is segmented; and rows and columns around all that is segmented and marked, with some of what
-    surrounds it, or all of them if nothing is segmented."""
+    """Return the slices with segments, and the rows and columns to draw.
+
+    These are the rows and columns around all that is segmented and marked, with some surroundings; all if nothing is segmented.
+    """
     marked, shown = np.zeros(stack.shape, bool), []
     for index in range(len(stack)):
         found = on_slice(index) > 0
@@ -109,7 +111,7 @@ def _tile(stack: FrameStack, screen: _Screen, label: np.ndarray, prompts: Prompt
 
 
 def _tinted(picture: np.ndarray, coverage: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """A segment's tint, with its contour drawn where the coverage passes one half."""
+    """Return a picture with a segment's tint, and its contour where the coverage passes one half."""
     inside = coverage > 0.5
     inner = inside.copy()
     inner[1:-1, 1:-1] &= inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
@@ -119,7 +121,7 @@ def _tinted(picture: np.ndarray, coverage: np.ndarray, color: np.ndarray) -> np.
 
 @dataclass(frozen=True)
 class _Screen:
-    """How a `part` of a slice lies on the screen: `transposed` first, then `mirrored` and `upended`, then scaled to `size`."""
+    """The way a `part` of a slice is shown: `transposed` first, then `mirrored` and `upended`, then scaled to `size`."""
 
     part: tuple[slice, slice]
     transposed: bool
@@ -141,6 +143,7 @@ class _Screen:
         return cls(part, transposed, bool(across @ right < 0), bool(along @ down < 0), size)
 
     def image(self, pixels: np.ndarray, filter: Image.Resampling) -> Image.Image:
+        """Return pixels ``(rows, columns)`` of a slice as a picture in the screen's orientation and size."""
         pixels = pixels[self.part]
         pixels = np.swapaxes(pixels, 0, 1) if self.transposed else pixels
         pixels = pixels[:, ::-1] if self.mirrored else pixels
@@ -148,7 +151,7 @@ class _Screen:
         return Image.fromarray(np.ascontiguousarray(pixels)).resize(self.size, filter)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """A slice position in tile pixels."""
+        """Return a slice position in tile pixels."""
         rows, columns = self.part
         across = (x + 0.5 - columns.start) / (columns.stop - columns.start)
         down = (y + 0.5 - rows.start) / (rows.stop - rows.start)
@@ -176,7 +179,7 @@ def _draw_prompts(draw: ImageDraw.ImageDraw, keyframe: Keyframe, screen: _Screen
 
 
 def _legend(prompts: PromptSet, colors: Sequence[Color], width: int) -> Image.Image:
-    """A swatch and a name for each segment, in as many rows as they need."""
+    """Return a picture with a swatch and a name for each segment, in as many rows as they need."""
     font, row = _font(15), 0
     x: float = GAP + 2
     places: list[tuple[float, float]] = []
@@ -196,7 +199,7 @@ def _legend(prompts: PromptSet, colors: Sequence[Color], width: int) -> Image.Im
 
 
 def _shortened(name: str) -> str:
-    """A name on one line that leaves room for others."""
+    """Return a name on one line that leaves room for others."""
     name = " ".join(name.split())
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
 

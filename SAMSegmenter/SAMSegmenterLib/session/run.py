@@ -1,4 +1,4 @@
-"""One run from prompts to labels, with a record of how it went: what the command line does, without its words."""
+"""Runs a session once, from prompts to labels, and records how it went; the command line adds only its words."""
 
 from __future__ import annotations
 
@@ -24,18 +24,22 @@ from .session import Session
 from .usage import peak_memory_mb
 
 STATS_VERSION = 1
-MOST_REVIEWED = 5  # slices of a segment that are named as worth a look
-Progress = Callable[[int, int], None]
+MOST_REVIEWED = 5  # slices of a segment that are named for checking
+ProgressCallback = Callable[[int, int], None]
 
 
 def stack_for(prompts: PromptSet, volume: Volume, window: Window | None) -> FrameStack:
-    """Return the slices that prompts lie on, in the window that suits what they point at, unless one is given."""
+    """Return the stack that prompts lie on, in the given window, or else in one that suits the prompts."""
     stack = FrameStack(volume, prompts.axis, window)
     return stack if window else windowed(stack, prompts)
 
 
 def proposed(volume: Volume, proposer: Proposer, slices: Iterable[int], name: str, window: Window | None) -> PromptSet:
-    """What a promptless model finds on slices along k, as the painted keyframes of one segment; see `slicewise.proposed_keyframe`."""
+    """Return what a model that needs no prompts finds on slices along k, as the painted keyframes of one segment.
+
+    Raises:
+        InputError, CheckpointError: see `slice_models.proposed_keyframe`.
+    """
     stack = FrameStack(volume, window=window)
     keyframes = tuple(proposed_keyframe(index, stack, proposer) for index in sorted(set(slices)))
     return PromptSet((Segment(name, keyframes),), stack.axis)
@@ -47,13 +51,19 @@ def label_each_slice(
     model: SliceModel,
     slices: tuple[int, int],
     window: Window | None,
-    progress: Progress,
+    progress: ProgressCallback,
     cancel: Callable[[], bool],
 ) -> SegmentLayers:
-    """Segment slice by slice, without propagation; see `slicewise.segment_each_slice`.
+    """Segment slice by slice, without propagation; see `slice_models.segment_each_slice`.
+
+    Args:
+        slices: first and last slice, inclusive.
+        window: None for one that suits the prompts.
+        progress: called with the slices done and their total.
+        cancel: asked after each slice.
 
     Returns:
-        One layer, a later segment over an earlier one; whole up to where `cancel` was answered with True.
+        One layer, a later segment over an earlier one, complete up to where `cancel` answered True.
     """
     stack = stack_for(prompts, volume, window)
     layers, total = SegmentLayers(stack, len(prompts.segments)), slices[1] - slices[0] + 1
@@ -78,12 +88,12 @@ class Run:
     Attributes:
         session: with what was found.
         mode: "auto", "strict" or "fast".
-        slices: on how many slices beside the keyframes segments were looked for, summed over the segments.
+        slices: the number of slices beside the keyframes that were looked at, summed over the segments.
         cancelled: whether it was asked to stop.
-        seconds: of stages outside the session.
-        warnings: what the user was told before it began, of the files.
-        layers: what was found, once `labels` has composed it.
-        trusts: of each segment's slices, by then.
+        seconds: by stage, for stages outside the session.
+        warnings: about the files, told before it began.
+        layers: the segments, once `labels` has composed them.
+        trusts: the trust of each segment's slices, from then on.
     """
 
     session: Session
@@ -106,17 +116,25 @@ class Run:
         window: Window | None,
         keyframes_by: SliceModel | None = None,
     ) -> Run:
-        """Prepare a run; the window suits what the prompts point at, unless one is given.
+        """Prepare a run.
 
-        `keyframes_by` makes masks of the prompts for `model` to carry on; `model` does so itself if it is not given.
+        Args:
+            window: None for one that suits the prompts.
+            keyframes_by: makes masks of the prompts, for `model` to propagate; if not given, `model` makes them itself.
         """
         stack = stack_for(prompts, volume, window)
         if keyframes_by:
             prompts = KeyframeMaker(Embeddings(keyframes_by, stack))(prompts)
         return cls(Session(stack, model, MODES[mode](), device, prompts), mode)
 
-    def propagate(self, slices: tuple[int, int] | None, progress: Progress, cancel: Callable[[], bool]) -> None:
-        """Run to the end, or until `cancel()` is true; `progress` is told now and then the slices done and how many there may be."""
+    def propagate(self, slices: tuple[int, int] | None, progress: ProgressCallback, cancel: Callable[[], bool]) -> None:
+        """Run to the end, or until `cancel()` is true.
+
+        Args:
+            slices: first and last slice, inclusive; None for all.
+            progress: called now and then with the slices done and how many there may be.
+            cancel: asked between slices.
+        """
         start, seen, due = time.perf_counter(), set(), 0.0
         for found in self.session.propagate(slices=slices, cancel=cancel):
             if found.source != "prompted":
@@ -124,18 +142,18 @@ class Run:
             self.slices = len(seen)
             if (now := time.perf_counter()) >= due:
                 progress(self.slices, self.slices + self.session.remaining(slices))
-                due = now + 20 * (time.perf_counter() - now)  # of thousands of segments, counting what remains takes its time
+                due = now + 20 * (time.perf_counter() - now)  # with thousands of segments, counting what remains is slow
         progress(self.slices, self.slices)
         self.cancelled = cancel()
         self.seconds["propagate"] = time.perf_counter() - start
 
     def labels(self, overlap: bool) -> SegmentLayers:
-        """Compose what was found, once: one layer, or with `overlap` as many as segments lie in that overlap."""
+        """Compose what was found, once: in one layer, or with `overlap` in as many layers as overlapping segments need."""
         self.layers, self.trusts = self.session.layers(overlap)
         return self.layers
 
     def stats(self) -> dict[str, Any]:
-        """What the run used, how long it took, and how far it can be trusted; plain values for JSON."""
+        """Return what the run used, how long it took, and how far it can be trusted, as plain values for JSON."""
         if self.layers is None:
             self.labels(overlap=False)
         session = self.session.stats()
@@ -156,7 +174,7 @@ class Run:
         }
 
     def review(self, number: int) -> list[int]:
-        """Return the slices of a segment, numbered from 0, that are most worth checking, worst first."""
+        """Return the slices of segment `number`, from 0, that are most worth checking, worst first."""
         return review_order(self.trusts[number], MOST_REVIEWED)
 
     def _segment(self, number: int, segment: Segment) -> dict[str, Any]:

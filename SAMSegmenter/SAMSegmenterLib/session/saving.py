@@ -1,7 +1,7 @@
-"""Saving a session and taking it up again: prompts, and everything that passes have found.
+"""Saves a session and restores it: prompts, and everything that passes have found.
 
 The file is a safetensors file: arrays, with a JSON document of the rest in its header. Nothing in it can run code.
-Masks come back as they were, bit for bit: refined ones and the limits by which passes were judged are kept, not found anew.
+Masks come back bit for bit: refined ones and the limits by which passes were judged are stored, not computed anew.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def save_session(session: Session, path: Path) -> None:
-    """Write a session to `path`; what was there is replaced only when everything is written.
+    """Write a session to `path`. An earlier file is replaced only when everything is written.
 
     Raises:
         OutputError: the file cannot be written.
@@ -74,10 +74,10 @@ def save_session(session: Session, path: Path) -> None:
 
 
 def restore_session(path: Path, volume: Volume, model: Model, device: str = "auto") -> Session:
-    """Take up a saved session on the same volume, with the same model.
+    """Return a saved session, on the same volume and with the same model.
 
-    Masks are there at once, without the network. Passes that had not ended go their way again from their keyframes if they are to go on;
-    what they had found stays meanwhile.
+    Masks are there at once, without the network. Passes that had not ended go the same way once more if they are to go on; what they
+    had found stays meanwhile.
 
     Raises:
         InputError: the file is missing, damaged, no session, or of another volume or model; or there is no such device.
@@ -101,7 +101,7 @@ def restore_session(path: Path, volume: Volume, model: Model, device: str = "aut
 
 
 def fingerprint(volume: Volume) -> str:
-    """Tell volumes apart by geometry, to a ten-thousandth of a mm, and voxels, as sessions of version 3 do."""
+    """Return a hash of a volume's voxels and geometry, the latter to a ten-thousandth of a mm, as sessions of version 3 use it."""
     digest = hashlib.sha256((np.round(volume.ijk_to_ras, 4) + 0.0).tobytes())
     _digest_voxels(digest, volume)
     return digest.hexdigest()
@@ -165,7 +165,7 @@ def _restored(document: Fields, arrays: Arrays, volume: Volume, model: Model, de
             _take_up_gap(state, prompts, entry, arrays.get(f"gap{number}"))
     session = Session.from_state(model, prompts, state, options, device)
     if document.value("version") == OLDER:
-        session.prompts = prompts  # judges the passes, which version 3 has not kept; nor what was refined
+        session.prompts = prompts  # judges the passes: version 3 stores neither that nor what was refined
         list(session.refine())
     return session
 
@@ -174,21 +174,21 @@ def _restored(document: Fields, arrays: Arrays, volume: Volume, model: Model, de
 
 
 def _joined(results: Iterable[SliceResult]) -> np.ndarray:
-    """The logits of results, one after the other: they need not be of the same size."""
+    """Return the logits of results as one flat array: they need not be of the same size."""
     return np.concatenate([result.stored.reshape(-1) for result in results])
 
 
 def _told(result: SliceResult) -> dict[str, Any]:
-    """A result without its logits."""
+    """Return a result without its logits, as plain values."""
     side = len(result.stored)
     return {"slice": result.slice, "view": asdict(result.view), "score": result.score, "quality": result.quality, "side": side}
 
 
 def _results(told: Sequence[Fields], joined: np.ndarray | None, slices: int) -> list[SliceResult]:
-    """Results with their logits, of a stack of so many `slices`.
+    """Return results with their logits, checked against a stack with this number of `slices`.
 
     Raises:
-        InputError: there are other logits than told of.
+        InputError: the stored logits do not match.
     """
     if not told:
         return []

@@ -1,7 +1,7 @@
-"""One interactive segmentation: prompts in, masks out, nothing lost.
+"""One interactive segmentation, from prompts to masks.
 
-A session holds the prompts of all segments and, per pass, what was found on each slice. Masks are made from these when they
-are asked for, so that a correction changes exactly the slices it can change and whatever was finished stays.
+A session holds the prompts of all segments and, for each pass, what was found on each slice. Masks are made from these on
+request, so that a correction changes only the slices that depend on it, and finished work stays.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Session:
 
     @property
     def prompts(self) -> PromptSet:
+        """Return the prompts of all segments."""
         return self._prompts
 
     @prompts.setter
@@ -72,7 +73,9 @@ class Session:
         self._judge()
 
     def set_keyframe(self, segment: str, keyframe: Keyframe) -> None:
-        """Replace the prompts of one segment on one slice; an empty keyframe removes them. New names add a segment. One step of undo.
+        """Replace the prompts of one segment on one slice, as one step of undo.
+
+        An empty keyframe removes them. A new name adds a segment.
 
         Raises:
             InputError: the prompts do not fit the slice or each other; nothing is changed.
@@ -83,7 +86,7 @@ class Session:
         self.change_prompts(self._prompts.with_segment(known.with_keyframe(keyframe)))
 
     def change_prompts(self, prompts: PromptSet) -> None:
-        """Replace all prompts; one step of undo.
+        """Replace all prompts, as one step of undo.
 
         Raises:
             InputError: they are along another axis; nothing is changed.
@@ -93,11 +96,14 @@ class Session:
         self._undone.clear()
 
     def undo(self) -> bool:
-        """Take back the last change of prompts; False if there is none. Passes of untouched keyframes need not run again."""
+        """Take back the last change of prompts; return False if there is none.
+
+        Passes of untouched keyframes need not run again.
+        """
         return self._swap(self._done, self._undone)
 
     def redo(self) -> bool:
-        """Make the change again that `undo` took back; False if there is none."""
+        """Repeat the change that `undo` took back; return False if there is none."""
         return self._swap(self._undone, self._done)
 
     def _swap(self, source: list[PromptSet], target: list[PromptSet]) -> bool:
@@ -114,7 +120,7 @@ class Session:
     # ------------------------------------------------------------------ computing
 
     def preview(self, segment: str, index: int) -> SliceMask:
-        """The mask that the prompts on slice `index` give there, at once and without propagation.
+        """Return the mask that the prompts on slice `index` give there, without propagation.
 
         Raises:
             InputError: the segment has no prompts on that slice.
@@ -123,7 +129,7 @@ class Session:
         return self.slice_mask(segment, index)
 
     def understand(self, segment: str, index: int) -> Seed:
-        """The keyframe on slice `index` as the network understands it: a mask, and a memory of it.
+        """Return the seed of the keyframe on slice `index`: its mask as the network understands it, and a memory of it.
 
         Raises:
             InputError: the segment has no prompts on that slice.
@@ -131,7 +137,7 @@ class Session:
         return self._seed(self._marked(segment, index), index)
 
     def candidates(self, segment: str, index: int) -> list[np.ndarray]:
-        """Return all masks ``(rows, columns)`` that the prompts on slice `index` may mean: that of `preview`, then the others.
+        """Return all masks, bool ``(rows, columns)``, that the prompts on slice `index` may mean; the first is that of `preview`.
 
         Raises:
             InputError: the segment has no prompts on that slice.
@@ -141,9 +147,9 @@ class Session:
         return [mask for mask, _ in self.engine.candidates(keyframe)]
 
     def prepare(self, segment: str, index: int) -> Iterator[int]:
-        """Encode the slices around a keyframe, nearest first, as many as are kept; propagation then finds them ready.
+        """Encode the slices around a keyframe, nearest first, as many as the cache keeps; yield each index.
 
-        For interactive hosts, to run while the user thinks. Yields each slice; whoever stops iterating loses nothing.
+        For interactive hosts, to run while the user thinks: propagation then finds these slices ready. It may be stopped at any slice.
 
         Raises:
             InputError: the segment has no prompts on that slice.
@@ -156,16 +162,17 @@ class Session:
         slices: tuple[int, int] | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> Iterator[SliceMask]:
-        """Compute what the prompts ask for and is not computed yet, yielding each slice as it is ready.
+        """Compute what the prompts ask for and is not computed yet; yield each slice as it is ready.
 
         Masks come outwards from the keyframes, of all segments side by side, those between keyframes first. A slice between two
-        keyframes comes twice: from the first pass that reaches it, and fused when the second one does. All come once more in the end,
-        refined. Whoever stops iterating, or answers `cancel` with True between two slices, keeps everything yielded so far; calling
-        again goes on from there.
+        keyframes comes twice: from the first pass that reaches it, and fused when the second one does. At the end all of them come once
+        more, refined. Whoever stops iterating, or answers `cancel` with True between two slices, keeps everything yielded so far; the next
+        call goes on from there.
 
         Args:
             segments: names; all that have prompts if not given.
             slices: first and last slice to go to, inclusive; all if not given.
+            cancel: asked between slices whether to stop.
 
         Raises:
             InputError: unusable prompts, or a range without any keyframe.
@@ -180,7 +187,7 @@ class Session:
                     return
                 self._seed(segment, keyframe.slice)
                 yield self.slice_mask(segment.name, keyframe.slice)
-        for outwards in (False, True):  # what is found between keyframes tells how far what is found beyond can be trusted
+        for outwards in (False, True):  # results between keyframes tell how far those beyond can be trusted
             tracks = self._scheduled(chosen, first, last, outwards)
             self._judge()
             yield from self._run(tracks, stopped)
@@ -192,7 +199,7 @@ class Session:
                 return
 
     def refine(self, segments: Iterable[str] | None = None) -> Iterator[SliceMask]:
-        """Refine what finished passes have found, unless that is done or not wanted; yields each new mask. `propagate` ends with it.
+        """Refine what finished passes have found, unless that is done or switched off; yield each new mask. `propagate` ends with it.
 
         Args:
             segments: names; all if not given.
@@ -204,7 +211,7 @@ class Session:
                 yield self.slice_mask(segment.name, index)
 
     def remaining(self, slices: tuple[int, int] | None = None) -> int:
-        """How many slices `propagate` has at most still to compute, over all segments and passes; for progress bars."""
+        """Return how many slices `propagate` has at most still to compute, over all segments and passes; for progress bars."""
         first, last = self.stack.range_of(slices)
         left = 0
         for segment in self._prompts.segments:
@@ -226,7 +233,7 @@ class Session:
         return list(self._prompts.segments) if names is None else [self._prompts.segment(name) for name in names]
 
     def _seed(self, segment: Segment, index: int) -> Seed:
-        """The keyframe on a slice as the network understands it; computed once, until its prompts change."""
+        """Return the seed of the keyframe on a slice; computed once, until its prompts change."""
         seed = self.composition.seed(segment, index)
         if not seed:
             keyframe = segment.keyframe(index)
@@ -237,7 +244,7 @@ class Session:
         return seed
 
     def _run(self, tracks: dict[PassKey, Track], stopped: Callable[[], bool]) -> Iterator[SliceMask]:
-        """Run passes side by side, yielding each slice as it is ready."""
+        """Run passes side by side; yield each slice as it is ready."""
         names = {id(track): name for (name, _, _), track in tracks.items()}
         while not stopped() and not all(track.finished for track in tracks.values()):
             for track, result in self.engine.advance(tracks.values()):
@@ -247,7 +254,7 @@ class Session:
                     return
 
     def _scheduled(self, segments: list[Segment], first: int, last: int, outwards: bool) -> dict[PassKey, Track]:
-        """The passes wanted between keyframes, or `outwards` from the outermost; new or continued."""
+        """Return the passes wanted between keyframes, or with `outwards` beyond the outermost; new ones or those to continue."""
         wanted = {}
         for segment in segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
@@ -266,13 +273,13 @@ class Session:
         return track.retraced(begun) if track else begun
 
     def _whole_seed(self, segment: Segment, index: int) -> Seed:
-        """A seed with its memory, computed anew if the seed comes from a file."""
+        """Return the seed with its memory, which is computed anew if the seed comes from a file."""
         seed, keyframe = self.composition.seed(segment, index), segment.keyframe(index)
         assert seed is not None  # passes start from what was marked and seeded
         assert keyframe is not None
         if seed.memory is None:
             anew = self.engine.seed(keyframe)
-            if anew.result.view == seed.result.view:  # else another device has seen it in another size
+            if anew.result.view == seed.result.view:  # else another device has used another size
                 anew = replace(seed, decoded=anew.decoded, memory=anew.memory)
             seed = anew
             self.composition.seeds[segment.name, index] = keyframe, seed
@@ -295,12 +302,12 @@ class Session:
     # ------------------------------------------------------------------ results
 
     def slice_mask(self, segment: str, index: int) -> SliceMask:
-        """What is known of a segment on a slice; an empty mask of no trust where nothing has been computed."""
+        """Return what is known of a segment on a slice; an empty mask with trust 0 where nothing has been computed."""
         self.stack.check_slice(index)
         return self.composition.slice_mask(self._prompts.segment(segment), index)
 
     def labels(self, index: int) -> np.ndarray:
-        """All segments on one slice, uint16 ``(rows, columns)``: 1, 2, ... in the order of the prompts, 0 elsewhere.
+        """Return all segments on one slice, uint16 ``(rows, columns)``: 1, 2, ... in the order of the prompts, 0 elsewhere.
 
         They do not overlap: a voxel goes to the segment most certain of it, and painted slices stay as painted.
         """
@@ -335,31 +342,31 @@ class Session:
         return layers, trusts
 
     def labelmap(self) -> np.ndarray:
-        """`labels` of every slice as a ``(k, j, i)`` array on the volume's grid; uint8 where that suffices."""
+        """Return `labels` of every slice as a ``(k, j, i)`` array on the volume's grid; uint8 where that suffices."""
         return self.layers()[0].array()
 
     def segment_volume(self, segment: str) -> np.ndarray:
-        """One segment as a bool ``(k, j, i)`` array on the volume's grid, whatever it overlaps."""
+        """Return one segment as a bool ``(k, j, i)`` array on the volume's grid, whatever it overlaps."""
         volume, marked = np.zeros(self.stack.volume.voxels.shape[:3], bool), self._prompts.segment(segment)
         for index in self.composition.slices(marked):
             self.stack.place(volume, index)[:] = self.composition.logits(marked, index) > 0
         return volume
 
     def reports(self, segments: Iterable[str] | None = None) -> list[PassReport]:
-        """Return how each pass went that the present prompts use, of some segments or of all."""
+        """Return what became of each pass that the present prompts use, of some segments or of all."""
         return [report for segment in self._named(segments) for report in self.composition.reports(segment)]
 
     def trust(self, segment: str) -> dict[int, float]:
-        """Trust of every computed slice that shows the segment, by slice."""
+        """Return the trust, 0..1, of every computed slice that shows the segment, by slice."""
         masks = (self.slice_mask(segment, index) for index in self.composition.slices(self._prompts.segment(segment)))
         return {found.slice: found.trust for found in masks if found.mask.any()}
 
     def review(self, segment: str, count: int = 5) -> list[int]:
-        """The slices most worth checking, worst first, at most one of any few neighbours."""
+        """Return the slices most worth checking, worst first; none next to one already named."""
         return review_order(self.trust(segment), count)
 
     def summary(self, segments: Iterable[str] | None = None) -> Summary:
-        """Return what is known of some segments or of all, and what of it is most worth checking."""
+        """Return what is known of some segments or of all, and which slices are most worth checking."""
         chosen = self._named(segments)
         slices, review = {}, {}
         for segment in chosen:
@@ -370,7 +377,7 @@ class Session:
         return Summary(slices, review, self.reports(), str(runner.execution), list(runner.warnings))
 
     def state(self) -> Composition:
-        """Return all that was found for the present prompts, for `from_state` to go on with."""
+        """Return all that was found for the present prompts; `from_state` goes on from it."""
         return self.composition.used_by(self._prompts.segments)
 
     @classmethod
@@ -379,14 +386,14 @@ class Session:
     ) -> Session:
         """Return a session that goes on from the `state` of another one, with the same prompts and model.
 
-        Nothing is computed. Passes without a memory go their way again once they are to go on; what they had found stays meanwhile.
+        Nothing is computed. Passes without a memory go the same way once more if they are to go on; what they had found stays meanwhile.
         """
         session = cls(state.stack, model, options, device, prompts)
         session.composition = state
         return session
 
     def stats(self) -> dict[str, Any]:
-        """What was used and how long each stage took, as plain values."""
+        """Return what was used and how long each stage took, as plain values."""
         runner = self.engine.runner
         return {
             "model": {"id": self.model.id, "sha256": self.model.sha256},

@@ -1,4 +1,4 @@
-"""What a run has led to, in plain values: a host shows it without torch."""
+"""The result of a run in plain values, which a host shows without torch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ REVIEWED = 8  # slices of a segment that are named for checking
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run has led to, for the segments that it was asked for.
+    """The result of a run, for the segments that it was asked for.
 
     Attributes:
-        slices: by segment, every slice that something is known of.
-        review: by segment, the slices most worth checking, worst first, with their trust.
-        passes: how each pass went.
-        device: that the network ran on.
-        warnings: what had to be done otherwise than asked, in words for the user.
+        slices: by segment, every slice of which something is known.
+        review: by segment, the slices most worth checking, worst first, with their trust, 0..1.
+        passes: what became of each pass.
+        device: where the network ran, in words.
+        warnings: where a run departed from what was asked, in words for the user.
     """
 
     slices: dict[str, list[int]]

@@ -1,4 +1,4 @@
-"""What a run has cost the computer."""
+"""Measures what a run costs the computer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def peak_memory_mb() -> float:
-    """The most main memory that this process has held at once, in MB."""
+    """Return the most main memory that this process has held at once, in MB."""
     if sys.platform == "win32":
         import psutil
 

@@ -1,1 +1,1 @@
-"""Trains the small network that ships, from scratch or further, on synthetic volumes made while it trains."""
+"""Trains the small included network, from scratch or further, on synthetic volumes made while it trains."""

@@ -1,4 +1,4 @@
-"""The log of a training run as a picture."""
+"""Draws the log of a training run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SMOOTHED = 9  # lines of the log
 
 
 def read_log(log: Path) -> list[dict[str, float]]:
-    """The lines of a log; none if there is no file. One that was broken off, as by a full disk, is passed over."""
+    """Return the lines of a log; none if there is no file. A line that was broken off, as by a full disk, is skipped."""
     entries = []
     for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
         with suppress(ValueError):
@@ -42,6 +42,6 @@ def draw_curve(log: Path, picture: Path) -> None:
 
 
 def _smooth(values: list[float]) -> list[float]:
-    """Mean of each value and its neighbours."""
+    """Return the mean of each value and its neighbours."""
     half = SMOOTHED // 2
     return [sum(part) / len(part) for n in range(len(values)) for part in [values[max(0, n - half) : n + half + 1]]]

@@ -1,4 +1,4 @@
-"""Real label maps as a further source of anatomy: their shapes are kept, their intensities are made up (SynthSeg's idea).
+"""Uses real label maps as a further source of anatomy: their shapes are kept, their intensities made up (SynthSeg's idea).
 
 Billot et al., SynthSeg, Medical Image Analysis 2023: a network trained on intensities drawn at random for every label
 learns not to depend on the scanner.
@@ -22,10 +22,10 @@ from .random_fields import SmoothField, rotations, uniform
 from .scenes import Seen
 
 SIDE = 128  # voxels along each edge of the cube that a label map is kept in
-MOST_LABELS = torch.iinfo(torch.int16).max  # cubes are kept as small as that
+MOST_LABELS = torch.iinfo(torch.int16).max  # cubes are stored as int16
 SUFFIXES = ".nii", ".nii.gz", ".nrrd", ".mha"
 MOST_IN_ONE = 2000  # labels of a map; the finest atlases have half as many
-FEW = 32  # labels, which an image has never
+FEW = 32  # values; images have more than that
 LEAST_ALIKE = 0.5  # of neighbours within the objects of a map; in an image, noise makes nearly all of them differ
 AXES = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
 
@@ -83,11 +83,12 @@ class Labelmaps:
         self.cubes = torch.stack([_cube(_numbered(volume.voxels, values), volume.spacing_mm[::-1]) for volume in volumes]).to(device)
 
     def scenes(self, count: int) -> LabelmapScenes:
+        """Return `count` random scenes."""
         return LabelmapScenes(self, count)
 
 
 class LabelmapScenes:
-    """`count` of the label maps, each turned, scaled and warped at random within the cube -1..1."""
+    """A choice of `count` label maps, each turned, scaled and warped at random within the cube -1..1."""
 
     rows = None
 
@@ -102,7 +103,7 @@ class LabelmapScenes:
         self._textures = [SmoothField(count, 2, knots, device) for knots in (14, 36)]
 
     def look(self, positions: Tensor) -> Seen:
-        """What is at ``(V, N, 3)`` positions."""
+        """Return what is at positions ``(V, N, 3)``."""
         warped = positions @ self._turn + self._warp_size * self._warp.at(positions).transpose(1, 2)
         index = ((warped + 1) * (SIDE / 2) - 0.5).round().long()
         inside = ((index >= 0) & (index < SIDE)).all(-1)
@@ -117,7 +118,7 @@ def _numbered(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
 
 
 def _cube(volume: np.ndarray, spacing_mm: np.ndarray) -> Tensor:
-    """The part that is not empty, scaled to cubic voxels and to fill a cube of `SIDE` of them along its longest edge."""
+    """Return the part that is not empty, scaled to cubic voxels and to fill a cube of `SIDE` of them along its longest edge."""
     box = box_around(volume != 0)
     if box is None:
         return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)

@@ -1,4 +1,4 @@
-"""What is asked of every mask: to be right, to know how right it is, and to know whether the object is there at all.
+"""Loss of a mask: it has to be right, to know how right it is, and to know whether the object is there at all.
 
 As SAM 2 is trained (Ravi et al., SAM 2, 2024, appendix): focal and Dice loss on masks, L1 on the expected intersection
 over union, cross-entropy on the object score. A mask counts only where the object is.
@@ -18,7 +18,7 @@ FOCUS = 1.0  # exponent of the focal loss
 
 @dataclass(frozen=True)
 class Judged:
-    """A loss to minimise, and each object's intersection over union ``(B,)``; `present` ``(B,)`` says where it means something."""
+    """A loss to minimise, and each object's intersection over union ``(B,)``, which has a meaning where `present` ``(B,)``."""
 
     loss: Tensor
     overlap: Tensor
@@ -27,7 +27,7 @@ class Judged:
 
 
 def judge(masks: Tensor, quality: Tensor, score: Tensor, target: Tensor, weight: Tensor) -> Judged:
-    """Loss of one mask for each object.
+    """Return the loss of one mask for each object.
 
     Args:
         masks: logits ``(B, m, m)``.
@@ -46,14 +46,17 @@ def judge(masks: Tensor, quality: Tensor, score: Tensor, target: Tensor, weight:
 
 
 def judge_candidates(masks: Tensor, quality: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Loss of several candidates ``(B, c, m, m)`` for an ambiguous click: the best one has to be right, all know how right they are."""
+    """Return the loss of several candidates ``(B, c, m, m)`` for an ambiguous click.
+
+    The best one has to be right, and all have to know how right they are.
+    """
     loss, overlap = mask_loss(masks, target)
     each = loss.amin(1) + 0.15 * loss.mean(1) + QUALITY * (quality - overlap).abs().mean(1)
     return (each * weight).sum() / weight.sum().clamp(min=1)
 
 
 def mask_loss(masks: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Focal plus Dice loss, and intersection over union without gradient: ``(B, c)`` each, of logits ``(B, c, m, m)``."""
+    """Return focal plus Dice loss, and intersection over union without gradient: ``(B, c)`` each, of logits ``(B, c, m, m)``."""
     logits = F.interpolate(masks, target.shape[-2:], mode="bilinear", align_corners=False)
     wanted = target[:, None].expand_as(logits)
     probability = logits.sigmoid()

@@ -1,4 +1,4 @@
-"""Random numbers, rotations and smooth fields, many at once, on any device; repeatable by `torch.manual_seed`."""
+"""Draws random numbers, rotations and smooth fields, many at once, on any device; repeatable by `torch.manual_seed`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, device: torch.device) -> Tensor:
-    """Evenly distributed between `low` and `high`."""
+    """Return float32 numbers of a shape, evenly distributed between `low` and `high`."""
     return torch.rand(shape, device=device) * (high - low) + low
 
 
 def log_uniform(shape: tuple[int, ...], low: float, high: float, device: torch.device) -> Tensor:
-    """Between `low` and `high`, each octave as likely as any other."""
+    """Return float32 numbers of a shape between `low` and `high`, each octave as likely as any other."""
     return uniform(shape, math.log(low), math.log(high), device).exp()
 
 
 def happens(shape: tuple[int, ...], probability: float, device: torch.device) -> Tensor:
-    """True with a probability."""
+    """Return bool values of a shape, each True with a probability."""
     return torch.rand(shape, device=device) < probability
 
 
 def rotations(shape: tuple[int, ...], device: torch.device, most: float = math.pi) -> Tensor:
-    """Rotation matrices ``(*shape, 3, 3)`` about random axes by up to `most` radians (Rodrigues' formula)."""
+    """Return rotation matrices ``(*shape, 3, 3)`` about random axes by up to `most` radians (Rodrigues' formula)."""
     axis = F.normalize(torch.randn(*shape, 3, device=device), dim=-1)
     angle = uniform((*shape, 1, 1), -most, most, device)
     cross = torch.zeros(*shape, 3, 3, device=device)
@@ -47,7 +47,7 @@ class SmoothField:
         self._values = torch.randn(scenes, channels, knots, knots, knots, device=device)
 
     def at(self, positions: Tensor) -> Tensor:
-        """``(V, N, 3)`` positions to ``(V, channels, N)`` values."""
+        """Return values ``(V, channels, N)`` at positions ``(V, N, 3)``."""
         scenes, count = positions.shape[:2]
         grid = (positions / 2).view(scenes, 1, 1, count, 3)
         return F.grid_sample(self._values, grid, padding_mode="reflection", align_corners=True).view(scenes, -1, count)

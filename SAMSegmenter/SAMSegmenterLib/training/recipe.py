@@ -1,4 +1,4 @@
-"""The settings of a training run, and how they change while it runs."""
+"""The settings of a training run, and how they change during it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ RASTERS = (24, 128)  # pixels that a scanner has for a view: from small organs o
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training run does.
+    """The settings of a training run.
 
     Attributes:
-        minutes: how long, at the speed of this machine; the learning rate follows the clock.
+        minutes: how long to train; the learning rate follows the clock, whatever the speed of the machine.
         size: pixels of the input.
         frames: slices in a step, over all its sequences.
         objects: followed in each sequence; twice as many are prompted on single slices.
         stills: part of the steps that look at single slices: they teach to answer prompts, at many times the rate of sequences.
-        rate: highest learning rate (AdamW); it rises over `rise` steps and falls to `last` of itself.
+        rate: highest learning rate (AdamW); it rises over `rise` steps, and falls to the part `last` of that.
         decay: of weights.
         average: of weights over steps (exponential), which is what is kept.
         labelmaps: part of the steps that look at real label maps, if there are any.
@@ -44,27 +44,27 @@ class Recipe:
     seed: int = 0
 
     def rate_at(self, step: int, progress: float) -> float:
-        """Learning rate at a step, `progress` (0..1) of the time having passed."""
+        """Return the learning rate at a step, when the part `progress`, 0..1, of the time has passed."""
         fall = self.last + (1 - self.last) * 0.5 * (1 + math.cos(math.pi * progress))
         return self.rate * min(1, (step + 1) / self.rise) * fall
 
     def taught_at(self, progress: float) -> float:
-        """Part of the memories that are made of true masks."""
+        """Return the part, 0..1, of the memories that are made of true masks."""
         start = 1.0 if self.scratch else 0.1
         return max(0.05, start * (1 - progress / 0.4))
 
     def length_at(self, progress: float, chance: random.Random) -> int:
-        """Slices of the sequences of a step."""
+        """Return the number of slices of a step's sequences."""
         longest = min(len(LENGTHS), int(progress * 10)) if self.scratch else len(LENGTHS)
         if longest == 0 or chance.random() < self.stills:
             return 1
         return chance.choices(LENGTHS[:longest], SHARES[:longest])[0]
 
     def objects_of(self, length: int) -> int:
-        """Objects of a sequence of that many slices."""
+        """Return the number of objects in a sequence of that many slices."""
         return self.objects * 2 if length == 1 else self.objects
 
     def raster(self, chance: random.Random) -> int:
-        """Pixels that the scanner has for a view."""
+        """Return the number of pixels that the scanner has along a view."""
         low, high = RASTERS
         return round(math.exp(chance.uniform(math.log(low), math.log(high))))

@@ -1,4 +1,4 @@
-"""From labels to grey values as a scanner might have made them: tissues, texture, blur, bias, noise, window."""
+"""Renders labels as grey values as a scanner might have made them: tissues, texture, blur, bias, noise, window."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ COATED = 0.25  # of them have a rim of another grey value
 BLUR_REACH = 4  # pixels
 
 
-class Appearance:
-    """How the tissues of `count` scenes with labels 0 to `labels` look."""
+class Renderer:
+    """The tissues of `count` scenes with labels 0 to `labels`, and the scanner that images them."""
 
     def __init__(self, count: int, labels: int, rows: tuple[slice, Tensor] | None, device: torch.device) -> None:
         self.count, self.device = count, device
@@ -33,7 +33,7 @@ class Appearance:
         self._blur = uniform((count,), 0.05, 1.3, device)
 
     def render(self, seen: Seen, positions: Tensor, frames: int, size: int) -> Tensor:
-        """Grey values ``(V, frames, size, size)`` in 0..1 of what is seen at positions ``(V, N, 3)``."""
+        """Return grey values ``(V, frames, size, size)`` in 0..1 of what is seen at positions ``(V, N, 3)``."""
         texture = self._texture.gather(1, seen.labels[..., None].expand(-1, -1, 4))
         grey = torch.where(seen.rims, self._rim.gather(1, seen.labels), self._grey.gather(1, seen.labels))
         grey = grey + (texture * seen.textures.transpose(1, 2)).sum(-1)
@@ -42,7 +42,9 @@ class Appearance:
         return self._scanned(image * (uniform((self.count, 1, 1, 1), 0, 0.22, self.device) * bias).exp())
 
     def contrasts(self, labels: Tensor) -> Tensor:
-        """Mean step in grey, before texture and noise, at the border of each label on slices ``(V, n, n)``: ``(V, labels + 1)``."""
+        """Return the mean step in grey at the border of each label on slices ``(V, n, n)``, before texture and noise: ``(V, labels +
+        1)``.
+        """
         sums, counts = torch.zeros_like(self._grey), torch.full_like(self._grey, 1e-6)
         for one, other in ((labels[:, 1:], labels[:, :-1]), (labels[..., 1:], labels[..., :-1])):
             one, other = one.flatten(1), other.flatten(1)
@@ -54,7 +56,7 @@ class Appearance:
         return sums / counts
 
     def _materials(self, labels: int, rows: tuple[slice, Tensor] | None) -> Tensor:
-        """Which tissue each label is: ``(V, labels + 1)``; those that stand in a row are of one."""
+        """Return the tissue of each label, ``(V, labels + 1)``; objects that stand in a row are of one tissue."""
         materials = torch.randint(MATERIALS, (self.count, labels + 1), device=self.device)
         if rows:
             part = slice(rows[0].start + 1, rows[0].stop + 1)  # labels count from 1
@@ -69,14 +71,14 @@ class Appearance:
         return grey
 
     def _textures(self, materials: Tensor) -> Tensor:
-        """Strength of the four texture fields for every label: ``(V, labels + 1, 4)``."""
+        """Return the strength of the four texture fields for every label: ``(V, labels + 1, 4)``."""
         strength = log_uniform((self.count, 1, 1), 0.15, 1, self.device) * torch.rand(*materials.shape, 4, device=self.device) ** 2
         strength = strength * torch.tensor([0.10, 0.10, 0.13, 0.13], device=self.device)
         strength[:, 0] *= 0.15
         return strength
 
     def _scanned(self, image: Tensor) -> Tensor:
-        """Noise of the scanner, then a window, a gamma curve, and sometimes inverted grey values."""
+        """Return an image with the scanner's noise, a window, a gamma curve, and sometimes inverted grey values."""
         count, device = (self.count, 1, 1, 1), self.device
         strength = log_uniform(count, 0.004, 0.09, device)
         noise = torch.randn_like(image)
@@ -91,7 +93,7 @@ class Appearance:
 
 
 def blurred(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Images ``(V, T, n, n)`` blurred by Gaussians of ``(V,)`` pixels, cut off at `BLUR_REACH`."""
+    """Return images ``(V, T, n, n)`` blurred by Gaussians of ``(V,)`` pixels, cut off at `BLUR_REACH`."""
     offsets = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=images.device)
     kernels = (-0.5 * (offsets / sigmas[:, None]) ** 2).exp()
     kernels = (kernels / kernels.sum(1, keepdim=True))[:, None]

@@ -1,4 +1,4 @@
-"""One training step's work: prompt objects on the first slice, carry them on through the others as the engine does."""
+"""Does the work of one training step: prompts objects on the first slice, and carries them through the others as the engine does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .losses import Judged, judge, judge_candidates
 from .sequences import Sequences
 from .simulated_prompts import box, clicks, correction
 from .squares import carried
-from .trainee import Answer, Frames, Trainee
+from .trainee import Answer, FrameFeatures, Trainee
 
 SURE = 10.0  # logits of a mask that is certain
 CORRECTED = 0.3  # of the prompts are followed by a correction
@@ -25,16 +25,18 @@ TRACKED = 1.5  # weight of all slices after the first
 
 @dataclass
 class Tally:
-    """Mean intersection over union of what was asked in different ways, by name."""
+    """Mean intersection over union of the answers, by the name of how they were asked for."""
 
     sums: defaultdict[str, Tensor | float] = field(default_factory=lambda: defaultdict(float))
     counts: defaultdict[str, Tensor | float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, name: str, values: Tensor, weights: Tensor) -> None:
+        """Add values ``(B,)`` with weights ``(B,)`` under a name."""
         self.sums[name] += (values * weights).sum().detach()
         self.counts[name] += weights.sum()
 
     def means(self) -> dict[str, float]:
+        """Return the weighted means by name."""
         return {name: float(self.sums[name]) / max(float(self.counts[name]), 1e-6) for name in self.sums}
 
 
@@ -72,6 +74,7 @@ class Rollout:
 
     @property
     def loss(self) -> Tensor:
+        """Return the loss of all that was asked, a scalar."""
         return sum(self._losses)  # type: ignore[return-value]  # there is one at least
 
     def _run(self) -> None:
@@ -88,7 +91,7 @@ class Rollout:
             found = _Found(answer.masks[:, :1], answer.token, answer.score)
             memories["non_cond_frame_outputs"][index] = self._remember(index, found, prompted=False)
 
-    def _at(self, index: int) -> Frames:
+    def _at(self, index: int) -> FrameFeatures:
         return self._frames.of(self._first + index)
 
     def _note(self, name: str, judged: Judged) -> None:
@@ -124,7 +127,7 @@ class Rollout:
         return _Found(masks, answer.token, answer.score)
 
     def _judged(self, answer: Answer, target: Tensor, weight: Tensor, kind: str, ambiguous: bool) -> tuple[Tensor, Tensor]:
-        """The mask that the engine would take, ``(B, 1, m, m)``, and the loss."""
+        """Return the mask that the engine would take, ``(B, 1, m, m)``, and the loss."""
         judged = judge(answer.masks[:, 0], answer.quality[:, 0], answer.score, target, weight)
         if not ambiguous:
             self._note(kind, judged)
@@ -174,6 +177,6 @@ class Rollout:
 
 
 def _normalised(images: Tensor) -> Tensor:
-    """Grey images ``(V, T, n, n)`` to ``(V * T, 3, n, n)`` as the network takes them."""
+    """Return grey images ``(V, T, n, n)`` as ``(V * T, 3, n, n)``, normalised for the network."""
     mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (images.flatten(0, 1)[:, None].expand(-1, 3, -1, -1) - mean) / std

@@ -1,4 +1,4 @@
-"""Procedural anatomy: scenes of deformed ellipsoids, tubes, slabs, shells and rows of them, known as formulas.
+"""Makes procedural anatomy: scenes of deformed ellipsoids, tubes, slabs, shells and rows of them, known as formulas.
 
 A scene is a set of quadrics in warped coordinates, so that it can be looked at anywhere and at any resolution: nothing
 is rasterised but the pixels that the network will see. All quadrics of all scenes are evaluated by one batched product.
@@ -19,7 +19,7 @@ REACH = 0.85  # centres lie within this distance of the middle, along each axis
 
 @dataclass(frozen=True)
 class Seen:
-    """What is at some positions.
+    """The anatomy at some positions.
 
     Attributes:
         labels: ``(V, N)``; 0 outside the body, 1 to `PRIMITIVES` objects, one more for the fat around objects.
@@ -33,7 +33,7 @@ class Seen:
 
 
 class Scenes:
-    """`count` random scenes within the cube -1..1; `focus` ``(count, 3)`` is where many of their objects lie."""
+    """A number of random scenes within the cube -1..1; `focus` ``(count, 3)`` is where many of their objects lie."""
 
     labels = PRIMITIVES + 1
 
@@ -52,7 +52,7 @@ class Scenes:
         self._cores = (1 - uniform((count, PRIMITIVES), 0.1, 0.4, device)) ** 2
 
     def look(self, positions: Tensor) -> Seen:
-        """What is at ``(V, N, 3)`` positions."""
+        """Return what is at positions ``(V, N, 3)``."""
         warped = positions
         for field, size in zip(self._warps, self._warp_sizes, strict=True):
             warped = warped + size * field.at(positions).transpose(1, 2)
@@ -63,7 +63,7 @@ class Scenes:
         return Seen(labels, textures, self._rims(distances, labels))
 
     def _labels(self, distances: Tensor) -> Tensor:
-        """Later objects are painted over earlier ones, each within its rim of fat."""
+        """Return labels, later objects painted over earlier ones, each within its rim of fat."""
         order = torch.arange(1, PRIMITIVES + 1, device=self.device, dtype=torch.int16).view(1, -1, 1)
         painted = ((distances < self._fat[..., None]) * (2 * order) + (distances < 1).to(torch.int16)).amax(1).long()
         labels = torch.where(painted % 2 == 1, painted // 2, torch.where(painted > 0, PRIMITIVES + 1, 0))
@@ -73,7 +73,7 @@ class Scenes:
         return torch.where(distances[:, 0] < 1, labels, 0)
 
     def _rims(self, distances: Tensor, labels: Tensor) -> Tensor:
-        """Objects that fill space without gaps have none: their surfaces are not where their distance is 1."""
+        """Return where rims are; objects that fill space without gaps have none, as their surfaces are not at distance 1."""
         within = (labels > 0) & (labels <= PRIMITIVES) & ~self._cells
         which = (labels - 1).clamp(0, PRIMITIVES - 1)
         return within & (distances.gather(1, which[:, None])[:, 0] > self._cores.gather(1, which))
@@ -89,7 +89,7 @@ class Scenes:
         self._quadrics = _quadrics(centres, radii, turns, self._wobble())
 
     def _sizes(self) -> tuple[Tensor, Tensor]:
-        """Radii ``(V, K, 3)``, the largest objects first, and kinds ``(V, K)``: below .2 tubes, above .96 slabs."""
+        """Return radii ``(V, K, 3)``, the largest objects first, and kinds ``(V, K)``: below .2 tubes, above .96 slabs."""
         shape = self.count, PRIMITIVES
         size = log_uniform(shape, 0.05, 0.5, self.device) * uniform((self.count, 1), 0.75, 1.45, self.device)
         size = size.sort(1, descending=True).values
@@ -102,7 +102,7 @@ class Scenes:
         return torch.where((kinds > 0.96)[..., None], radii * slab, radii), kinds
 
     def _centres(self, focus: Tensor, radii: Tensor) -> Tensor:
-        """Anywhere, or near the plane of focus, or within a larger object."""
+        """Return centres ``(V, K, 3)``: anywhere, near the plane of focus, or within a larger object."""
         shape = self.count, PRIMITIVES
         anywhere = uniform((*shape, 3), -REACH, REACH, self.device)
         near = focus[:, None] + 0.9 * anywhere * uniform((*shape, 1), 0.2, 1, self.device)
@@ -112,7 +112,7 @@ class Scenes:
         return torch.where(happens((*shape, 1), 0.18, self.device), within, centres)
 
     def _repeat(self, centres: Tensor, radii: Tensor, turns: Tensor, kinds: Tensor) -> None:
-        """In half of the scenes some objects stand in a row, all alike: as vertebrae, ribs and bowel loops do."""
+        """Put some objects of half the scenes in a row, all alike, as vertebrae, ribs and bowel loops are."""
         first, length = 8, 7
         shift = uniform((self.count, 1, 3), -1, 1, self.device)
         step = radii[:, first : first + 1].amin(2, keepdim=True) * uniform((self.count, 1, 1), 1.6, 4, self.device)
@@ -126,7 +126,7 @@ class Scenes:
         self.rows = part, rows[:, 0, 0]
 
     def _add_body(self, centres: Tensor, radii: Tensor, turns: Tensor) -> None:
-        """A long trunk that all the rest lies in, and what is inside its wall; some scenes fill the whole view."""
+        """Make the first two objects a long trunk that all the rest lies in, and its inside; some scenes fill the whole view."""
         trunk = torch.stack([uniform((self.count,), *span, self.device) for span in ((0.75, 1.05), (0.55, 1.0), (0.9, 2.5))], -1)
         radii[:, 0] = torch.where(happens((self.count, 1), 0.75, self.device), trunk, 20.0)
         radii[:, 1] = radii[:, 0] * uniform((self.count, 1), 0.82, 0.98, self.device)
@@ -135,20 +135,20 @@ class Scenes:
         centres[:, 1], turns[:, 1] = centres[:, 0], turns[:, 0]
 
     def _wobble(self) -> Tensor:
-        """How much each texture field roughens each surface: ``(V, K, 4)``."""
+        """Return how much each texture field roughens each surface: ``(V, K, 4)``."""
         size = 0.28 * torch.rand(self.count, PRIMITIVES, 4, device=self.device) * torch.tensor([1, 1, 0.3, 0.3], device=self.device)
         sign = torch.where(happens(size.shape, 0.5, self.device), 1.0, -1.0)
         return size * sign * happens((self.count, 1, 1), 0.8, self.device)
 
 
 def _monomials(positions: Tensor) -> Tensor:
-    """``(V, N, 3)`` to the ten terms ``(V, 10, N)`` of a quadratic function."""
+    """Return the ten terms ``(V, 10, N)`` of a quadratic function at positions ``(V, N, 3)``."""
     x, y, z = positions.unbind(-1)
     return torch.stack([x * x, y * y, z * z, x * y, x * z, y * z, x, y, z, torch.ones_like(x)], 1)
 
 
 def _quadrics(centres: Tensor, radii: Tensor, turns: Tensor, wobble: Tensor) -> Tensor:
-    """Coefficients ``(V, K, 14)`` of functions that are 0 at an object's centre and 1 on its surface."""
+    """Return coefficients ``(V, K, 14)`` of functions that are 0 at an object's centre and 1 on its surface."""
     scaled = turns / radii[..., None]
     form = scaled.transpose(-1, -2) @ scaled
     linear = (form @ centres[..., None])[..., 0]

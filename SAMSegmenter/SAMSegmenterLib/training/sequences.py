@@ -1,4 +1,4 @@
-"""What the network is trained on: short runs of slices through synthetic anatomy, seen as the engine would see them."""
+"""Makes what the network is trained on: short runs of slices through synthetic anatomy, as the engine would see them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .random_fields import happens
-from .rendering import Appearance
+from .rendering import Renderer
 from .scenes import Seen
 from .squares import Extents, Slices, following, on_slice, whole
 
@@ -26,13 +26,15 @@ class Anatomy(Protocol):
 
     @property
     def labels(self) -> int:
-        """The highest label."""
+        """Return the highest label."""
 
     @property
     def rows(self) -> tuple[slice, Tensor] | None:
-        """Objects that look alike, and in which scenes."""
+        """Return which objects look alike, and in which scenes."""
 
-    def look(self, positions: Tensor) -> Seen: ...
+    def look(self, positions: Tensor) -> Seen:
+        """Return what is at positions ``(V, N, 3)``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Sequences:
     Attributes:
         images: ``(V, T, size, size)`` grey values in 0..1, in steps of 1/255 as the engine makes them.
         masks: ``(V, O, T, n, n)`` 0 or 1.
-        views: ``(V, T, 3)``, see `views.following`.
+        views: ``(V, T, 3)``, see `squares.following`.
         usable: ``(V, O)`` bool; false where the object is too small on the first slice to be prompted.
     """
 
@@ -53,7 +55,7 @@ class Sequences:
 
 
 def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, raster: int, target: int) -> Sequences:
-    """Follow an object through `slices`, the others of `objects` being whatever else is in view.
+    """Return sequences that follow an object through `slices`; the others of `objects` are whatever else is in view.
 
     Args:
         size: pixels of the images along each side.
@@ -62,8 +64,8 @@ def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, rast
     """
     count, frames = slices.count, slices.frames
     overview = anatomy.look(slices.positions(whole(slices), OVERVIEW)).labels.view(count, frames, OVERVIEW, OVERVIEW)
-    appearance = Appearance(count, anatomy.labels, anatomy.rows, slices.device)
-    worth = _worth(overview, appearance.contrasts(overview[:, 0]))
+    renderer = Renderer(count, anatomy.labels, anatomy.rows, slices.device)
+    worth = _worth(overview, renderer.contrasts(overview[:, 0]))
     first = _pick(overview, torch.ones_like(overview[:, 0], dtype=torch.bool), worth, 1)
     whole_label = happens((count, 1, 1, 1, 1), SCATTERED, slices.device)
     views = following(Extents.of(_followed(overview, first, whole_label)[:, 0]))
@@ -71,7 +73,7 @@ def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, rast
     seeds = torch.cat([first.expand(-1, (objects + 1) // 2), others], 1)
     positions = slices.positions(views, raster)
     seen = anatomy.look(positions)
-    images = appearance.render(seen, positions, frames, raster) * on_slice(views, raster)
+    images = renderer.render(seen, positions, frames, raster) * on_slice(views, raster)
     labels = overview[:, 0].flatten(1).gather(1, seeds)
     masks = seen.labels.view(count, 1, frames, raster, raster) == labels[:, :, None, None, None]
     masks = masks * _seen_through(views, _followed(overview, seeds, whole_label), raster)
@@ -81,7 +83,9 @@ def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, rast
 
 
 def _worth(overview: Tensor, contrasts: Tensor) -> Tensor:
-    """How much each label of first slices is worth following ``(V, labels + 1)``: visible, and rather if it ends on the way."""
+    """Return how much each label of first slices is worth following, ``(V, labels + 1)``: visible ones, above all those that end on the
+    way.
+    """
     first, last = (overview[:, n].flatten(1) for n in (0, -1))
     pixels = torch.ones_like(first, dtype=torch.float32)
     size, left = (torch.zeros_like(contrasts).scatter_add_(1, labels, pixels) for labels in (first, last))
@@ -93,21 +97,21 @@ def _worth(overview: Tensor, contrasts: Tensor) -> Tensor:
 
 
 def _pick(overview: Tensor, allowed: Tensor, worth: Tensor, count: int) -> Tensor:
-    """Pixels ``(V, count)`` of first slices, within ``(V, n, n)`` bool, drawn by the worth of their labels."""
+    """Return pixels ``(V, count)`` of first slices, within ``(V, n, n)`` bool, drawn by the worth of their labels."""
     return torch.multinomial(worth.gather(1, overview[:, 0].flatten(1)) * allowed.flatten(1) + 1e-14, count, replacement=True)
 
 
 def _within(views: Tensor) -> Tensor:
-    """Which pixels of the overview views ``(V, 3)`` show: ``(V, n, n)`` bool."""
+    """Return which pixels of the overview views ``(V, 3)`` show: ``(V, n, n)`` bool."""
     middle = (2 * torch.arange(OVERVIEW, device=views.device) + 1) / OVERVIEW - 1
     x, y = ((middle - views[:, n, None]).abs() < 0.9 * views[:, 2:] for n in (0, 1))
     return y[:, :, None] & x[:, None, :]
 
 
 def _followed(overview: Tensor, seeds: Tensor, whole_label: Tensor) -> Tensor:
-    """The objects that seed pixels ``(V, O)`` of the first slice lie in: ``(V, O, T, n, n)`` 0 or 1.
+    """Return the objects that seed pixels ``(V, O)`` of the first slice lie in: ``(V, O, T, n, n)`` 0 or 1.
 
-    All parts of them where `whole_label` ``(V, 1, 1, 1, 1)``, else the part that is connected with the seed.
+    All parts of a label count where `whole_label` ``(V, 1, 1, 1, 1)``, else only the part that is connected with the seed.
     """
     labels = overview[:, 0].flatten(1).gather(1, seeds)
     masks = (overview[:, None] == labels[:, :, None, None, None]).float()
@@ -115,7 +119,7 @@ def _followed(overview: Tensor, seeds: Tensor, whole_label: Tensor) -> Tensor:
 
 
 def _component(masks: Tensor, seeds: Tensor) -> Tensor:
-    """The connected parts of masks ``(V, O, T, n, n)`` that seed pixels ``(V, O)`` of the first slice lie in."""
+    """Return the connected parts of masks ``(V, O, T, n, n)`` that seed pixels ``(V, O)`` of the first slice lie in."""
     shape, masks = masks.shape, masks.flatten(0, 1)
     step = OVERVIEW // FLOODED
     coarse = F.max_pool2d(masks, step)[:, None]
@@ -128,7 +132,7 @@ def _component(masks: Tensor, seeds: Tensor) -> Tensor:
 
 
 def _seen_through(views: Tensor, masks: Tensor, size: int) -> Tensor:
-    """Masks ``(V, O, T, n, n)`` over whole slices, a pixel wider all around, as views show them, in `size` pixels."""
+    """Return masks ``(V, O, T, n, n)`` over whole slices, a pixel wider all around, as views show them, in `size` pixels."""
     count, objects, frames = masks.shape[:3]
     wider = F.max_pool2d(masks.flatten(0, 1), 3, 1, 1).view(-1, 1, OVERVIEW, OVERVIEW)
     u, v, half = views.unbind(-1)

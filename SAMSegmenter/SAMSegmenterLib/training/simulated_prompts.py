@@ -1,4 +1,4 @@
-"""Prompts as a user would give them, made from the mask that they shall lead to: clicks, boxes, corrections."""
+"""Makes prompts as a user would, from the mask that they are meant to give: clicks, boxes, corrections."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ class Prompt:
     labels: Tensor
 
     def joined(self, other: Prompt) -> Prompt:
+        """Return these points followed by those of another prompt."""
         return Prompt(torch.cat([self.xy, other.xy], 1), torch.cat([self.labels, other.labels], 1))
 
     @property
     def single_click(self) -> bool:
+        """Return whether each object has one point only."""
         return self.labels.shape[1] == 1
 
 
 def clicks(masks: Tensor, size: int) -> Prompt:
-    """One to four clicks for each of masks ``(B, n, n)``, the first one inside; in pixels of an input of `size`."""
+    """Return one to four clicks for each of masks ``(B, n, n)``, the first one inside; in pixels of an input of `size`."""
     prompt = _click(masks, size, True)
     for _ in range(random.choices((0, 1, 2, 3), (5, 2, 2, 1))[0]):
         prompt = prompt.joined(_click(masks, size, random.random() < 0.5))
@@ -38,7 +40,7 @@ def clicks(masks: Tensor, size: int) -> Prompt:
 
 
 def box(masks: Tensor, size: int) -> Prompt:
-    """A box drawn by hand, sometimes with a click inside or outside of the object."""
+    """Return a box for each of masks ``(B, n, n)`` as drawn by hand, sometimes with a click inside or outside the object."""
     pixels = masks.shape[-1]
     places = torch.arange(pixels, device=masks.device)
     corners = []
@@ -56,7 +58,7 @@ def box(masks: Tensor, size: int) -> Prompt:
 
 
 def correction(found: Tensor, masks: Tensor, size: int) -> Prompt:
-    """A click where `found` ``(B, n, n)`` differs from the masks, in the larger of what is missing and what is too much."""
+    """Return a click where `found` ``(B, n, n)`` differs from the masks, in the larger of what is missing and what is too much."""
     missing, excess = masks * (1 - found), found * (1 - masks)
     adds = missing.sum((1, 2)) >= excess.sum((1, 2))
     xy = _inner_pixel(torch.where(adds[:, None, None], missing, excess)) * (size / masks.shape[-1]) - 0.5
@@ -69,20 +71,20 @@ def _click(masks: Tensor, size: int, inside: bool) -> Prompt:
 
 
 def _nearby(masks: Tensor) -> Tensor:
-    """Where one would click to exclude something: around the object, or anywhere outside where nothing is around it."""
+    """Return where one would click to exclude something: around the object, or anywhere outside where nothing is around it."""
     around = F.max_pool2d(masks[:, None], NEAR, 1, NEAR // 2)[:, 0] * (1 - masks)
     return torch.where(around.sum((1, 2), keepdim=True) > 0, around, 1 - masks)
 
 
 def _inner_pixel(masks: Tensor) -> Tensor:
-    """A place ``(B, 2)`` in each mask, rather in its middle than at its border."""
+    """Return a place ``(B, 2)`` in each mask, rather in its middle than at its border."""
     depth = F.avg_pool2d(masks[:, None], 5, 1, 2)
     depth = (depth * F.avg_pool2d(depth, 15, 1, 7))[:, 0]
     return _pixel(masks * depth**4 / (depth**4).amax((1, 2), keepdim=True).clamp(min=1e-9) + 1e-6 * masks)
 
 
 def _pixel(weights: Tensor) -> Tensor:
-    """A place ``(B, 2)`` within a pixel drawn by its weight; x first, edges at integers."""
+    """Return a place ``(B, 2)`` within a pixel drawn by its weight; x first, edges at integers."""
     index = torch.multinomial(weights.flatten(1) + 1e-12, 1)[:, 0]
     corner = torch.stack([index % weights.shape[-1], index // weights.shape[-1]], -1)
     return corner + torch.rand(corner.shape, device=weights.device)

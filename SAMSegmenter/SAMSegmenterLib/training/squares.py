@@ -1,6 +1,6 @@
-"""Where a sequence of slices lies in a scene, and the square that is looked at on each of them.
+"""Slices that lie in a scene in sequence, and the square that is looked at on each of them.
 
-The square follows the object as `network.region` lets it: it stays until it does not suit the object any more.
+The square follows the object by the rules of `network.region`: it stays until it does not suit the object any more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LEAST_HALF = 0.06  # half the side of the smallest view, in half slices
 
 
 class Slices:
-    """`frames` parallel slices of each of `count` scenes, of random orientation, size, pixel shape and distance.
+    """Parallel slices, `frames` of each of `count` scenes, of random orientation, size, pixel shape and distance.
 
     Positions on a slice are ``(u, v)`` in -1..1 over its whole width and height.
     """
@@ -36,13 +36,13 @@ class Slices:
 
     @property
     def focus(self) -> Tensor:
-        """The middle of the first slice of each scene: ``(V, 3)``."""
+        """Return the middle of the first slice of each scene: ``(V, 3)``."""
         middle = torch.zeros(self.count, 3, device=self.device)
         middle[:, 2] = self._depth[:, 0]
         return self._to_space(middle[:, None])[:, 0]
 
     def positions(self, views: Tensor, size: int) -> Tensor:
-        """Positions ``(V, T * size * size, 3)`` in the scene of the pixels of views ``(V, T, 3)``."""
+        """Return positions ``(V, T * size * size, 3)`` in the scene of the pixels of views ``(V, T, 3)``."""
         u, v = _pixels(views, size)
         depth = self._depth[:, :, None, None].expand_as(u)
         flat = torch.stack([u, v, depth], -1).view(self.count, -1, 3)
@@ -55,7 +55,7 @@ class Slices:
 
 @dataclass(frozen=True)
 class Extents:
-    """Where an object is on each slice.
+    """The place of an object on each slice.
 
     Attributes:
         boxes: ``(V, T, 4)`` left, top, right, bottom edges, in -1..1; of no meaning where the object is absent.
@@ -67,7 +67,7 @@ class Extents:
 
     @classmethod
     def of(cls, masks: Tensor) -> Extents:
-        """Of masks ``(V, T, n, n)`` over whole slices."""
+        """Return the extents of masks ``(V, T, n, n)`` over whole slices."""
         size = masks.shape[-1]
         first, last = zip(*(_ends(masks.amax(axis) > 0.5) for axis in (2, 3)), strict=True)
         edges = torch.stack([first[0], first[1], last[0] + 1, last[1] + 1], -1)
@@ -75,18 +75,20 @@ class Extents:
 
 
 def whole(slices: Slices) -> Tensor:
-    """Views ``(V, T, 3)`` of whole slices: the middle ``(u, v)`` and half the side."""
+    """Return views ``(V, T, 3)`` of whole slices: the middle ``(u, v)`` and half the side."""
     return torch.tensor([0.0, 0.0, 1.0], device=slices.device).expand(slices.count, slices.frames, 3)
 
 
 def on_slice(views: Tensor, size: int) -> Tensor:
-    """Which of the `size` x `size` pixels of views ``(V, T, 3)`` are on the slice: 0 beyond it, where the engine shows black, else 1."""
+    """Return 1 for each of the `size` x `size` pixels of views ``(V, T, 3)`` on the slice, and 0 beyond it, where the engine shows
+    black.
+    """
     u, v = _pixels(views, size)
     return ((u.abs() <= 1) & (v.abs() <= 1)).float()
 
 
 def _pixels(views: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Positions u and v on the slice, ``(V, T, size, size)`` each, of the pixels of views ``(V, T, 3)``."""
+    """Return positions u and v on the slice, ``(V, T, size, size)`` each, of the pixels of views ``(V, T, 3)``."""
     pixels = (2 * torch.arange(size, device=views.device) + 1) / size - 1
     u = (views[..., 0, None] + views[..., 2, None] * pixels)[:, :, None, :].expand(-1, -1, size, -1)
     v = (views[..., 1, None] + views[..., 2, None] * pixels)[:, :, :, None].expand(-1, -1, -1, size)
@@ -94,7 +96,7 @@ def _pixels(views: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def following(extents: Extents) -> Tensor:
-    """Views ``(V, T, 3)`` that follow an object from the first slice on, one slice behind it."""
+    """Return views ``(V, T, 3)`` that follow an object from the first slice on, one slice behind it."""
     view = _first(extents.boxes[:, 0])
     views = [view]
     for frame in range(1, extents.boxes.shape[1]):
@@ -106,7 +108,7 @@ def following(extents: Extents) -> Tensor:
 
 
 def carried(maps: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """Feature maps ``(B, c, n, n)`` seen through `old` views ``(B, 3)``, as they lie in `new` ones; 0 where they do not reach."""
+    """Return feature maps ``(B, c, n, n)`` seen through `old` views ``(B, 3)`` as they lie in `new` ones; 0 where they do not reach."""
     scale = new[:, 2] / old[:, 2]
     zero = torch.zeros_like(scale)
     shift = (new[:, :2] - old[:, :2]) / old[:, 2:]
@@ -116,7 +118,7 @@ def carried(maps: Tensor, old: Tensor, new: Tensor) -> Tensor:
 
 
 def _first(box: Tensor) -> Tensor:
-    """As a prompt leaves it: around the object as the engine does, or looser and off its centre, as after a click."""
+    """Return views as a prompt leaves them: around the object as the engine does, or looser and off its centre, as after a click."""
     count, device = len(box), box.device
     near = _around(box, MARGIN * (0.08 * torch.randn(count, device=device)).exp(), 0.03)
     loose = _around(box, log_uniform((count,), TIGHTEST, WIDEST, device), OFF_CENTRE)
@@ -141,6 +143,6 @@ def _suits(view: Tensor, box: Tensor) -> Tensor:
 
 
 def _ends(present: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last true place of ``(..., n)`` bool."""
+    """Return the first and last true place of bool ``(..., n)``."""
     places = torch.arange(present.shape[-1], device=present.device)
     return torch.where(present, places, present.shape[-1]).amin(-1).float(), torch.where(present, places, -1).amax(-1).float()

@@ -1,4 +1,4 @@
-"""The network to train: unmodified `sam2` modules, called so that gradients flow and every candidate mask is seen."""
+"""The network in training: unmodified `sam2` modules, called so that gradients flow and every candidate mask is seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRIDE = 16  # input pixels for one of the image embedding
 
 @dataclass(frozen=True)
 class Answer:
-    """Four masks for each of B objects, the first for when there is no doubt which object is meant.
+    """Four masks for each of B objects; the first one is meant for prompts without ambiguity.
 
     Attributes:
         masks: logits ``(B, 4, size/4, size/4)``.
@@ -37,18 +37,19 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameFeatures:
     """Features of V * T frames, as `SAM2Base` passes them around: ``(pixels, V * T, channels)``, fine to coarse."""
 
     levels: list[Tensor]
     positions: list[Tensor]
     sizes: list[tuple[int, int]]
 
-    def of(self, indices: Tensor) -> Frames:
-        return Frames([each[:, indices] for each in self.levels], [each[:, indices] for each in self.positions], self.sizes)
+    def of(self, indices: Tensor) -> FrameFeatures:
+        """Return the features of the frames with these indices ``(B,)``."""
+        return FrameFeatures([each[:, indices] for each in self.levels], [each[:, indices] for each in self.positions], self.sizes)
 
     def maps(self, level: int) -> Tensor:
-        """``(B, channels, rows, columns)`` of one level."""
+        """Return the features of one level as ``(B, channels, rows, columns)``."""
         tokens = self.levels[level]
         return tokens.permute(1, 2, 0).reshape(tokens.shape[1], tokens.shape[2], *self.sizes[level])
 
@@ -63,20 +64,20 @@ class Trainee:
     def __init__(self, network: SAM2Base) -> None:
         self.network, self.size = network, network.image_size
 
-    def look(self, images: Tensor) -> Frames:
+    def look(self, images: Tensor) -> FrameFeatures:
         """Encode normalised images ``(N, 3, size, size)``."""
         _, levels, positions, sizes = self.network._prepare_backbone_features(self.network.forward_image(images))
-        return Frames(levels, positions, sizes)
+        return FrameFeatures(levels, positions, sizes)
 
-    def prompted(self, frames: Frames, prompt: Prompt, previous: Tensor | None = None) -> Answer:
-        """Answer clicks and boxes on frames of their own; `previous` logits ``(B, 1, size/4, size/4)`` are to be corrected."""
+    def prompted(self, frames: FrameFeatures, prompt: Prompt, previous: Tensor | None = None) -> Answer:
+        """Answer clicks and boxes on a frame for each; `previous` logits ``(B, 1, size/4, size/4)`` are to be corrected."""
         return self._decode(frames, self._without_memory(frames), prompt, previous)
 
-    def painted(self, frames: Frames, masks: Tensor) -> Answer:
-        """What the network makes of masks ``(B, 1, size, size)`` that were painted; its pointer is what will be remembered of them."""
+    def painted(self, frames: FrameFeatures, masks: Tensor) -> Answer:
+        """Answer masks ``(B, 1, size, size)`` that were painted; the answer's pointer is what will be remembered of them."""
         return self._decode(frames, self._without_memory(frames), None, self.network.mask_downsample(masks))
 
-    def tracked(self, frames: Frames, memories: dict, index: int, count: int) -> Answer:
+    def tracked(self, frames: FrameFeatures, memories: dict, index: int, count: int) -> Answer:
         """Find objects on frame `index` of `count` from `memories`, as `SAM2Base` keeps them."""
         conditioned = self.network._prepare_memory_conditioned_features(
             frame_idx=index,
@@ -89,17 +90,17 @@ class Trainee:
         )
         return self._decode(frames, conditioned, None, None)
 
-    def remembered(self, frames: Frames, masks: Tensor, token: Tensor, score: Tensor) -> dict[str, Tensor | list[Tensor]]:
-        """A memory of logits ``(B, 1, size, size)`` on `frames`; absent objects have a score below 0."""
+    def remembered(self, frames: FrameFeatures, masks: Tensor, token: Tensor, score: Tensor) -> dict[str, Tensor | list[Tensor]]:
+        """Return a memory of logits ``(B, 1, size, size)`` on `frames`; absent objects have a score below 0."""
         features, positions = self.network._encode_new_memory(frames.levels, frames.sizes, masks, score[:, None], False)
         present = (score > 0).float()[:, None]
         pointer = present * self.network.obj_ptr_proj(token) + (1 - present) * self.network.no_obj_ptr
         return {"maskmem_features": features, "maskmem_pos_enc": positions, "obj_ptr": pointer}
 
-    def _without_memory(self, frames: Frames) -> Tensor:
+    def _without_memory(self, frames: FrameFeatures) -> Tensor:
         return frames.maps(-1) + self.network.no_mem_embed.view(1, -1, 1, 1)
 
-    def _decode(self, frames: Frames, coarse: Tensor, prompt: Prompt | None, mask: Tensor | None) -> Answer:
+    def _decode(self, frames: FrameFeatures, coarse: Tensor, prompt: Prompt | None, mask: Tensor | None) -> Answer:
         network, count = self.network, len(coarse)
         if prompt is None:
             blank = torch.zeros(count, 1, 2, device=coarse.device), -torch.ones(count, 1, dtype=torch.int32, device=coarse.device)
@@ -120,7 +121,7 @@ class Trainee:
 
 
 def make_network(size: int, state: Mapping[str, Tensor] | None = None) -> SAM2Base:
-    """The network that ships, for input of `size` pixels, with the weights `state`, or with weights to start from.
+    """Return the included network, for input of `size` pixels, with the weights `state`, or with weights to start from.
 
     Raises:
         CheckpointError: `state` is of another network.
@@ -132,7 +133,7 @@ def make_network(size: int, state: Mapping[str, Tensor] | None = None) -> SAM2Ba
     return network.train()
 
 
-# What follows only sets weights to start from. With the usual random ones this network stays at chance for hours.
+# All below sets weights to start from. With the usual random ones this network stays at chance for hours.
 SAME_PLACE = 3.0  # makes memory attention start as "look where you are"
 TIED = 0.17  # spread of projections shared by queries and keys, so that prompts attend to their own place
 EMBEDDINGS = 0.3  # of their usual size, lest they drown the positions

@@ -1,4 +1,4 @@
-"""The training loop: steps by the clock, on one device or on several processes of one thread each."""
+"""Runs the training loop: steps by the clock, on one device or on several processes of one thread each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOG_EVERY, SAVE_EVERY = 30, 240  # seconds
 LONGEST_GRADIENT = 1.0
 Report = Callable[[dict[str, float]], None]
 STATE, LOG, WEIGHTS = "state.pt", "log.jsonl", "model.safetensors"
-# What PyTorch makes of a state that is none.
+# Errors that PyTorch raises for a file that is no state.
 DAMAGE = (RuntimeError, UnpicklingError, EOFError, struct.error, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
@@ -76,7 +76,7 @@ class Trainer:
         self._log = _Log(folder / LOG) if worker == 0 else None
 
     def run(self, report: Report = lambda _: None, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Train until the recipe's time is over, resumed time included, or until `stopped`; it can be resumed where it was.
+        """Train until the recipe's time is over, which counts earlier runs, or until `stopped`; a later run goes on from there.
 
         Raises:
             OutputError: the folder cannot be written to.
@@ -140,7 +140,7 @@ class Trainer:
     # ------------------------------------------------------------------ several processes
 
     def _agreed(self, progress: float) -> float:
-        """The first worker's clock."""
+        """Return the progress by the first worker's clock."""
         if self.workers == 1:
             return progress
         clock = torch.tensor([progress], dtype=torch.float64)
@@ -175,7 +175,7 @@ class Trainer:
         about = {"recipe": json.dumps(asdict(self.recipe)), "step": str(self.step)}
         for name, content in ((STATE, packed.getvalue()), (WEIGHTS, save(weights, about))):
             with replacing(self.folder / name) as path:
-                path.write_bytes(content)  # which says so if the disk is full, and lets others read the file; neither library does
+                path.write_bytes(content)  # unlike the libraries, this tells of a full disk, and lets others read the file
 
     def _resume(self) -> None:
         path = self.folder / STATE
@@ -192,7 +192,7 @@ class Trainer:
 
 
 class _Log:
-    """Means of what steps report, a line every `LOG_EVERY` seconds and one at the end."""
+    """Writes means of what steps report, a line every `LOG_EVERY` seconds and one at the end."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._since = path, time.monotonic()
@@ -200,14 +200,14 @@ class _Log:
         self._now: dict[str, float] = {}
 
     def add(self, values: dict[str, float], **now: float) -> dict[str, float] | None:
-        """Note a step; returns the line if one was written."""
+        """Add what a step reports; return the line if one was written."""
         for name, value in values.items():
             self._values[name].append(value)
         self._now = now
         return self.write() if time.monotonic() - self._since >= LOG_EVERY else None
 
     def write(self) -> dict[str, float] | None:
-        """Write what was noted since the last line; returns the line, None if there is nothing to write."""
+        """Write what was added since the last line; return the line, or None if there is nothing to write."""
         if not self._values:
             return None
         entry = {name: round(sum(each) / len(each), 4) for name, each in self._values.items()}
@@ -223,7 +223,7 @@ class _Log:
 
 
 def _groups(network: torch.nn.Module, decay: float) -> list[dict]:
-    """Weight decay for matrices only: not for biases, norms, embeddings and tokens."""
+    """Return parameter groups with weight decay for matrices only: not for biases, norms, embeddings and tokens."""
     plain = [each for name, each in network.named_parameters() if each.ndim < 2 or "embed" in name or "token" in name]
     known = {id(each) for each in plain}
     matrices = [each for each in network.parameters() if id(each) not in known]

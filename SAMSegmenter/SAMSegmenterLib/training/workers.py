@@ -1,4 +1,4 @@
-"""Training on one device, or on a CPU by several processes of one thread each, which is faster there than threads."""
+"""Trains on one device, or on a CPU by several processes of one thread each, which is faster there than threads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def train(
     report: Report = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train, or go on training, in `folder`; see `Trainer`. `report` gets every line of the log; `stopped` is asked after every step.
+    """Train in `folder`, from scratch or from where an earlier run ended; see `Trainer`.
+
+    Args:
+        report: called with every line of the log.
+        stopped: asked after every step.
 
     Raises:
         SAMSegmenterError: as `Trainer`, and if a worker has ended by itself.
@@ -61,7 +65,7 @@ def train(
 
 
 def _have_ended(context: processes.ProcessContext, errors: SimpleQueue) -> bool:
-    """Wait a little; raises what the first worker that failed has put on the queue."""
+    """Wait a little, and return whether all workers have ended; raise what the first one that failed has put on the queue."""
     try:
         return context.join(POLL)
     except (processes.ProcessRaisedException, processes.ProcessExitedException) as error:
@@ -95,8 +99,8 @@ def _work(
             trainer = Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers)
             parent = parent_process()
             assert parent is not None  # this is no main process
-            trainer.run(stopped=lambda: stop.is_set() or not parent.is_alive())  # however the one that started it has ended
-        dist.barrier()  # none may hang up while another still saves
+            trainer.run(stopped=lambda: stop.is_set() or not parent.is_alive())  # the parent may end in any way
+        dist.barrier()  # no worker may leave while another still saves
     except (SAMSegmenterError, OSError) as error:
         errors.put(error)  # before the others notice and fail in their turn
         raise

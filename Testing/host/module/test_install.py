@@ -211,7 +211,7 @@ def test_a_restart_is_asked_for_if_something_loaded_was_replaced(slicer_host, th
     assert "Restart Slicer now" in slicer_host.user.texts("info")[-1]
 
 
-def test_what_only_some_networks_need_is_offered_when_all_else_is_there(slicer_host, the_panel, a_computer):
+def test_what_only_some_models_need_is_offered_when_all_else_is_there(slicer_host, the_panel, a_computer):
     a_computer.lacks("hydra-core", "timm")
     press_install(the_panel)
     assert "timm" not in slicer_host.user.texts("question")[0]
@@ -232,7 +232,7 @@ def fill_folder(folder, *names):
     return folder
 
 
-def test_packages_are_installed_from_a_folder_without_a_network(slicer_host, the_panel, a_computer, tmp_path):
+def test_packages_are_installed_from_a_folder_without_internet(slicer_host, the_panel, a_computer, tmp_path):
     a_computer.lacks("rf-sam-2", "platformdirs")
     fill_folder(tmp_path, "sam2-1.1.0-py3-none-any.whl", "platformdirs-4.3.6-py3-none-any.whl", "tqdm-4.66.1-py3-none-any.whl")
     the_panel.packages.update()

@@ -302,7 +302,7 @@ def test_verify_says_what_it_checked_and_records_nothing(samsegmenter, models_fo
 def test_verify_does_not_take_half_a_file_for_a_published_one(samsegmenter, models_folder):
     (models_folder / "MedSAM2_latest.pt").write_bytes(b"half")
     assert refused(samsegmenter("models", "verify"), "not the file published as medsam2-latest (4 bytes, expected 156040129)")
-    assert not (models_folder / hashes.RECORDS).exists()
+    assert not (models_folder / hashes.HASHES).exists()
 
 
 def test_verify_goes_on_after_a_file_that_cannot_be_read(samsegmenter, models_folder, own, monkeypatch):

@@ -66,7 +66,7 @@ def test_unusable_prompts_are_refused(propagate, marked, out, kind):
         (b"[1, 2]", "object"),
         (b'{"version": 2, "segments": []}', "version"),
         (b'{"version": 1, "axis": "z", "segments": []}', "axis"),
-        (b"\xff\xfe\x00", "UTF-8. Give the prompts as JSON, see the README."),
+        (b"\xff\xfe\x00", "UTF-8. Give the prompts as JSON, see docs/command-line.md."),
         (b"[" * 100_000, "JSON"),
     ],
     ids=["empty", "cut", "a list", "another version", "another axis", "binary", "deep"],

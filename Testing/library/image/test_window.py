@@ -20,7 +20,7 @@ from SAMSegmenterLib.network.slice_result import SliceResult
 from SAMSegmenterLib.phantom import NAMES, make_phantom
 from SAMSegmenterLib.prompts.focus import intensities_near
 from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point, PromptSet, Segment
-from SAMSegmenterLib.propagation.cells import Canvas
+from SAMSegmenterLib.propagation.cells import CellGrid
 from SAMSegmenterLib.session.session import Session
 from support.session_steps import marked
 
@@ -271,11 +271,11 @@ def test_an_object_beside_padding_stands_out_from_what_was_measured_around_it(no
     voxels = np.where(mask, 120, 40) + noise.normal(0, 10, shape)
     stack = FrameStack(Volume(padded(voxels, where, -2000)), window=Window(-160, 240))
     result = SliceResult(4, View(0, 0, 64, 64, 64), np.where(mask, 10, -10).astype(np.float32), 5.0, 1.0)
-    canvas = Canvas(stack, [Seed(result, mask, Appearance.of(mask, stack.frame(4)))], [])
-    image = canvas.image(4)
-    inside, padding = canvas.mask(mask) > 0.5, canvas.cells(where[4]) > 0
+    grid = CellGrid(stack, [Seed(result, mask, Appearance.of(mask, stack.frame(4)))], [])
+    image = grid.image(4)
+    inside, padding = grid.mask(mask) > 0.5, grid.cells(where[4]) > 0
     assert image[inside].mean() - image[~inside & ~padding].mean() > 0.5
-    assert canvas.evidence(image)[inside].mean() > 1 > -1 > canvas.evidence(image)[~inside & ~padding].mean()
+    assert grid.evidence(image)[inside].mean() > 1 > -1 > grid.evidence(image)[~inside & ~padding].mean()
 
 
 def test_a_box_is_sharpened_beside_padding(noise):

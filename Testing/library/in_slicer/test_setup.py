@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from SAMSegmenterLib.errors import CheckpointError, InputError
 from SAMSegmenterLib.in_slicer.module import requirements, wheels
 from SAMSegmenterLib.in_slicer.module.requirements import SAM2, TORCH, Requirement
-from SAMSegmenterLib.in_slicer.module.selftest import LEAST_DICE, Outcome, self_test
+from SAMSegmenterLib.in_slicer.module.selftest import LEAST_DICE, SelfTestResult, self_test
 from SAMSegmenterLib.models import catalog
 from SAMSegmenterLib.models.storage import store
-from SAMSegmenterLib.session.background import Progress
+from SAMSegmenterLib.session.background import RunProgress
 
 REPOSITORY = Path(__file__).parents[3]
 FAMILIES = REPOSITORY / "SAMSegmenter" / "SAMSegmenterLib" / "models" / "families"
@@ -102,7 +102,7 @@ def test_a_package_of_which_only_the_record_is_left_is_missing():
 def test_looking_imports_nothing():
     code = """
 import sys
-from SAMSegmenterLib.setup import requirements, selftest, wheels
+from SAMSegmenterLib.in_slicer.module import requirements, selftest, wheels
 assert requirements.find()
 print({"torch", "torchvision", "sam2", "hydra", "safetensors"} & set(sys.modules))
 """
@@ -225,7 +225,7 @@ def test_self_test_works_with_the_network_that_ships():
     *steps, outcome = self_test(lambda: False, "cpu")
     assert outcome.works
     assert set(outcome.dice) == {"liver", "kidney_right"}
-    assert all(isinstance(step, Progress) for step in steps)
+    assert all(isinstance(step, RunProgress) for step in steps)
     assert outcome.slices == steps[-1].done > 20
     assert 0 < outcome.ms_per_slice < 5000
     assert "cpu" in outcome.device
@@ -236,11 +236,11 @@ def test_a_cancelled_self_test_has_no_outcome():
     for step in self_test(lambda: len(taken) >= 3, "cpu"):
         taken.append(step)
     assert len(taken) == 3
-    assert all(isinstance(step, Progress) for step in taken)
+    assert all(isinstance(step, RunProgress) for step in taken)
 
 
 def test_bad_masks_are_not_called_working():
-    outcome = Outcome({"liver": 0.95, "kidney_right": LEAST_DICE - 0.01}, 40, 2.0, "cpu", "float32", [])
+    outcome = SelfTestResult({"liver": 0.95, "kidney_right": LEAST_DICE - 0.01}, 40, 2.0, "cpu", "float32", [])
     assert not outcome.works
     assert outcome.ms_per_slice == 50
 

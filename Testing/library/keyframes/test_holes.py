@@ -87,7 +87,7 @@ def test_a_click_says_that_a_hole_is_meant(preview):
 
 
 def test_large_networks_know_what_has_a_hole(preview, monkeypatch):
-    monkeypatch.setattr(search, "SMALL", 64)
+    monkeypatch.setattr(search, "SMALL_INPUT", 64)
     assert not preview(Options(), IN_THE_RIM)[32, 32]
 
 

@@ -116,7 +116,7 @@ def test_the_same_box_on_every_slice_needs_no_memory(pico_sees, truth):
 def test_every_slice_is_the_default(stack):
     found = same_prompt_on_every_slice(Keyframe(3, box=BOX), Embeddings(Noting(), stack))
     assert [each.slice for each in found] == list(range(len(stack)))
-    assert found[0].score == pytest.approx(0.7)
+    assert found[0].quality == pytest.approx(0.7)
     assert found[0].mask.sum() == SIDE * SIDE // 2
 
 

@@ -15,7 +15,7 @@ from SAMSegmenterLib.network.network import Decoded
 from SAMSegmenterLib.network.options import Options
 from SAMSegmenterLib.network.slice_result import SliceResult
 from SAMSegmenterLib.prompts.types import Keyframe, MaskPrompt
-from SAMSegmenterLib.propagation.corrector import Companion, Found
+from SAMSegmenterLib.propagation.corrector import Corrected, Corrector
 from SAMSegmenterLib.propagation.engine import Engine
 from SAMSegmenterLib.session.session import Session
 from support.phantoms import ball
@@ -46,7 +46,7 @@ def test_a_faulty_mask_is_put_right(scene):
     stack, inside, seed = scene
     faulty = np.roll(inside[17], 5, 1)
     view = seed.result.view
-    found = Companion(stack, seed).look(17, view, answer(view, faulty))
+    found = Corrector(stack, seed).correct(17, view, answer(view, faulty))
     assert dice(faulty, inside[17]) < 0.8
     assert dice(shown(found, 17, view, stack), inside[17]) > 0.93
 
@@ -54,19 +54,19 @@ def test_a_faulty_mask_is_put_right(scene):
 def test_a_mask_of_the_network_alone_does_not_win_against_everything_else(scene):
     stack, inside, seed = scene
     view = seed.result.view
-    found = Companion(stack, seed).look(17, view, answer(view, np.ones_like(inside[17])))
+    found = Corrector(stack, seed).correct(17, view, answer(view, np.ones_like(inside[17])))
     assert shown(found, 17, view, stack).sum() < 1.5 * inside[17].sum()
 
 
 def test_looking_changes_nothing_and_accepting_goes_on(scene):
     stack, inside, seed = scene
-    view, companion = seed.result.view, Companion(stack, seed)
-    first, again = (companion.look(17, view, answer(view, inside[17])) for _ in range(2))
+    view, corrector = seed.result.view, Corrector(stack, seed)
+    first, again = (corrector.correct(17, view, answer(view, inside[17])) for _ in range(2))
     torch.testing.assert_close(first.decoded.logits, again.decoded.logits, rtol=0, atol=0)
-    companion.accept(first.place)
-    beyond = companion.look(18, view, answer(view, inside[18]))
-    assert beyond.place.slice == 18
-    assert not torch.equal(beyond.place.labels, first.place.labels)
+    corrector.accept(first.state)
+    beyond = corrector.correct(18, view, answer(view, inside[18]))
+    assert beyond.state.slice == 18
+    assert not torch.equal(beyond.state.labels, first.state.labels)
 
 
 def test_labels_keep_their_place_when_the_view_moves(scene):
@@ -74,21 +74,21 @@ def test_labels_keep_their_place_when_the_view_moves(scene):
     view = seed.result.view
     moved = View(view.left - 6, view.top + 3, view.width + 8, view.height + 8, view.size)
     for other in (view, moved):
-        found = Companion(stack, seed).look(17, other, answer(other, inside[17]))
+        found = Corrector(stack, seed).correct(17, other, answer(other, inside[17]))
         assert dice(shown(found, 17, other, stack), inside[17]) > 0.93
 
 
 def test_little_is_carried_to_where_the_object_is_not(scene):
     stack, inside, seed = scene
-    view, companion = seed.result.view, Companion(stack, seed)
+    view, corrector = seed.result.view, Corrector(stack, seed)
     carried = []
     for index in range(17, 30):
-        found = companion.look(index, view, answer(view, inside[index]))
-        companion.accept(found.place)
+        found = corrector.correct(index, view, answer(view, inside[index]))
+        corrector.accept(found.state)
         carried.append(found.carried)
     assert carried[0] > 0.9
     assert carried[-1] < 0.3, "the ball ends at slice 26"
-    assert Found(found.decoded).carried == 1, "nothing goes along"
+    assert Corrected(found.decoded).carried == 1, "nothing goes along"
 
 
 def test_an_image_in_colour_is_seen_by_its_mean(scene):
@@ -96,15 +96,15 @@ def test_an_image_in_colour_is_seen_by_its_mean(scene):
     grey = stack.window.apply(stack.volume.voxels)
     coloured = FrameStack(replace(stack.volume, voxels=np.repeat(grey[..., None], 3, -1)))
     view = seed.result.view
-    found = Companion(coloured, seed).look(17, view, answer(view, np.roll(inside[17], 5, 1)))
+    found = Corrector(coloured, seed).correct(17, view, answer(view, np.roll(inside[17], 5, 1)))
     assert dice(shown(found, 17, view, stack), inside[17]) > 0.93
 
 
 def test_passes_that_are_not_refined_go_alone(scene, shipped_model):
     stack, _, seed = scene
     alone = Engine(shipped_model, stack, Options(precision="float32", refine=False), CPU)
-    assert alone.track(seed, 1, 20).companion is None
-    assert Engine(shipped_model, stack, Options(precision="float32"), CPU).track(seed, 1, 20).companion is not None
+    assert alone.track(seed, 1, 20).corrector is None
+    assert Engine(shipped_model, stack, Options(precision="float32"), CPU).track(seed, 1, 20).corrector is not None
 
 
 @pytest.mark.parametrize("region", [True, False])

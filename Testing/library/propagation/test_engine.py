@@ -219,7 +219,7 @@ def test_without_a_gpu_auto_means_cpu_and_cuda_is_refused(monkeypatch):
 
 
 def test_execution_is_chosen_by_timing_and_leaves_the_threads_as_they_were(random_model, monkeypatch):
-    monkeypatch.setattr(device, "SMALL", 32)
+    monkeypatch.setattr(device, "SMALL_INPUT", 32)
     before = torch.get_num_threads()
     execution = pick_execution(random_model.network, CPU)
     assert execution.dtype in (torch.float32, torch.bfloat16)

@@ -18,7 +18,7 @@ from SAMSegmenterLib.keyframes.seed import Seed
 from SAMSegmenterLib.network.options import Options
 from SAMSegmenterLib.network.slice_result import SliceResult
 from SAMSegmenterLib.prompts.types import Keyframe, MaskPrompt
-from SAMSegmenterLib.propagation.cells import MOST_CELLS, Canvas
+from SAMSegmenterLib.propagation.cells import MOST_CELLS, CellGrid
 from SAMSegmenterLib.propagation.refinement import BLOCK, Gap, _met
 from SAMSegmenterLib.propagation.track import Track
 from SAMSegmenterLib.propagation.trust import Finding
@@ -148,15 +148,15 @@ def test_distant_slices_are_harder_to_reach():
     assert far < near
 
 
-# ---------------------------------------------------------------- the canvas
+# ---------------------------------------------------------------- the grid
 
 
-def test_the_canvas_shows_usual_intensities_between_0_and_1(stack, truth):
-    canvas = Canvas(stack, [seed(16, truth[16], stack)], [])
-    image, inside = canvas.image(16), canvas.mask(truth[16]) > 0.5
+def test_the_grid_shows_usual_intensities_between_0_and_1(stack, truth):
+    grid = CellGrid(stack, [seed(16, truth[16], stack)], [])
+    image, inside = grid.image(16), grid.mask(truth[16]) > 0.5
     assert 0.7 < image[inside].mean() < 1
     assert 0 < image[~inside].mean() < 0.3
-    assert canvas.evidence(image)[inside].mean() > 2 > -2 > canvas.evidence(image)[~inside].mean()
+    assert grid.evidence(image)[inside].mean() > 2 > -2 > grid.evidence(image)[~inside].mean()
 
 
 def test_a_large_object_is_seen_coarser():
@@ -164,10 +164,10 @@ def test_a_large_object_is_seen_coarser():
     voxels[:, 50:450, 50:450] = 100
     stack = FrameStack(Volume(voxels), window=Window(0, 100))
     mask = voxels[0] > 0
-    canvas = Canvas(stack, [seed(1, mask, stack)], [])
-    assert canvas.size <= MOST_CELLS
-    assert canvas.coarseness > 1
-    shown = SliceResult(1, canvas.view, np.where(canvas.mask(mask) > 0.5, 10, -10).astype(np.float32), 0.0, 0.0)
+    grid = CellGrid(stack, [seed(1, mask, stack)], [])
+    assert grid.size <= MOST_CELLS
+    assert grid.coarseness > 1
+    shown = SliceResult(1, grid.view, np.where(grid.mask(mask) > 0.5, 10, -10).astype(np.float32), 0.0, 0.0)
     assert dice(shown.mask(stack.shape), mask) > 0.98
 
 
@@ -176,7 +176,7 @@ def test_the_canvas_is_almost_twice_as_wide_as_the_object_and_leaves_room_around
     voxels = np.zeros((3, 200, 200), np.int16)
     voxels[:, 60 : 60 + side, 60 : 60 + side // 2] = 100
     stack = FrameStack(Volume(voxels), window=Window(0, 100))
-    canvas = Canvas(stack, [seed(1, voxels[1] > 0, stack)], [])
+    canvas = CellGrid(stack, [seed(1, voxels[1] > 0, stack)], [])
     assert (canvas.view.width, canvas.coarseness) == (canvas_side, 1)
 
 
@@ -185,19 +185,19 @@ def test_what_is_thinner_than_a_cell_is_seen():
     ring[50:450, 50:450] = True
     ring[51:449, 51:449] = False
     voxels = np.where(ring, 100, 0).astype(np.int16)[None].repeat(4, 0)
-    canvas = Canvas(FrameStack(Volume(voxels), window=Window(0, 100)), [seed(1, ring, FrameStack(Volume(voxels)))], [])
-    assert canvas.coarseness > 2
-    assert canvas.mask(ring).sum() >= 4 * (400 // canvas.coarseness - 1)
-    assert not canvas.mask(np.zeros_like(ring)).any()
+    grid = CellGrid(FrameStack(Volume(voxels), window=Window(0, 100)), [seed(1, ring, FrameStack(Volume(voxels)))], [])
+    assert grid.coarseness > 2
+    assert grid.mask(ring).sum() >= 4 * (400 // grid.coarseness - 1)
+    assert not grid.mask(np.zeros_like(ring)).any()
 
 
-def test_a_canvas_may_reach_beyond_the_slice():
+def test_a_grid_may_reach_beyond_the_slice():
     voxels = np.zeros((3, 30, 20), np.int16)
     voxels[:, :10, :8] = 100
     stack = FrameStack(Volume(voxels), window=Window(0, 100))
-    canvas = Canvas(stack, [seed(1, voxels[1] > 0, stack)], [])
-    assert canvas.view.top < 0
-    assert canvas.image(1)[0, 0] == canvas.image(1)[-canvas.view.top, -canvas.view.left]
+    grid = CellGrid(stack, [seed(1, voxels[1] > 0, stack)], [])
+    assert grid.view.top < 0
+    assert grid.image(1)[0, 0] == grid.image(1)[-grid.view.top, -grid.view.left]
 
 
 # ---------------------------------------------------------------- gaps

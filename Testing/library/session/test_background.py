@@ -12,7 +12,7 @@ from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.image.window import Window
 from SAMSegmenterLib.network.options import Options
 from SAMSegmenterLib.prompts.types import Box, Keyframe, PromptSet, Segment
-from SAMSegmenterLib.session.background import Ended, Interaction, Progress
+from SAMSegmenterLib.session.background import BackgroundSession, Ended, RunProgress
 from SAMSegmenterLib.session.composition import SliceMask
 from SAMSegmenterLib.session.session import Session
 from SAMSegmenterLib.session.summary import Summary
@@ -35,8 +35,8 @@ def worker():
 
 
 @pytest.fixture
-def interaction(stack, worker, shipped_model):
-    return Interaction(stack, lambda given: Session(given, shipped_model, Options(precision="float32"), "cpu"), worker)
+def background(stack, worker, shipped_model):
+    return BackgroundSession(stack, lambda given: Session(given, shipped_model, Options(precision="float32"), "cpu"), worker)
 
 
 def prompts(*indices, names=("ball",), side=21.0):
@@ -44,12 +44,12 @@ def prompts(*indices, names=("ball",), side=21.0):
     return PromptSet(tuple(Segment(name, keyframes) for name in names))
 
 
-def news_of(interaction):
+def news_of(background):
     """Everything that is told until nothing is running any more."""
     told, end = [], time.monotonic() + SECONDS
-    while interaction.busy:
+    while background.busy:
         assert time.monotonic() < end
-        told += interaction.poll()
+        told += background.poll()
         time.sleep(0.005)
     return told
 
@@ -61,21 +61,21 @@ def only(kind, told):
 # ---------------------------------------------------------------- with the network
 
 
-def test_a_preview_is_the_mask_of_the_session_itself(interaction, stack, shipped_model):
+def test_a_preview_is_the_mask_of_the_session_itself(background, stack, shipped_model):
     session = Session(stack, shipped_model, Options(precision="float32"), "cpu", prompts(6))
-    interaction.preview("ball", 6, prompts(6))
-    assert interaction.busy == "preview"
-    found, ended = news_of(interaction)
+    background.preview("ball", 6, prompts(6))
+    assert background.busy == "preview"
+    found, ended = news_of(background)
     np.testing.assert_array_equal(found.mask, session.preview("ball", 6).mask)
     assert ended == Ended("preview")
-    assert interaction.busy == ""
+    assert background.busy == ""
 
 
-def test_a_run_tells_slices_progress_and_a_summary(interaction):
-    interaction.propagate(prompts(6))
-    assert interaction.busy == "propagate"
-    told = news_of(interaction)
-    slices, progress, (summary,) = only(SliceMask, told), only(Progress, told), only(Summary, told)
+def test_a_run_tells_slices_progress_and_a_summary(background):
+    background.propagate(prompts(6))
+    assert background.busy == "propagate"
+    told = news_of(background)
+    slices, progress, (summary,) = only(SliceMask, told), only(RunProgress, told), only(Summary, told)
     assert slices[0].slice == 6
     assert [each.done for each in progress] == sorted(each.done for each in progress)
     assert progress[-1].done == progress[-1].total == len({each.slice for each in slices})
@@ -87,20 +87,20 @@ def test_a_run_tells_slices_progress_and_a_summary(interaction):
     assert told[-1] == Ended("propagate")
 
 
-def test_a_correction_computes_only_what_it_can_change_and_tells_the_rest_again(interaction):
-    interaction.propagate(prompts(4))
-    news_of(interaction)
-    interaction.propagate(prompts(4, 8))
-    told = news_of(interaction)
+def test_a_correction_computes_only_what_it_can_change_and_tells_the_rest_again(background):
+    background.propagate(prompts(4))
+    news_of(background)
+    background.propagate(prompts(4, 8))
+    told = news_of(background)
     (summary,) = only(Summary, told)
-    computed = {found.slice for found, after in pairwise(told) if isinstance(after, Progress)}
+    computed = {found.slice for found, after in pairwise(told) if isinstance(after, RunProgress)}
     assert computed == {4, 5, 6, 7, 8, 9, 10, 11}
     assert {each.slice for each in only(SliceMask, told)} == set(summary.slices["ball"]) > computed
 
 
-def test_a_run_over_a_range_stays_in_it(interaction):
-    interaction.propagate(prompts(6), ["ball"], (5, 8))
-    assert {each.slice for each in only(SliceMask, news_of(interaction))} <= {5, 6, 7, 8}
+def test_a_run_over_a_range_stays_in_it(background):
+    background.propagate(prompts(6), ["ball"], (5, 8))
+    assert {each.slice for each in only(SliceMask, news_of(background))} <= {5, 6, 7, 8}
 
 
 # ---------------------------------------------------------------- with a session of the test's own
@@ -156,7 +156,7 @@ def stepwise(stack, worker, opened):
         opened.append(Steps(given))
         return opened[-1]
 
-    return Interaction(stack, open_session, worker)
+    return BackgroundSession(stack, open_session, worker)
 
 
 def first_of(opened):
@@ -238,12 +238,12 @@ def test_a_session_that_cannot_be_opened_is_told_and_tried_again(stack, worker):
         session.go_on.release(9)
         return session
 
-    interaction = Interaction(stack, open_session, worker)
-    interaction.preview("ball", 1, prompts(1))
-    (ended,) = news_of(interaction)
+    background = BackgroundSession(stack, open_session, worker)
+    background.preview("ball", 1, prompts(1))
+    (ended,) = news_of(background)
     assert str(ended.error) == "no file"
-    interaction.preview("ball", 1, prompts(1))
-    assert len(only(SliceMask, news_of(interaction))) == 1
+    background.preview("ball", 1, prompts(1))
+    assert len(only(SliceMask, news_of(background))) == 1
 
 
 def test_preparing_gives_way_to_whatever_is_asked_next(stepwise, opened):
@@ -269,7 +269,7 @@ def test_the_summary_comes_after_all_slices(stepwise, opened):
 
 
 def test_time_left_follows_the_pace():
-    progress = Progress(done=10, total=30, seconds=5.0)
+    progress = RunProgress(done=10, total=30, seconds=5.0)
     assert progress.slices_per_second == 2.0
     assert progress.seconds_left == 10.0
-    assert Progress(0, 30, 0.0).seconds_left == 0.0
+    assert RunProgress(0, 30, 0.0).seconds_left == 0.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from SAMSegmenterLib.training.random_fields import SmoothField, rotations
-from SAMSegmenterLib.training.rendering import Appearance, blurred
+from SAMSegmenterLib.training.rendering import Renderer, blurred
 from SAMSegmenterLib.training.scenes import PRIMITIVES, Scenes, Seen
 from SAMSegmenterLib.training.squares import Slices, whole
 from support.training_steps import CPU
@@ -57,7 +57,7 @@ def test_blur_keeps_the_mean_and_spreads():
 
 
 def test_contrast_is_the_step_at_the_border():
-    look = Appearance(1, 3, None, CPU)
+    look = Renderer(1, 3, None, CPU)
     look._grey[0] = torch.tensor([0.0, 0.5, 0.6, 0.0])
     look._rim[0] = torch.tensor([0.0, 0.8, 0.6, 0.0])
     labels = torch.zeros(1, 6, 6, dtype=torch.long)
@@ -78,7 +78,7 @@ def test_rims_are_the_outer_layers_of_objects():
 
 
 def test_a_rim_has_a_grey_value_of_its_own():
-    look = Appearance(1, 3, None, CPU)
+    look = Renderer(1, 3, None, CPU)
     look._grey[:], look._rim[:], look._texture[:], look._blur[:] = 0.3, 0.9, 0, 0.05
     look._scanned = lambda image: image
     labels, rims = torch.ones(1, 64, dtype=torch.long), torch.arange(64)[None] < 32

@@ -1,1 +1,1 @@
-"""What is compared: this product, what it is built on, and what users have without it."""
+"""The methods that are compared: this product, what it is built on, and what users have without it."""

@@ -1,4 +1,4 @@
-"""What is compared: anything that makes a mask of what is marked on some slices."""
+"""The interface of methods: anything that makes a mask of what is marked on some slices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SLICES_KEPT = 3  # as many as an object is looked at on
 
 
 class Unsuited(InputError):
-    """A method has no use for prompts of this kind; it is left out of the table there, without being blamed."""
+    """A method has no use for prompts of this kind; the table leaves it out there, and does not count it as failed."""
 
 
 class Method(Protocol):
@@ -33,7 +33,7 @@ class Method(Protocol):
     name: str
 
     def segment(self, stack: FrameStack, keyframes: Sequence[Keyframe], reach: tuple[int, int]) -> np.ndarray:
-        """One object, bool ``(slices, rows, columns)`` along the stack's axis.
+        """Return the mask of one object, bool ``(slices, rows, columns)`` along the stack's axis.
 
         Args:
             stack: the volume as slices, with the window that every method is given.
@@ -48,14 +48,14 @@ class Method(Protocol):
 
 @runtime_checkable
 class Chooser(Protocol):
-    """A method that also offers masks on a single slice, the one that a user would be given first; none if it finds none."""
+    """A method that also offers masks on a single slice: first the one that a user would be given; none if it finds none."""
 
     def offer(self, stack: FrameStack, keyframe: Keyframe) -> list[np.ndarray]:
-        """Masks, bool ``(rows, columns)``, that the prompts of a keyframe without a mask may mean."""
+        """Return the masks, bool ``(rows, columns)``, that the prompts of a keyframe without a mask may mean."""
         ...
 
     def everything(self, stack: FrameStack, index: int) -> list[np.ndarray]:
-        """Masks, bool ``(rows, columns)``, of whatever is on a slice."""
+        """Return the masks, bool ``(rows, columns)``, of whatever is on a slice."""
         ...
 
 
@@ -76,14 +76,14 @@ class Ours:
         self.everything = lru_cache(SLICES_KEPT)(self._everything)
 
     def segment(self, stack: FrameStack, keyframes: Sequence[Keyframe], reach: tuple[int, int]) -> np.ndarray:
-        """See `Method.segment`. On the same `stack` object again, it is a correction: only what has changed is computed."""
+        """Return a mask, see `Method.segment`. On the same `stack` object again only what has changed is computed."""
         session = self._session(stack, keyframes)
         for _ in session.propagate(slices=reach):
             pass
         return along_axis(session.segment_volume("object"), stack)
 
     def offer(self, stack: FrameStack, keyframe: Keyframe) -> list[np.ndarray]:
-        """See `Chooser.offer`: the mask that a preview shows, then all that the network considered."""
+        """Return masks, see `Chooser.offer`: the one that a preview shows, then all that the network considered."""
         return self._session(stack, [keyframe]).candidates("object", keyframe.slice)
 
     def _everything(self, stack: FrameStack, index: int) -> list[np.ndarray]:
@@ -100,5 +100,5 @@ class Ours:
 
 
 def along_axis(voxels: np.ndarray, stack: FrameStack) -> np.ndarray:
-    """A copy of a ``(k, j, i)`` array as ``(slices, rows, columns)`` along the stack's axis."""
+    """Return a copy of a ``(k, j, i)`` array as ``(slices, rows, columns)`` along the stack's axis."""
     return np.stack([stack.place(voxels, index) for index in range(len(stack))])

@@ -1,4 +1,4 @@
-"""What Slicer offers for the same painted slices, and the least that anybody could do: methods to be better than."""
+"""Methods to be better than: what Slicer offers for the same painted slices, and the least that anybody could do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Copy:
     name = "copy"
 
     def segment(self, stack: FrameStack, keyframes: Sequence[Keyframe], reach: tuple[int, int]) -> np.ndarray:
-        """See `Method.segment`."""
+        """Return a mask, see `Method.segment`."""
         painted = _painted(keyframes, self.name)
         mask = np.zeros((len(stack), *stack.shape), bool)
         for index in range(reach[0], reach[1] + 1):
@@ -39,7 +39,7 @@ class Interpolate:
     name = "interpolate"
 
     def segment(self, stack: FrameStack, keyframes: Sequence[Keyframe], reach: tuple[int, int]) -> np.ndarray:
-        """See `Method.segment`."""
+        """Return a mask, see `Method.segment`."""
         painted = _painted(keyframes, self.name)
         first, last = min(painted), max(painted)
         mask = np.zeros((len(stack), *stack.shape), bool)
@@ -63,7 +63,7 @@ class Grow:
     name = "grow"
 
     def segment(self, stack: FrameStack, keyframes: Sequence[Keyframe], reach: tuple[int, int]) -> np.ndarray:
-        """See `Method.segment`."""
+        """Return a mask, see `Method.segment`."""
         painted = _painted(keyframes, self.name)
         (x_mm, y_mm), z_mm = stack.spacing_mm, stack.slice_spacing_mm
         extents = [Extent.of_mask(each) for each in painted.values()]
@@ -87,7 +87,7 @@ BASELINES: tuple[type[Method], ...] = (Copy, Interpolate, Grow)
 
 
 def _painted(keyframes: Iterable[Keyframe], name: str) -> dict[int, np.ndarray]:
-    """The painted masks by slice, in slice order."""
+    """Return the painted masks by slice, in slice order."""
     painted = {each.slice: each.mask.mask for each in keyframes if each.mask}
     if not painted:
         raise Unsuited(f"{name}: starts from painted slices only; there is none.")
@@ -99,7 +99,7 @@ def _nearest(slices: Iterable[int], index: int) -> int:
 
 
 def _box(masks: Iterable[np.ndarray], around: Sequence[float]) -> tuple[slice, slice]:
-    """Rows and columns that show all the masks, with so many pixels (but at least one) around them where the slice has them."""
+    """Return the rows and columns that show all masks, with so many pixels, at least one, around them where the slice has them."""
     everything = np.any(list(masks), axis=0)
     pixels = [max(1, round(each)) for each in around]
     box = box_around(everything)
@@ -114,7 +114,7 @@ def _seeds_on_slice(mask: np.ndarray, spacing_mm: tuple[float, float]) -> np.nda
 
 
 def _seed_faces(seeds: np.ndarray, box: Sequence[slice], available: Sequence[tuple[int, int]]) -> None:
-    """Background on those outermost voxels of the `box` that are not the outermost available ones."""
+    """Set background seeds on the outermost voxels of the `box`, except where these are the outermost available ones."""
     for axis, (part, (first, end)) in enumerate(zip(box, available, strict=True)):
         layers = np.moveaxis(seeds, axis, 0)
         if part.start > first:

@@ -15,11 +15,11 @@ NEEDED = {"copy": (SCIPY,), "interpolate": (SCIPY, SLICER), "grow": (SCIPY, SLIC
 
 
 def choose(names: Iterable[str], model: Model, options: Options, device: str) -> tuple[list[Method], dict[str, str]]:
-    """The methods of some names.
+    """Return the methods of some names.
 
     Args:
         names: of `METHODS`.
-        model: of the methods that are networks.
+        model: for the methods that use one.
         options: see `network.options.Options`.
         device: "auto", "cpu", "cuda" or "mps".
 

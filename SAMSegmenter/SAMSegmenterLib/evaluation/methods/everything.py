@@ -1,11 +1,10 @@
-"""Everything mode: masks of whatever is on a slice, from a grid of points, and the propagation of the chosen ones.
+"""Everything mode: finds masks of whatever is on a slice, from a grid of points, and propagates those chosen.
 
-Upstream's mask generator shows the network the whole slice or fixed tiles of it, in which one that was trained on regions
-around objects finds little: of the phantom's organs none on whole slices, and few on tiles. So each point is asked as a user's
-click is, with regions of all sizes around it, and then once more by the box of what it gave. On slices of the phantom the best
-of 100 clicks had a mean Dice of .72, with the boxes .78. None of them is searched (see `keyframes.search`): in the same time a denser
-grid finds more, of 8 structures on a torso slice .79 instead of .58 (13 x 13 points, or 8 x 8 searched; 25 on an abdominal one: .24, .11).
-With `Options(region=False)` the whole slice is shown, and encoded once: quicker for large networks, which were trained on that.
+Upstream's mask generator shows the network the whole slice or fixed tiles of it. A network that was trained on regions around
+objects finds little in these. So each point is asked as a user's click is, with regions of all sizes around it, and then once
+more by the box of what it gave. None of them is searched (see `keyframes.search`): in the same time a denser grid finds more. With
+`Options(region=False)` the whole slice is shown, and encoded once: quicker for large networks, which were trained on that.
+See "Everything mode" in docs/figures.md for what was compared.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ class Candidate:
     stability: float
 
     @property
-    def score(self) -> float:
-        """By which candidates are ordered."""
+    def worth(self) -> float:
+        """Return what candidates are ordered by: quality times stability, 0..1."""
         return self.quality * self.stability
 
 
@@ -62,7 +61,7 @@ def masks_on_slice(
     least_quality: float = 0.5,
     least_stability: float = 0.5,
 ) -> list[Candidate]:
-    """Masks of whatever is on slice `index`, best first and no two the same; they may overlap or contain each other.
+    """Return masks of whatever is on slice `index`, best first and no two the same; they may overlap or contain each other.
 
     Args:
         model: from `models.loading.load_model`.
@@ -83,12 +82,10 @@ def masks_on_slice(
 
 
 def without_overlap(candidates: Sequence[Candidate], least_left: float = LEAST_LEFT) -> list[Candidate]:
-    """Candidates of one slice, best first, each pixel left to the best one that has it.
-
-    Of what better candidates mostly cover, nothing is left.
+    """Return candidates of one slice, best first, each pixel left to the best one that has it.
 
     Args:
-        least_left: the part of a candidate that better ones must leave over.
+        least_left: the part, 0..1, of a candidate that better ones must leave over for it to be kept.
     """
     kept: list[Candidate] = []
     for each in _ordered(candidates):
@@ -99,7 +96,10 @@ def without_overlap(candidates: Sequence[Candidate], least_left: float = LEAST_L
 
 
 def with_candidates(prompts: PromptSet, candidates: Sequence[Candidate], name: str = "object") -> PromptSet:
-    """`prompts` and a new segment for each candidate, painted on its slice: "object 1", "object 2", as far as not taken."""
+    """Return `prompts` with a new segment for each candidate, painted on its slice.
+
+    The names are "object 1", "object 2", ... as far as they are not taken.
+    """
     taken = {segment.name for segment in prompts.segments}
     titles = [f"{name} {number}" for number in range(1, len(taken) + len(candidates) + 1)]
     free = [title for title in titles if title not in taken][: len(candidates)]
@@ -109,7 +109,7 @@ def with_candidates(prompts: PromptSet, candidates: Sequence[Candidate], name: s
 
 
 def propagate_candidates(session: Session, candidates: Sequence[Candidate], name: str = "object") -> Iterator[SliceMask]:
-    """Add the chosen candidates to a session as segments, one step of undo, and follow them through the volume.
+    """Add the chosen candidates to a session as segments, as one step of undo; return an iterator that propagates them.
 
     Yields as `Session.propagate` does.
 
@@ -128,7 +128,7 @@ def _grid(shape: tuple[int, int], points_per_side: int) -> list[tuple[float, flo
 
 
 def _asked(engine: Engine, index: int, x: float, y: float) -> Iterator[Candidate]:
-    """What a click gives, and what the box around that gives."""
+    """Yield what a click gives, and what the box around that gives."""
     clicked = _candidate(engine, Keyframe(index, points=(Point(x, y),)))
     if clicked:
         yield clicked
@@ -140,7 +140,7 @@ def _asked(engine: Engine, index: int, x: float, y: float) -> Iterator[Candidate
 
 
 def _candidate(engine: Engine, keyframe: Keyframe) -> Candidate | None:
-    """What the network finds for a keyframe; None if that is nothing."""
+    """Return what the network finds for a keyframe; None if that is nothing."""
     result = engine.seed(keyframe).result
     logits = result.logits(engine.stack.shape)
     if not (logits > 0).any():
@@ -149,7 +149,7 @@ def _candidate(engine: Engine, keyframe: Keyframe) -> Candidate | None:
 
 
 def _distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Of those that are the same the best one, best first."""
+    """Return the candidates, best first, without those that are the same as a better one."""
     kept: list[Candidate] = []
     for each in _ordered(candidates):
         if all(_overlap(each.mask, other.mask) < SAME for other in kept):
@@ -158,11 +158,11 @@ def _distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _ordered(candidates: Iterable[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=lambda each: -each.score)
+    return sorted(candidates, key=lambda each: -each.worth)
 
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two masks, at least one of which is not empty."""
+    """Return the intersection over union, 0..1, of two masks, at least one of which is not empty."""
     return float((one & other).sum() / (one | other).sum())
 
 

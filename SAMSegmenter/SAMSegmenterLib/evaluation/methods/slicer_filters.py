@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def fill_between_slices(painted: np.ndarray) -> np.ndarray:
-    """Morphological contour interpolation, as in "Fill between slices".
+    """Interpolate by morphological contours, as "Fill between slices" does.
 
     Args:
         painted: bool ``(slices, rows, columns)``, empty between the slices that are painted.
@@ -38,11 +38,11 @@ def fill_between_slices(painted: np.ndarray) -> np.ndarray:
 
 
 def grow_from_seeds(intensities: np.ndarray, seeds: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
-    """Fast grow-cut, as in "Grow from seeds" with its default seed locality of 0.
+    """Grow seeds by fast grow-cut, as "Grow from seeds" does with its default seed locality of 0.
 
     Args:
         intensities: ``(slices, rows, columns)``.
-        seeds: uint8 of the same shape, 0 where the filter shall decide.
+        seeds: uint8 of the same shape, 0 where the filter decides.
         spacing_mm: between slices, rows and columns.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Upstream's own video predictor with the same weights: whole slices, forward and then reverse."""
+"""Runs upstream's own video predictor with the same weights: whole slices, forward and then reverse."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Upstream:
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        InputError: upstream has no such network as the model's.
+        InputError: upstream cannot run the model's network.
     """
 
     name = "upstream"
@@ -47,7 +47,7 @@ class Upstream:
         self._predictor = _predictor(model).to(pick_device(device))
 
     def segment(self, stack: FrameStack, keyframes: Sequence[Keyframe], reach: tuple[int, int]) -> np.ndarray:
-        """See `Method.segment`."""
+        """Return a mask, see `Method.segment`."""
         start = min(each.slice for each in keyframes)
         mask = np.zeros((len(stack), *stack.shape), bool)
         with contextlib.redirect_stderr(io.StringIO()):  # upstream shows progress bars, which it has no switch for
@@ -61,7 +61,7 @@ class Upstream:
         return mask
 
     def _state(self, stack: FrameStack) -> dict[str, Any]:
-        """What ``init_state`` makes, which reads JPEG files only: of one black frame, that the slices then take the place of."""
+        """Return what ``init_state`` makes, which reads only JPEG files: of one black frame, replaced by the slices."""
         with tempfile.TemporaryDirectory() as folder:
             Image.new("RGB", (8, 8)).save(Path(folder) / "0.jpg")
             state = self._predictor.init_state(folder)
@@ -79,13 +79,13 @@ class Upstream:
 
 
 def _predictor(model: Model) -> SAM2VideoPredictor:
-    """Upstream's predictor with the weights of `model`.
+    """Return upstream's predictor with the weights of `model`.
 
     Raises:
-        InputError: it has no such network.
+        InputError: it cannot run the model's network.
     """
     if resampler_of(model.network):
-        raise InputError(f"{model.title}: the sam2 package's predictor does not run this network; leave the method upstream out.")
+        raise InputError(f"{model.title}: the sam2 package's predictor does not run this model; leave the method upstream out.")
     state = model.network.state_dict()
     settings = layouts.layout(layout(state, str(model.path)), model.native_size)
     predictor = layouts.built(settings | {layouts.CLASS: "SAM2VideoPredictor"})

@@ -1,1 +1,1 @@
-"""From records to tables, plots and a page."""
+"""Turns records into tables, plots and a page."""

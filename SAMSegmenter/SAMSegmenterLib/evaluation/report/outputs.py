@@ -1,4 +1,4 @@
-"""Everything that an evaluation leaves besides its records: a table for programs, a summary, and the report for people."""
+"""Writes what an evaluation leaves beside its records: a table for programs, a summary, and the report for people."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_outputs(folder: Path, records: Sequence[Record], plan: Plan) -> list[R
 
 
 def summary(records: Sequence[Record], rows: Sequence[Row], plan: Plan) -> dict[str, Any]:
-    """The main table and what it is of; plain values for JSON, with None for NaN."""
+    """Return the main table, and what it was made from, as plain values for JSON, with None for NaN."""
     failed = [
         {"case": each.case, "object": each.object, "method": each.method, "task": each.task, "error": each.error}
         for each in records

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that needs nothing else, neither files nor a network."""
+"""Writes the report of an evaluation: one page that needs no other file and no internet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BASELINES = METHODS[1:]
 DICE_TICKS = [(n / 5, f"{n / 5:.1f}") for n in range(6)]
 BEYOND_TICKS = [(0, "0"), (0.05, "5 %"), (0.25, "25 %"), (1, "100 %"), (2, "200 %+")]
 GOALS = {80: "Interactions to Dice .8", 90: "to .9"}
-LEAST_OBJECTS = 3  # behind a point of the curve of retention, where there are as many at all
+LEAST_OBJECTS = 3  # that a point of the curve of retention needs, or all if there are fewer
 
 
 def write_report(records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Sequence[Case], settings: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def page(records: Sequence[Record], rows: Sequence[Row], folder: Path, cases: Se
         explanation(_tasks(tried)),
     ]
     whole = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=heading, body="\n".join(filter(None, sections)))
-    return whole.translate(CONTROLS)  # names of files and labels may hold any
+    return whole.translate(CONTROLS)  # names of files and labels may hold control characters
 
 
 # ---------------------------------------------------------------- sections
@@ -83,7 +83,7 @@ def _facts(records: Sequence[Record], settings: Mapping[str, Any]) -> str:
 def _summary(records: Sequence[Record], rows: Sequence[Row]) -> str:
     """Return the main table: a row for each task and method."""
     cases = list(dict.fromkeys(record.case for record in records))
-    shown = cases if len(cases) <= 4 else []  # of many cases the intervals speak
+    shown = cases if len(cases) <= 4 else []  # the intervals stand for many cases
     goals = GOALS if any(row.corrected for row in rows) else {}
     heads = ["Task", "Method", "Dice (95 % interval)", *shown, "NSD", "HD95, mm", "Beyond the ends", "Seconds", *goals.values(), "Objects"]
     colors, best = _colors(records), {row.task: row.dice.mean for row in sorted(rows, key=lambda row: np.nan_to_num(row.dice.mean, nan=-1))}
@@ -111,7 +111,7 @@ def _summary_cells(row: Row, colors: Mapping[str, int], cases: Sequence[str], go
 
 
 def _wins(records: Sequence[Record]) -> str:
-    """On how many objects the evaluated methods are better than each baseline."""
+    """Return a table of how many objects the evaluated methods do better on than each baseline."""
     methods, tasks = _methods(records), _tasks(records)
     baselines = [each for each in methods if each in BASELINES]
     lines = []
@@ -170,7 +170,7 @@ def _retention_plot(group: Sequence[Record], colors: Mapping[str, int]) -> str:
 
 
 def _retention(records: Sequence[Record]) -> list[tuple[float, float]]:
-    """Mean Dice over the objects that reach so far, by distance, as far as there are enough of them."""
+    """Return mean Dice by distance, over the objects that reach so far, as long as there are enough of them."""
     least = min(LEAST_OBJECTS, len(records))
     points: list[tuple[float, float]] = []
     for distance in range(1, max((len(each.retention) for each in records), default=0) + 1):
@@ -195,7 +195,7 @@ def _worst(records: Sequence[Record], folder: Path, cases: Sequence[Case]) -> st
 
 
 def _objects(records: Sequence[Record]) -> str:
-    """Dice of every object by method, sortable, one task shown at a time."""
+    """Return a sortable table of the Dice of every object by method, which shows one task at a time."""
     methods, tasks = _methods(records), _tasks(records)
     found: dict[tuple[str, str, str, int], dict[str, float]] = defaultdict(dict)
     for record in records:
@@ -233,7 +233,7 @@ def _failures(records: Sequence[Record]) -> str:
 
 
 def _table(heads: Sequence[str], lines: Iterable[str], caption: str, texts: int, identity: str = "") -> str:
-    """A card with a table, the first `texts` columns of which are text; sortable if it has an `identity`."""
+    """Return a card with a table, the first `texts` columns of which are text; sortable if it has an `identity`."""
     titles = [f'<button class="sort">{escape(head)}</button>' if identity else escape(head) for head in heads]
     cells = "".join(f"<th{' class=text' if number < texts else ''}>{each}</th>" for number, each in enumerate(titles))
     start = f'<table class="sortable" id="{identity}">' if identity else "<table>"
@@ -246,7 +246,7 @@ def _figure(caption: str, content: str) -> str:
 
 
 def _by_method(group: Sequence[Record], score: str, form: str) -> list[tuple[str, list[float], list[str]]]:
-    """Of each method that has a score: its values, and what to call them."""
+    """Return for each method that has a score its values, and their labels."""
     found = []
     for method in _methods(group):
         known = [each for each in group if each.method == method and not math.isnan(each.scores.get(score, math.nan))]

@@ -1,4 +1,4 @@
-"""Pictures of what went wrong most."""
+"""Draws pictures of the worst results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEANINGS = {"too much": (0.95, 0.35, 0.2), "missed": (0.25, 0.6, 1.0), "right": 
 
 
 def worst(records: Sequence[Record], folder: Path, cases: Sequence[Case], count: int = COUNT) -> list[Record]:
-    """The attempts of the lowest Dice, at most one of each object, of those whose mask is kept and whose image is at hand."""
+    """Return the attempts with the lowest Dice, at most one of each object, whose mask is kept and whose image is at hand."""
     known = {case.name for case in cases}
     shown: dict[tuple[str, int], Record] = {}
     for record in sorted(records, key=lambda each: each.scores.get("dice", math.inf)):
@@ -37,7 +37,7 @@ def worst(records: Sequence[Record], folder: Path, cases: Sequence[Case], count:
 
 
 def pictures(records: Sequence[Record], folder: Path, cases: Sequence[Case]) -> Iterator[tuple[Record, str]]:
-    """A picture of each record as a data URI, case by case; of what cannot be read any more there is none."""
+    """Yield each record with its picture as a data URI, case by case; what cannot be read any more is left out."""
     for case in cases:
         wanted = [record for record in records if record.case == case.name]
         loaded = None
@@ -49,12 +49,11 @@ def pictures(records: Sequence[Record], folder: Path, cases: Sequence[Case]) -> 
 
 
 def comparison(stack: FrameStack, truth: np.ndarray, found: np.ndarray, slices: int = SLICES) -> Image.Image:
-    """What is right, missed and too much, on the slices where most is wrong.
+    """Return a picture of what is right, missed and too much, on the slices where most is wrong.
 
     Args:
-        truth: and
-        found: bool ``(slices, rows, columns)``, at least one of them not empty.
-        slices: at most how many.
+        truth, found: bool ``(slices, rows, columns)``, at least one of them not empty.
+        slices: at most this many.
 
     Raises:
         InputError: the masks are not of the stack's shape.
@@ -73,7 +72,7 @@ def comparison(stack: FrameStack, truth: np.ndarray, found: np.ndarray, slices: 
 
 
 def data_uri(picture: Image.Image) -> str:
-    """A picture as text that a page can hold."""
+    """Return a picture as text that a page can hold."""
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""The report's plots, as SVG that takes its colours from the page: ``.m0`` to ``.m7`` are the methods."""
+"""Draws the report's plots as SVG, which takes its colours from the page: ``.m0`` to ``.m7`` are the methods."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Dots:
     Attributes:
         name: of the method.
         color: number of its colour.
-        values: one for each object, and
-        titles: what to show when it is pointed at.
+        values: one for each object.
+        titles: of the values, shown when one is pointed at.
         middle: marked by a line; NaN for none.
         spread: ends of a bar around it; none if they are NaN.
     """
@@ -44,7 +44,7 @@ class Curve:
 
 
 def strip_plot(rows: Sequence[Dots], label: str, ticks: Sequence[tuple[float, str]], scale: Scale = float) -> str:
-    """Every value as a dot, in a row for each method.
+    """Return a plot of every value as a dot, in a row for each method.
 
     Args:
         label: of the plot, for screen readers.
@@ -54,6 +54,7 @@ def strip_plot(rows: Sequence[Dots], label: str, ticks: Sequence[tuple[float, st
     low, high = scale(ticks[0][0]), scale(ticks[-1][0])
 
     def x(value: float) -> float:
+        """Return where a value lies along the plot."""
         part = (scale(min(max(value, ticks[0][0]), ticks[-1][0])) - low) / (high - low)
         return LEFT + part * (WIDTH - LEFT - RIGHT)
 
@@ -79,7 +80,7 @@ def _row(row: Dots, y: float, x: Scale) -> list[str]:
 
 
 def line_plot(curves: Sequence[Curve], label: str, unit: str) -> str:
-    """Values between 0 and 1 over a distance that starts at 1.
+    """Return a plot of values between 0 and 1 over a distance that starts at 1.
 
     Args:
         label: of the plot, for screen readers.
@@ -88,9 +89,11 @@ def line_plot(curves: Sequence[Curve], label: str, unit: str) -> str:
     furthest = max((point[0] for curve in curves for point in curve.points), default=1)
 
     def x(value: float) -> float:
+        """Return where a distance lies along the plot."""
         return 34 + (value - 1) / max(furthest - 1, 1) * (WIDTH - 34 - RIGHT)
 
     def y(value: float) -> float:
+        """Return how far down a value lies."""
         return 8 + (1 - value) * (TALL - 8)
 
     parts = [_line(34, y(n / 5), WIDTH - RIGHT, y(n / 5), "grid") for n in range(6)]
@@ -105,7 +108,7 @@ def line_plot(curves: Sequence[Curve], label: str, unit: str) -> str:
 
 
 def _whole_ticks(furthest: float) -> list[int]:
-    """About six whole numbers from 1 to `furthest`."""
+    """Return about six whole numbers from 1 to `furthest`."""
     step = max(1, math.ceil((furthest - 1) / 5))
     return list(range(1, int(furthest) + 1, step))
 

@@ -1,4 +1,4 @@
-"""What many records say together. The unit is the patient: objects of one volume are alike, and more of them prove less."""
+"""Summarises many records. The unit is the patient: objects of one volume are alike, and more of them prove less."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESAMPLINGS = 2000
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and between which values it lies with 95 % confidence; NaN without values."""
+    """A mean and its 95 % confidence interval; NaN without values."""
 
     mean: float
     low: float
@@ -27,7 +27,7 @@ class Interval:
 
 
 def bootstrap_mean(values: Mapping[str, Sequence[float]], seed: int = 0, resamplings: int = RESAMPLINGS) -> Interval:
-    """The mean over all values, with a bootstrap interval: cases are drawn first, then as many of their values.
+    """Return the mean over all values, with a bootstrap interval: cases are drawn first, then as many of their values.
 
     Args:
         values: by case; NaN is left out. With one case the interval speaks of its objects only.
@@ -49,7 +49,7 @@ def bootstrap_mean(values: Mapping[str, Sequence[float]], seed: int = 0, resampl
 
 
 def by_case(records: Iterable[Record], score: str) -> dict[str, list[float]]:
-    """The values of one score, by case; records that failed or lack it are left out."""
+    """Return the values of one score, by case; records that failed or lack it are left out."""
     values = defaultdict(list)
     for record in records:
         if not math.isnan(record.scores.get(score, math.nan)):
@@ -58,7 +58,7 @@ def by_case(records: Iterable[Record], score: str) -> dict[str, list[float]]:
 
 
 def share_above(records: Iterable[Record], task: str, method: str, others: Iterable[str] | None = None, score: str = "dice") -> float:
-    """On which part, 0..1, of the objects `method` scores higher than every one of `others` at the same task.
+    """Return the part, 0..1, of the objects on which `method` scores higher than every one of `others` at the same task.
 
     Args:
         others: methods; all the other ones if not given. An object counts if at least one of them has a score there.
@@ -79,7 +79,7 @@ def share_above(records: Iterable[Record], task: str, method: str, others: Itera
 
 
 def median(records: Iterable[Record], score: str) -> float:
-    """Of one score over all records that have it; NaN if none has."""
+    """Return the median of one score over all records that have it; NaN if none has."""
     values = [value for each in by_case(records, score).values() for value in each]
     return float(np.median(values)) if values else math.nan
 
@@ -103,10 +103,8 @@ class Row:
         seconds: median.
         above_others: part of the objects with a higher Dice than all other methods; NaN if there are none.
         corrected: whether the task has rounds; else what follows is NaN and 0.
-        interactions_to_80: median, and
-        interactions_to_90: likewise, of the objects where it was reached.
-        reached_80: how many these are, and
-        reached_90: likewise.
+        interactions_to_80, interactions_to_90: median, over the objects that reached it.
+        reached_80, reached_90: how many these are.
     """
 
     task: str
@@ -127,13 +125,16 @@ class Row:
     reached_90: int
 
     def interactions(self, percent: int) -> str:
-        """How many it took to a Dice of 80 or 90 percent, and on how many objects that was; empty for tasks without rounds."""
+        """Return the median number of interactions to a Dice of 80 or 90 percent, and on how many objects, in words.
+
+        Empty for tasks without rounds.
+        """
         took, reached = (getattr(self, f"{name}_{percent}") for name in ("interactions_to", "reached"))
         return f"{took:g} ({reached})" if reached else "(0)" if self.corrected else ""
 
 
 def table(records: Sequence[Record]) -> list[Row]:
-    """A row for each task and method, in the order in which they first come."""
+    """Return a row for each task and method, in the order in which they first come."""
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         if record.task:

@@ -1,4 +1,4 @@
-"""What the report calls tasks, and how it explains what was measured."""
+"""The report's names of tasks, and its explanation of how it is measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TITLES = {
     "rounds": "Corrected by clicks",
     "rounds-mask": "Corrected by painting",
 }
-# What tasks of some kinds need explained, by a pattern of their keys.
+# Explanations of kinds of tasks, by a pattern of their keys.
 NOTES = {
     "^rounds": "Where the user corrects, at most ten times or until Dice is .9, the marked slices count, too.",
     "^S[1-6]": "<b>S1</b> to <b>S6</b> are COSMOS-1050K's modes on single slices: everything; a point; five points; five more outside; "
@@ -25,12 +25,12 @@ NOTES = {
 
 
 def title(task: str) -> str:
-    """A task's key in words, where there are any."""
+    """Return a task's name in words, or its key if it has none."""
     return TITLES.get(task, task)
 
 
 def explanation(tasks: Sequence[str]) -> str:
-    """How it is measured, as HTML."""
+    """Return how it is measured, as HTML."""
     notes = "".join(f" {note}" for kind, note in NOTES.items() if any(re.search(kind, task) for task in tasks if task != "mask-3"))
     return (
         "<h2>How it is measured</h2><p>Every method is given the same marks, made from the reference by a simulated user, and may go "

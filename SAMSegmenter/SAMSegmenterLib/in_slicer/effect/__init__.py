@@ -1,1 +1,1 @@
-"""The Segment Editor effect behind its thin outer file: panel, tools, drawing, preview."""
+"""The Segment Editor effect behind its thin outer file: panel, tools, marks, preview."""

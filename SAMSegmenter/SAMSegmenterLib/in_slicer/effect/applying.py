@@ -1,4 +1,4 @@
-"""Making the preview part of the segments: a little at a time between two turns of the event loop, in one step of undo."""
+"""Writes the preview into the segments: a little at a time between two turns of the event loop, as one step of undo."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .writing import Patch, Written, grid_of, segment_in_box, to_end, write_segm
 
 WARNING = "\N{WARNING SIGN}"
 DONE = object()
-Key = tuple[slicer.vtkMRMLSegmentationNode, str]  # a segmentation, and a segment's ID
+AppliedKey = tuple[slicer.vtkMRMLSegmentationNode, str]  # a segmentation, and a segment's ID
 
 
 @dataclass
 class Applied:
-    """Remember what the last write has made of a segment, so that the editor's undo and redo of it are noticed.
+    """The last write into a segment, kept to notice the editor's undo and redo of it.
 
     Attributes:
         written: what became of the mask.
@@ -43,8 +43,8 @@ class Applier:
 
     def __init__(self, editing: Editing, workbench: Workbench) -> None:
         self._editing, self._workbench = editing, workbench
-        self._contributed: dict[Key, Patch | None] = {}
-        self._applied: dict[Key, Applied] = {}
+        self._contributed: dict[AppliedKey, Patch | None] = {}
+        self._applied: dict[AppliedKey, Applied] = {}
         self._writing: Generator[None, None, None] | None = None
         self._told: list[str] = []
         self._report_shown: Message | None = None
@@ -75,7 +75,7 @@ class Applier:
         segments = [each for each in pending if each not in spared]
         if not segments:
             self._tell()
-        elif self._workbench.canvas.times:
+        elif self._workbench.frames.times:
             self._begin_through_time(segments)
         else:
             self._forget_gone()
@@ -89,8 +89,8 @@ class Applier:
         return [each for each in pending if each not in offered or each == self._editing.segment]
 
     def step(self) -> bool:
-        """Write a little more; whether there was anything."""
-        # Showing another time has the editor tell of a change amidst a step.
+        """Write a little more; return False if there was nothing to write."""
+        # Showing another time makes the editor report a change during a step.
         if self._writing is None or self._writing.gi_running:  # type: ignore[attr-defined]  # what `yield` makes has it
             return False
         if next(self._writing, DONE) is DONE:
@@ -113,13 +113,13 @@ class Applier:
         self._applied.clear()
 
     def forget(self, segment: str) -> None:
-        """From now on, what was written into a segment is the user's own."""
+        """Forget what was written into a segment: from now on it is the user's own."""
         for known in (self._contributed, self._applied):
             for key in [key for key in known if key[1] == segment]:
                 del known[key]
 
     def follow(self) -> bool:
-        """Notice the editor's undo and redo of what was written: undone, it can be applied again. Whether there was one."""
+        """Notice the editor's undo and redo of what was written, and return whether there was one. What was undone can be applied again."""
         if self.is_writing:
             return False
         changed = False
@@ -161,7 +161,7 @@ class Applier:
                 yield
 
     def _write(self, segment: str) -> Generator[None, None, None]:
-        """Write one segment, and have told what became of it."""
+        """Write one segment, and note what became of it for the report."""
         effect, preview, node = self._editing.effect, self._workbench.preview, self._editing.segmentation_node
         mask = preview.patch(segment).on(self._workbench.stack.volume.ijk_to_ras, grid_of(effect))
         earlier = self._contributed.get((node, segment))
@@ -183,7 +183,7 @@ class Applier:
 
     def _write_through_time(self, segments: list[str], items: list[int]) -> Generator[None, None, None]:
         """Write one time's masks after the other's into the segmentation of that time, which the sequence then keeps."""
-        preview, times, node = self._workbench.preview, self._workbench.canvas.times, self._editing.segmentation_node
+        preview, times, node = self._workbench.preview, self._workbench.frames.times, self._editing.segmentation_node
         times.keep(node)
         count = rejected = 0
         with closing(times.visit(items)) as visited:
@@ -202,11 +202,11 @@ class Applier:
         """Return what was found of a segment at a time."""
         mask = np.zeros(grid_of(self._editing.effect).GetDimensions()[::-1], bool)
         found = self._workbench.preview.slice(segment, item)
-        self._workbench.canvas.frame_of(mask, item)[:] = False if found is None else found
+        self._workbench.frames.frame_of(mask, item)[:] = False if found is None else found
         return Patch.of(mask)
 
     def _is_spared(self, segment: str) -> bool:
-        """Whether a segment is hidden, and not the selected one, which the user is asked about."""
+        """Return whether a segment is left alone: it is hidden and not selected. For a selected one the user is asked."""
         is_visible = self._editing.segmentation_node.GetDisplayNode().GetSegmentVisibility(segment)
         return not is_visible and segment != self._editing.segment
 
@@ -228,7 +228,7 @@ class Applier:
 
 
 def _changed(node: slicer.vtkMRMLSegmentationNode, segment: str) -> int:
-    """Return another number when a segment's voxels are other ones."""
+    """Return a number that changes with a segment's voxels."""
     name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
     labelmap = node.GetSegmentation().GetSegment(segment).GetRepresentation(name)
     return labelmap.GetMTime() if labelmap else 0

@@ -1,4 +1,4 @@
-"""What the user can do, without the panel: prompt, propagate, go to slices, apply.
+"""All that the user can do, without the panel: prompt, propagate, go to slices, apply.
 
 Everything here runs on the main thread and returns at once; torch runs on the worker behind the workbench.
 """
@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 from ...errors import InputError
 from ...image.stack import FrameStack
 from ...prompts.marks import Marks
-from ...session.background import Progress
+from ...session.background import RunProgress
 from ..mrml import transform_to_world, transformed, world_to_local
 from .applying import Applier
 from .editor_state import Editing
@@ -38,25 +38,26 @@ class Controller:
         self.applier = Applier(self.editing, self.workbench)
         self._jumped: int | None = None
 
-    # ------------------------------------------------------------------ the state, for whoever shows it
+    # ------------------------------------------------------------------ the state, to be shown
 
     @property
     def settings(self) -> Settings:
+        """Return what the user has chosen."""
         return self.editing.settings
 
     @property
     def segment(self) -> str:
-        """ID of the selected segment; empty if none is."""
+        """Return the ID of the selected segment; empty if none is selected."""
         return self.editing.segment
 
     @property
     def marks(self) -> Marks:
-        """The marks of the segmentation that is being edited."""
+        """Return the marks of the segmentation that is being edited."""
         return self.editing.marks
 
     @property
     def stack(self) -> FrameStack | None:
-        """The frames in use; None before the first mark."""
+        """Return the stack in use; None before the first mark."""
         return self.workbench.stack
 
     @property
@@ -65,7 +66,8 @@ class Controller:
         return self.workbench.busy or ("apply" if self.applier.is_writing else "")
 
     @property
-    def progress(self) -> Progress | None:
+    def progress(self) -> RunProgress | None:
+        """Return the progress of the present run, or of the last one; None before the first."""
         return self.workbench.progress
 
     @property
@@ -75,33 +77,33 @@ class Controller:
 
     @property
     def has_preview(self) -> bool:
-        """Whether something is shown that is not applied."""
+        """Return whether something is shown that is not applied."""
         return bool(self.workbench.pending)
 
     @property
     def can_apply(self) -> bool:
-        """Whether there is something to apply now."""
+        """Return whether there is something to apply now."""
         return bool(self.applier.pending())
 
     def selection(self) -> tuple:
-        """What is being edited; changes whenever the user has chosen something else in the editor."""
+        """Return a value that changes whenever the user chooses something else in the editor."""
         node, volume = self.editing.segmentation_node, self.editing.volume_node
         count = node.GetSegmentation().GetNumberOfSegments() if node else 0
         return node and node.GetID(), volume and volume.GetID(), self.segment, count
 
     def review(self) -> list[tuple[int, float]]:
-        """The selected segment's slices most worth checking, worst first, with their trust."""
+        """Return the selected segment's slices most worth checking, worst first, with their trust."""
         return self.workbench.review.get(self.segment, [])
 
     # ------------------------------------------------------------------ going to slices
 
     def jump(self, index: int) -> None:
-        """Have all slice views show the selected segment's middle on a slice."""
-        stack, canvas = self.stack, self.workbench.canvas
+        """Show the selected segment's middle on a slice in all slice views."""
+        stack, frames = self.stack, self.workbench.frames
         if stack is None:
             return
-        if canvas.times:
-            canvas.times.item = index
+        if frames.times:
+            frames.times.item = index
         shown = self.workbench.preview.slice(self.segment, index)
         if shown is not None and shown.any():
             rows, columns = np.nonzero(shown)
@@ -128,7 +130,7 @@ class Controller:
     # ------------------------------------------------------------------ propagate, apply, begin anew
 
     def propagate(self) -> None:
-        """Carry the marks on to the slices that the settings name.
+        """Propagate the marks to the slices that the settings name.
 
         Raises:
             InputError: nothing is marked, or the range holds no keyframe.
@@ -152,7 +154,7 @@ class Controller:
         self.workbench.propagate(segments, slice_range(chosen, marked, len(stack), self._roi_slices), notes)
 
     def stop(self, keep: bool) -> None:
-        """Stop a run; what it has found stays if `keep`, else everything is as before."""
+        """Stop a run. What it has found stays if `keep`; else everything is as before."""
         self.workbench.stop(keep)
 
     def apply(self) -> None:
@@ -181,7 +183,7 @@ class Controller:
                 self.jump(self.prompting.conflict.index)
 
     def poll(self) -> bool:
-        """Show what was found since this was last asked, write the next segment, notice an undo; False if nothing has changed."""
+        """Show what was found since the last call, write the next segment, notice an undo; return False if nothing has changed."""
         return self.workbench.poll() | self.applier.step() | self.applier.follow()
 
     def leave(self) -> None:
@@ -200,6 +202,7 @@ class Controller:
             self.workbench.follow_segment()
 
     def show(self, visible: bool) -> None:
+        """Show or hide the preview."""
         if self.workbench.preview:
             self.workbench.preview.show(visible)
 
@@ -218,7 +221,13 @@ class Controller:
 
 
 def slice_range(chosen: Settings, marked: list[int], count: int, roi: Callable[[], tuple[int, int]]) -> tuple[int, int]:
-    """The first and last slice of a run from keyframes on the slices `marked`, of `count` slices; `roi` answers where it is asked for.
+    """Return the first and last slice of a run.
+
+    Args:
+        chosen: tells range and direction.
+        marked: the slices of keyframes.
+        count: how many slices there are.
+        roi: returns the first and last slice of the region of interest; called only if the range is that.
 
     Raises:
         InputError: the range is empty.

@@ -1,4 +1,4 @@
-"""What the Segment Editor works on at the moment, and the marks that the segmentation keeps."""
+"""The state of the Segment Editor, and the marks that the segmentation keeps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .messages import Messages
 from .sequence import copies_of
 
 PROMPTS = "SAMSegmenter.Prompts"  # the attribute of a segmentation node that holds its marks, as JSON
-UNREAD = "SAMSegmenter.Prompts.Unread"  # another one, of what was there and could not be read, once other marks have taken its place
+UNREAD = "SAMSegmenter.Prompts.Unread"  # an attribute for marks that could not be read and were replaced
 
 
 class Editing:
@@ -36,21 +36,24 @@ class Editing:
 
     @property
     def settings(self) -> settings.Settings:
+        """Return what the user has chosen."""
         return settings.read(self.effect)
 
     @property
     def volume_node(self) -> slicer.vtkMRMLVolumeNode | None:
+        """Return the source volume; None if none is chosen."""
         node = self.effect.parameterSetNode()
         return node.GetSourceVolumeNode() if node else None
 
     @property
     def segmentation_node(self) -> slicer.vtkMRMLSegmentationNode | None:
+        """Return the segmentation that is being edited; None if none is."""
         node = self.effect.parameterSetNode()
         return node.GetSegmentationNode() if node else None
 
     @property
     def segment(self) -> str:
-        """ID of the selected segment; empty if none is."""
+        """Return the ID of the selected segment; empty if none is selected."""
         node = self.effect.parameterSetNode()
         segment = (node.GetSelectedSegmentID() or "") if node else ""
         return segment if self.has_segment(segment) else ""
@@ -66,10 +69,11 @@ class Editing:
         return found.GetName() if found else _("removed segment")
 
     def has_segment(self, segment: str) -> bool:
+        """Return whether the segmentation has a segment of this ID."""
         return bool(self.segmentation_node and self.segmentation_node.GetSegmentation().GetSegment(segment))
 
     def empty_state(self) -> str:
-        """What the user has to do before marking can begin; empty if nothing."""
+        """Return what the user has to do before marking can begin; empty if nothing."""
         if not self.volume_node:
             return _("Load a volume and choose it as source volume above.")
         if not self.segmentation_node or self.segmentation_node.GetSegmentation().GetNumberOfSegments() == 0:
@@ -79,7 +83,7 @@ class Editing:
         return ""
 
     def marked_segment(self) -> str:
-        """ID of the segment that new marks belong to.
+        """Return the ID of the segment that new marks belong to.
 
         Raises:
             InputError: there is none; says what to do.
@@ -93,7 +97,10 @@ class Editing:
 
     @property
     def marks(self) -> Marks:
-        """The marks of the segmentation that is being edited; read again if another editor, or loading a scene, has changed them."""
+        """Return the marks of the segmentation that is being edited.
+
+        They are read again if another editor, or loading a scene, has changed them.
+        """
         node = self.segmentation_node
         if node:
             self._hand_over_old_marks()
@@ -111,16 +118,16 @@ class Editing:
         return tuple(mark for mark in self.marks.all if mark.plane == plane)
 
     def save_marks(self) -> None:
-        """Put the marks on the segmentation, so that they are saved with the scene, and go with it to others."""
+        """Write the marks to the segmentation node, so that they are saved with the scene, and other scenes get them with it."""
         node, self._saved = self.segmentation_node, dumps(self._marks)
-        for each in (node, *copies_of(node)) if node else ():  # a copy replaces what the node has when its time is shown
+        for each in (node, *copies_of(node)) if node else ():  # when its time is shown, a copy replaces the attributes of the node
             each.SetAttribute(PROMPTS, self._saved or None)
             if self._unread:
                 each.SetAttribute(UNREAD, self._unread)
         self._unread = ""
 
     def _hand_over_old_marks(self) -> None:
-        """Give segmentations the marks that older scenes have on the editor's node, by the segmentations' IDs."""
+        """Move marks from the editor's node, where older scenes have them by the IDs of segmentations, to these segmentations."""
         text = self.effect.parameter("Prompts") if self.effect.parameterDefined("Prompts") else ""
         if not text:
             return

@@ -1,4 +1,4 @@
-"""What was found of the segments, slice by slice: where it came from, what lies beneath it, and how it was before a run."""
+"""Keeps the masks found, slice by slice: where each came from, what lies beneath it, and how it was before a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 PROMPTED, PROPAGATED = "prompted", ("forward", "backward", "both")  # where masks come from
 
-Key = tuple[str, int]  # segment and slice
+MaskKey = tuple[str, int]  # segment and slice
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run from its first slice to its last, and how everything was when it began.
+class OngoingRun:
+    """A run that has not ended, and the state when it began, for rolling back.
 
     Attributes:
         range: the first and the last slice.
@@ -30,11 +30,11 @@ class Run:
 
     range: tuple[int, int]
     pending: list[str]
-    masks: dict[Key, tuple[np.ndarray | None, str]] = field(default_factory=dict)
+    masks: dict[MaskKey, tuple[np.ndarray | None, str]] = field(default_factory=dict)
 
 
-class Findings:
-    """Masks of slices with their sources, written into a preview; what is written is seen after its `flush`.
+class FoundMasks:
+    """The masks of slices with their sources. They are written into a preview, which shows them after its `flush`.
 
     Args:
         preview: shows them.
@@ -42,29 +42,30 @@ class Findings:
 
     def __init__(self, preview: Preview) -> None:
         self.preview = preview
-        self._sources: dict[Key, str] = {}
-        self._beneath: dict[Key, np.ndarray] = {}  # what passes had found where prompts show something else now
-        self._told: set[Key] = set()  # by the session that is open; what earlier ones have found it knows nothing of
-        self._run: Run | None = None
+        self._sources: dict[MaskKey, str] = {}
+        self._beneath: dict[MaskKey, np.ndarray] = {}  # what passes had found where prompts show something else now
+        self._told: set[MaskKey] = set()  # found by the present session, which knows nothing of earlier ones
+        self._run: OngoingRun | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether a run has begun and not ended."""
+        """Return whether a run has begun and not ended."""
         return self._run is not None
 
     @property
     def run_range(self) -> tuple[int, int]:
-        """The first and the last slice of the run that is going on."""
+        """Return the first and the last slice of the present run."""
         return self._run.range
 
     def propagated(self, segment: str, index: int) -> np.ndarray | None:
-        """What passes have found of a segment on a slice, bool ``(rows, columns)``; None where that is nothing."""
+        """Return what passes have found of a segment on a slice, bool ``(rows, columns)``; None if nothing."""
         if self._sources.get((segment, index)) not in PROPAGATED:
             return None
         mask = self.preview.slice(segment, index)
         return mask if mask is not None and mask.any() else None
 
     def add(self, found: SliceMask) -> None:
+        """Write what was found of a segment on a slice."""
         key = found.segment, found.slice
         if self._run and key not in self._run.masks:
             self._run.masks[key] = self.preview.slice(*key), self._sources.get(key, "")
@@ -72,14 +73,14 @@ class Findings:
         self._write(key, found.mask, found.source)
 
     def uncover(self, segment: str, slices: Iterable[int]) -> None:
-        """Have what passes had found on slices on which nothing is marked any more, or nothing."""
+        """Show on slices without marks what passes had found there before they were marked, or nothing."""
         for key in ((segment, index) for index in slices):
-            if self._sources.get(key) not in PROPAGATED:  # else the prompts' own preview has not come yet
+            if self._sources.get(key) not in PROPAGATED:  # a mask of a pass stays: the preview of the prompts has not come yet
                 beneath = self._beneath.get(key)
                 self._write(key, beneath, "" if beneath is None else PROPAGATED[-1])
 
     def forget(self, segment: str) -> None:
-        """Have nothing of a segment any more."""
+        """Drop all masks of a segment."""
         self.preview.drop(segment)
         for known in (self._sources, self._beneath):
             for key in [key for key in known if key[0] == segment]:
@@ -88,15 +89,22 @@ class Findings:
     # ------------------------------------------------------------------ sessions and runs
 
     def begin_session(self) -> None:
-        """What comes from now on is found by a session that knows nothing of what is here, nor of a run that goes on."""
+        """Expect what a new session finds, which knows nothing of the masks here; a present run is over."""
         self._told.clear()
         self.end_run()
 
     def begin_run(self, slices: tuple[int, int]) -> None:
-        self._run = Run(slices, self.preview.pending)
+        """Remember how everything is before a run over the slices from the first to the last."""
+        self._run = OngoingRun(slices, self.preview.pending)
 
     def conclude_run(self, slices: dict[str, list[int]]) -> None:
-        """Have nothing where a run knows of nothing, by segment; what earlier sessions have found out of its range stays."""
+        """Clear the slices that a run should have found and has not.
+
+        What earlier sessions have found outside its range stays.
+
+        Args:
+            slices: those that the session knows something of, by segment ID.
+        """
         first, last = self._run.range
         for segment, index in list(self._sources):
             is_concerned = (segment, index) in self._told or first <= index <= last
@@ -104,10 +112,11 @@ class Findings:
                 self._write((segment, index), None, "")
 
     def end_run(self) -> None:
+        """Forget how everything was before the run."""
         self._run = None
 
     def roll_back(self, exists: Callable[[str], bool]) -> None:
-        """Have everything as it was before the run, of the segments that still exist."""
+        """Restore the state before the run, for segments that still exist."""
         run, self._run = self._run, None
         for key, known in run.masks.items():
             if exists(key[0]):
@@ -116,7 +125,7 @@ class Findings:
         for segment in set(self.preview.pending) - set(run.pending):
             self.preview.settle(segment)
 
-    def _write(self, key: Key, mask: np.ndarray | None, source: str) -> None:
+    def _write(self, key: MaskKey, mask: np.ndarray | None, source: str) -> None:
         if source != PROMPTED:
             self._beneath.pop(key, None)
         elif (beneath := self.propagated(*key)) is not None:

@@ -1,4 +1,4 @@
-"""What a drag of the mouse in a slice view becomes: a mark."""
+"""Turns a drag of the mouse in a slice view into a mark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STROKE_PIXELS = 2  # between positions of a stroke
 
 
 class Gesture:
-    """A mark on its way, from pressing the button to letting it go.
+    """A mark that is being drawn, from pressing the button to letting it go.
 
     Args:
         kind: of the mark; see `marks.KINDS`.
@@ -28,6 +28,7 @@ class Gesture:
         self._path = [np.asarray(xy, float)]
 
     def move(self, xy: tuple[float, float]) -> None:
+        """Follow the mouse to a pixel of the view."""
         place = np.asarray(xy, float)
         if self.kind in ("scribble", "lasso"):
             if np.linalg.norm(place - self._path[-1]) >= STROKE_PIXELS * self.view.density:
@@ -36,7 +37,7 @@ class Gesture:
             self._path = [self._path[0], place]
 
     def mark(self) -> Mark | None:
-        """The mark as it is now; None as long as it is too small to mean anything."""
+        """Return the mark as it is now; None as long as it is too small to mean anything."""
         path = np.array(self._path)
         size = np.ptp(path, 0) / self.view.density
         if (self.kind == "box" and size.min() < LEAST_PIXELS) or (self.kind in ("line", "lasso") and size.max() < LEAST_PIXELS):
@@ -65,10 +66,11 @@ class Shift:
         self._start = self._now = np.asarray(xy, float)
 
     def move(self, xy: tuple[float, float]) -> None:
+        """Follow the mouse to a pixel of the view."""
         self._now = np.asarray(xy, float)
 
     def mark(self) -> Mark | None:
-        """The mark where it is now; None if it has not been moved."""
+        """Return the mark where it is now; None if it has not been moved."""
         if np.abs(self._now - self._start).max() < self.view.density:
             return None
         start, now = self.view.local(np.array([self._start, self._now]))

@@ -1,10 +1,10 @@
-"""The keys of tools and actions, and what the key for "outside" is called on this computer."""
+"""The keys of tools and actions, and the name of the key for "outside" on this computer."""
 
 from __future__ import annotations
 
 import sys
 
-# Where SlicerNNInteractive has the same tool, the same key. None is the Segment Editor's own: of two with one key Qt obeys neither.
+# The keys of SlicerNNInteractive's tools, for the same tools. The Segment Editor uses none of them: Qt ignores a key with two uses.
 TOOLS = {"box": "B", "point": "P", "scribble": "S", "lasso": "L", "line": "D", "move": "M"}
 KEYS = {
     "polarity": "T",

@@ -1,4 +1,4 @@
-"""The marks of the segmentation that is being edited: which slices they lie on, and every change of them, with its preview."""
+"""Changes the marks of the segmentation that is being edited, tells which slices they lie on, and requests previews."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from .workbench import OtherPlane, Workbench
 
 @dataclass(frozen=True, eq=False)
 class Conflict:
-    """A mark that contradicts `older` ones on slice `index`. It is kept only if these are put away; `replaced` is itself before a move."""
+    """A mark that contradicts `older` ones on slice `index`, and is kept only if these are put away.
+
+    `replaced` is the same mark before it was moved; None for a new one.
+    """
 
     older: tuple[Mark, ...]
     newer: Mark
@@ -32,11 +35,11 @@ class Conflict:
 
 
 class Prompting:
-    """What the user does with marks.
+    """All that the user does with marks.
 
     Args:
         editing: holds them.
-        workbench: previews what they lead to.
+        workbench: previews their masks.
 
     Attributes:
         conflict: what the user is asked to decide; None if nothing.
@@ -48,7 +51,7 @@ class Prompting:
 
     @property
     def marks(self) -> Marks:
-        """The marks of the segmentation that is being edited."""
+        """Return the marks of the segmentation that is being edited."""
         return self.editing.marks
 
     @property
@@ -58,7 +61,7 @@ class Prompting:
     # ------------------------------------------------------------------ where marks lie
 
     def keyframes(self) -> list[tuple[int, str]]:
-        """Slices on which the selected segment is marked, and how, in words."""
+        """Return the slices on which the selected segment is marked, and how, in words."""
         kinds: dict[int, Counter[str]] = {}
         for mark in self.marks.of(self.editing.segment):
             for index in self._slices_of(mark) if mark.kind != "prior" else ():
@@ -66,38 +69,42 @@ class Prompting:
         return [(index, ", ".join(f"{count} x {kind}" for kind, count in kinds[index].items())) for index in sorted(kinds)]
 
     def marks_on(self, index: int) -> list[Mark]:
-        """The selected segment's marks on a slice."""
+        """Return the selected segment's marks on a slice."""
         return [mark for mark in self.marks.of(self.editing.segment) if index in self._slices_of(mark)]
 
     def visible_marks(self) -> list[Mark]:
-        """The selected segment's marks that belong to what is shown; on a slice through time, those of the time that is shown."""
+        """Return the selected segment's marks that belong to what is shown.
+
+        On a slice through time these are the marks of the time that is shown.
+        """
         marks = self.marks.of(self.editing.segment)
-        times = self._workbench.canvas.times if self._workbench.canvas else None
+        times = self._workbench.frames.times if self._workbench.frames else None
         return [mark for mark in marks if times is None or mark.item == times.item]
 
     def shows_slices(self, view: ViewGeometry) -> bool:
-        """Whether a view shows the slices that the selected segment's marks lie on; any does as long as there are none."""
+        """Return whether a view shows the slices that the selected segment's marks lie on; True as long as there are none."""
         stack = self._stack if self.marks.of(self.editing.segment) else None
         return stack is None or view.parallel_axis(stack.volume.ijk_to_ras) == stack.axis
 
     def reach_mm(self) -> float:
-        """How far from a view's plane a mark still belongs to it."""
+        """Return how far, in mm, a mark may lie from a view's plane and still belongs to it."""
         return 0.5 * self._stack.slice_spacing_mm if self._stack else 0.5
 
     # ------------------------------------------------------------------ by hand
 
     @property
     def is_running(self) -> bool:
+        """Return whether a run is going on."""
         return self._workbench.busy == "propagate"
 
     def drop_question(self) -> None:
-        """Ask no longer what the user has answered by going on."""
+        """Withdraw a question that the user has answered by going on."""
         self.conflict = None
         if self.editing.messages.shown.answer:
             self.editing.messages.clear()
 
     def require_idle(self) -> None:
-        """Whoever changes prompts asks for this first: what a run finds shall belong to the prompts that are shown.
+        """Refuse to change prompts during a run: what it finds has to belong to the prompts that are shown.
 
         Raises:
             InputError: a run is going on.
@@ -106,9 +113,9 @@ class Prompting:
             raise InputError(_("A run is going on. Stop it first, or wait for its end."))
 
     def add(self, mark: Mark, view: ViewGeometry | None = None) -> Mark | None:
-        """Place a mark, which was drawn in `view` if in any, and preview its slice; the mark as it was placed.
+        """Place a mark, drawn in `view` if in any, and preview its slice; return the mark as it was placed.
 
-        None if that waits for the user's answer: whether marks that it contradicts, or that lie in another plane, shall be put away.
+        Return None if this waits for the user's answer: whether to put away marks that it contradicts, or that lie in another plane.
 
         Raises:
             InputError: it cannot be used; nothing is changed.
@@ -116,7 +123,7 @@ class Prompting:
         mark = self._dated(mark)
         try:
             stack = self._workbench.open(view, mark)
-            mark = replace(mark, plane=self._workbench.canvas.plane)
+            mark = replace(mark, plane=self._workbench.frames.plane)
             prompt_set((mark,), stack)
         except (OtherPlane, AcrossSlices) as error:
             self._offer_another_plane(mark, view, error)
@@ -130,7 +137,7 @@ class Prompting:
         return mark
 
     def exchange(self, old: Mark, new: Mark, view: ViewGeometry) -> None:
-        """Have a mark that was moved in `view` where it is now.
+        """Replace a mark by the one that it became when it was moved in `view`.
 
         Raises:
             InputError: it cannot be used there; it stays where it was.
@@ -144,7 +151,7 @@ class Prompting:
         self._workbench.refresh(old.segment, {*self._slices_of(old), *slices_of(new, stack)}, self._shown_index(view))
 
     def check(self, segments: Iterable[str]) -> bool:
-        """Whether no mark contradicts an earlier one, as those of a file may; else the first that does is shown on its slice."""
+        """Return whether no mark contradicts an earlier one, as those of a file may; else show the first that does."""
         wanted = set(segments)
         keyframes = [each for segment in self._workbench.prompts.segments if segment.name in wanted for each in segment.keyframes]
         if not any(map(contradiction, keyframes)):
@@ -157,7 +164,7 @@ class Prompting:
 
     def marks_in_use(self, segment: str) -> list[Mark]:
         """Return a segment's marks on the slices in use."""
-        return [mark for mark in self.marks.of(segment) if self._workbench.canvas and mark.plane == self._workbench.canvas.plane]
+        return [mark for mark in self.marks.of(segment) if self._workbench.frames and mark.plane == self._workbench.frames.plane]
 
     def put_away(self, segment: str) -> None:
         """Remove a segment's marks, and what is shown of it, so that it can be marked in another plane."""
@@ -179,7 +186,7 @@ class Prompting:
         self.remove(*self.marks_on(index))
 
     def clear(self) -> None:
-        """Remove all marks of the selected segment, and of those that are gone, whose marks nobody sees."""
+        """Remove all marks of the selected segment, and of removed segments, whose marks are not shown."""
         others = (mark for mark in self.marks.all if mark.segment != self.editing.segment)
         self._set_marks(mark for mark in others if self.editing.has_segment(mark.segment))
 
@@ -205,22 +212,22 @@ class Prompting:
             InputError: nothing is painted there, or it is none of the slices in use.
         """
         segment = self.editing.marked_segment()
-        index, canvas = self._open_slice(view), self._workbench.canvas
-        mask = canvas.frame_of(mask_of(self.editing.effect.selectedSegmentLabelmap(), canvas.image), index)
+        index, frames = self._open_slice(view), self._workbench.frames
+        mask = frames.frame_of(mask_of(self.editing.effect.selectedSegmentLabelmap(), frames.image), index)
         if not mask.any():
             text = _("The selected segment is empty on this {unit}. Paint it here first, or go to one where it is painted.")
             raise InputError(text.format(unit=self._workbench.unit))
         self._paint(segment, index, mask)
 
     def propose(self, view: ViewGeometry) -> None:
-        """Have the chosen network find the selected segment on the slice that `view` shows; that becomes its keyframe there.
+        """Request what the chosen model finds on the slice that `view` shows; it becomes the selected segment's keyframe.
 
         Raises:
-            InputError: no network is chosen for that, or it is none of the slices in use.
+            InputError: no model is chosen for that, or it is none of the slices in use.
         """
         segment = self.editing.marked_segment()
         if not self.editing.settings.proposer:
-            raise InputError(_("Choose a network under 'Proposals by' first."))
+            raise InputError(_("Choose a model under 'Proposals by' first."))
         index = self._open_slice(view)
         self._workbench.propose(index, lambda mask: self._paint(segment, index, mask))
         self.editing.tell(_("Looking at this {unit}...").format(unit=self._workbench.unit), is_passing=True)
@@ -242,7 +249,7 @@ class Prompting:
     # ------------------------------------------------------------------ inside
 
     def _offer_another_plane(self, mark: Mark, view: ViewGeometry | None, error: InputError) -> None:
-        """Ask whether the segment's marks in the old plane shall be put away for one in another.
+        """Ask whether to put away the segment's marks in the old plane for one in another.
 
         Raises:
             InputError: there are none, so that this is not the reason.
@@ -259,7 +266,7 @@ class Prompting:
         self.editing.tell(text, True, details=str(error), answer=_("Put the old prompts away"), then=begin_anew)
 
     def _is_contradicted(self, mark: Mark, earlier: Iterable[Mark], replaced: Mark | None = None) -> bool:
-        """Whether a mark contradicts `earlier` ones: then these are shown, and the user is asked whether to put them away."""
+        """Return whether a mark contradicts `earlier` ones; if so, show these, and ask the user whether to put them away."""
         older, index = contradicted_by(mark, earlier, self._stack)
         if not older:
             return False
@@ -278,7 +285,7 @@ class Prompting:
         self._refresh_all([*filter(None, gone)])
 
     def _paint(self, segment: str, index: int, mask: np.ndarray) -> None:
-        """Have a mask be the segment's keyframe on a slice, and preview it."""
+        """Make a mask the segment's keyframe on a slice, and preview it."""
         if not self.editing.has_segment(segment):
             return  # removed meanwhile
         kept = [mark for mark in self.marks.all if mark.segment != segment or mark.kind not in MASKS or self._slices_of(mark) != [index]]
@@ -286,8 +293,8 @@ class Prompting:
         self._workbench.ask_preview(segment, index)
 
     def _made(self, segment: str, index: int, mask: np.ndarray, kind: str = "mask") -> Mark:
-        """A mask of a slice as a mark, see `mask_mark`."""
-        return replace(mask_mark(segment, self._stack, index, mask, kind), plane=self._workbench.canvas.plane)
+        """Return a mask of a slice as a mark, see `mask_mark`."""
+        return replace(mask_mark(segment, self._stack, index, mask, kind), plane=self._workbench.frames.plane)
 
     def _set_marks(self, marks: Iterable[Mark]) -> None:
         self.conflict = None
@@ -295,17 +302,17 @@ class Prompting:
         self.editing.save_marks()
 
     def _dated(self, mark: Mark) -> Mark:
-        """A mark with the item of the sequence that is shown, if the volume is of one."""
+        """Return a mark with the item of the sequence that is shown, if the volume belongs to one."""
         browser = browser_of(self.editing.volume_node)
         return replace(mark, item=browser.GetSelectedItemNumber()) if browser else mark
 
     def _shown_index(self, view: ViewGeometry) -> int:
-        """The frame of the stack that a view shows; may lie outside the stack."""
-        times = self._workbench.canvas.times
+        """Return the index of the stack's frame that a view shows; it may lie outside the stack."""
+        times = self._workbench.frames.times
         return times.item if times else view.slice_of(self._stack)
 
     def _open_slice(self, view: ViewGeometry) -> int:
-        """The slice in use that a view shows.
+        """Return the index of the slice in use that a view shows.
 
         Raises:
             InputError: it shows others, or none.
@@ -318,7 +325,7 @@ class Prompting:
         return index
 
     def _corrected(self, mark: Mark, index: int) -> list[Mark]:
-        """All marks beside a new one; what was found or painted on its slice is a prior from now on, as the new one corrects it."""
+        """Return all marks beside a new one. If it corrects a mask found or painted on its slice, that becomes a prior."""
         if slices_of(mark, self._stack) != [index]:
             return list(self.marks.all)
         painted = [each for each in self.marks.of(mark.segment) if each.kind == "mask" and self._slices_of(each) == [index]]
@@ -331,7 +338,7 @@ class Prompting:
         return others if found is None else [*others, self._made(mark.segment, index, found, "prior")]
 
     def _without_idle_priors(self, marks: Iterable[Mark]) -> list[Mark]:
-        """Marks without what was found on slices where nothing corrects it any more: a prior is no prompt by itself."""
+        """Return marks without the priors on slices where nothing corrects them any more: a prior is no prompt by itself."""
         marks = list(marks)
         marked = {(mark.segment, index) for mark in marks if mark.kind != "prior" for index in self._slices_of(mark)}
         return [mark for mark in marks if mark.kind != "prior" or marked & {(mark.segment, index) for index in self._slices_of(mark)}]
@@ -340,7 +347,7 @@ class Prompting:
         return self._workbench.slices_of(mark)
 
     def _refresh_all(self, marks: Iterable[Mark]) -> None:
-        """Preview the slices of marks that came or went."""
+        """Preview the slices of marks that were added or removed."""
         if not self._stack:
             return
         changed: dict[str, set[int]] = {}

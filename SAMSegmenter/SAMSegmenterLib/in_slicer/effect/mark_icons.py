@@ -1,4 +1,4 @@
-"""Prompts drawn in a slice view: an icon for each kind, green inside the segment and red outside it."""
+"""Draws prompts in a slice view: an icon for each kind, green inside the segment and red outside it."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class MarkPicture:
 
 
 def shown_in(mark: Mark, view: ViewGeometry, reach_mm: float) -> bool:
-    """Whether a mark lies in a view's plane; a prior is never shown."""
+    """Return whether a mark lies in a view's plane; a prior is never shown."""
     return mark.kind != "prior" and bool(view.distance_mm(mark.positions).max() <= reach_mm)
 
 
 def icon(mark: Mark, xy: np.ndarray) -> list[np.ndarray]:
-    """What stands for a mark whose positions are `xy` in pixels of an ordinary screen: paths ``(n, 2)``."""
+    """Return the icon of a mark as paths ``(n, 2)``; its positions are `xy`, all in pixels of an ordinary screen."""
     if mark.kind == "point":
         return [xy[0] + CIRCLE, *(xy[0] + stroke for stroke in _sign(mark.positive))]
     if mark.kind == "box":
@@ -70,7 +70,7 @@ def icon(mark: Mark, xy: np.ndarray) -> list[np.ndarray]:
 
 
 def mask_centre(mark: Mark, xy: np.ndarray) -> np.ndarray:
-    """Where the middle of a mask's pixels lies, in the coordinates of its three positions `xy`."""
+    """Return where the middle of a mask's pixels lies, ``(2,)``, in the coordinates of its three positions `xy` ``(3, 2)``."""
     rows, columns = np.nonzero(mark.mask)
     if not len(rows):
         return xy[0]

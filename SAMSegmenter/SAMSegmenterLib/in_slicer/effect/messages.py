@@ -1,4 +1,4 @@
-"""What the user is told: it belongs to the segment that it was told about, and goes when that is not the selected one any more."""
+"""The message to the user. It belongs to the segment that it was told about, and goes when another one is selected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Message:
-    """Something to be read.
+    """A text for the user.
 
     Attributes:
         text: a sentence or two.
@@ -33,11 +33,11 @@ class Messages:
     """The one message that is shown.
 
     Args:
-        place: tells what is being edited; equal as long as that is the same.
+        place: returns a value that is the same as long as the same thing is being edited.
 
     Attributes:
         shown: the message; an empty one if there is none.
-        on_change: called when it is another one.
+        on_change: called when it has changed.
     """
 
     def __init__(self, place: Callable[[], tuple]) -> None:
@@ -54,16 +54,17 @@ class Messages:
         then: Callable[[], None] | None = None,
         is_passing: bool = False,
     ) -> None:
-        """Show this instead of what is shown; see `Message`."""
+        """Show a message in place of the present one; for the arguments see `Message`."""
         self.shown = Message(text, is_warning, details, answer, then, is_passing, self._place())
         self.on_change()
 
     def clear(self) -> None:
+        """Show no message."""
         self.shown = Message()
         self.on_change()
 
     def drop_outdated(self, is_busy: bool) -> bool:
-        """Clear what was told about something else, or while something was running that `is_busy` no longer; whether it did."""
+        """Clear a message about something else, or about something running if not `is_busy`; return whether it was cleared."""
         outdated = self.shown.text and (self.shown.about != self._place() or (self.shown.is_passing and not is_busy))
         if outdated:
             self.clear()

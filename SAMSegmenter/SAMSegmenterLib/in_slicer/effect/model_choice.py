@@ -1,4 +1,4 @@
-"""Which networks the panel offers, and getting one that is not on this machine yet."""
+"""Lists the models that the panel offers, and gets one that is not on this machine yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from ...errors import Cancelled, InputError
 from ...models import catalog
-from ...worker import Task, Worker
+from ...worker import SubmittedJob, Worker
 from ..module import requirements
 from .editor_state import Editing
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """A line of the list of networks: the model's id, what the user reads, and what is told on top of it."""
+    """A line of the list of models: the model's id, the text of the line, and its tool tip."""
 
     id: str
     text: str
@@ -29,7 +29,7 @@ class Choice:
 
 
 def known() -> tuple[CatalogEntry, ...]:
-    """The networks that the catalog and the user's own folders know.
+    """Return the models that the catalog and the user's own folders know.
 
     Raises:
         InputError, OSError: the record of the user's own cannot be read.
@@ -40,7 +40,7 @@ def known() -> tuple[CatalogEntry, ...]:
 
 
 def choices(entries: Iterable[CatalogEntry], *kinds: str) -> list[Choice]:
-    """Those of some kinds ("propagation", "slice" or "proposer"), kind by kind."""
+    """Return the lines for models of some kinds ("propagation", "slice" or "proposer"), kind by kind."""
     from ...models.storage import store
 
     return [_choice(entry, store.status(entry) is not None) for kind in kinds for entry in entries if entry.kind == kind]
@@ -58,21 +58,22 @@ def _terms(entry: CatalogEntry) -> str:
 
 
 class Fetcher:
-    """Makes a network the chosen one, after downloading it if the user agrees."""
+    """Makes a model the chosen one, after downloading it if the user agrees."""
 
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
-        self._worker = Worker()  # of its own, so that previews go on meanwhile
-        self._task: Task | None = None
+        self._worker = Worker()  # its own one, so that previews go on meanwhile
+        self._task: SubmittedJob | None = None
         self._wanted = self._parameter = ""
         self.arrived: tuple[int, int | None] = (0, None)
 
     @property
     def busy(self) -> bool:
+        """Return whether a download is going on."""
         return self._task is not None
 
     def choose(self, parameter: str, id: str) -> None:
-        """Have `parameter` name the network `id`, now or once it is there. Of several choices the last one counts.
+        """Set `parameter` to the model `id`, now or once it is downloaded. Of several choices the last one counts.
 
         Raises:
             InputError: it cannot be downloaded, or needs a package that is missing, or another download is going on; says what to do.
@@ -89,7 +90,7 @@ class Fetcher:
             self._editing.effect.setParameter(parameter, id)
             return
         if self._task:
-            raise InputError(_("Another network is being downloaded. Choose again when that is done, or stop it first."))
+            raise InputError(_("Another model is being downloaded. Choose again when that is done, or stop it first."))
         size = _("{megabytes} MB").format(megabytes=round(entry.bytes / 1e6)) if entry.bytes else _("size not known")
         question = _("{title} is not on this computer.\n{good_for}\n\n{terms}\n\nDownload it now ({size}) from\n{address}?").format(
             title=entry.title, good_for=entry.good_for, terms=_terms(entry), size=size, address=download.address(entry)
@@ -101,15 +102,17 @@ class Fetcher:
         self._editing.tell(_("Downloading {title}...").format(title=entry.title), False)
 
     def cancel(self) -> None:
+        """Stop the download."""
         if self._task:
             self._task.cancel()
 
     def close(self) -> None:
+        """Stop the download, and end the worker."""
         self.cancel()
         self._worker.close()
 
     def poll(self) -> bool:
-        """Whether something has changed: a download goes on, or is over."""
+        """Return whether something has changed: a download goes on, or is over."""
         if self._task is None:
             return False
         if self._task.finished:
@@ -125,5 +128,5 @@ class Fetcher:
         return True
 
     def _note(self, done: int, total: int | None) -> None:
-        """Called on the worker's thread."""
+        """Store how many bytes have arrived; called on the worker's thread."""
         self.arrived = done, total

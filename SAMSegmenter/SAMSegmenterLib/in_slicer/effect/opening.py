@@ -1,4 +1,4 @@
-"""What the worker opens for a workbench: sessions and networks. Torch is imported here, on the worker's thread, and nowhere before."""
+"""Opens sessions and models for a workbench. Torch is imported here, on the worker's thread, and nowhere before."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def used_by_session(chosen: Settings) -> tuple[str, ...]:
-    """The settings that a session depends on."""
+    """Return the settings that a session depends on."""
     return chosen.model, chosen.keyframe_model, chosen.mode, chosen.device
 
 
 @lru_cache(maxsize=2)
 def open_model(chosen: str, device: str) -> Any:
-    """A model, once for every device that it is used on: sessions move its weights there."""
+    """Return a model, its own for every device, as sessions move its weights there."""
     load_without_lock()
     from ...models.loading import load_model
 
@@ -29,7 +29,7 @@ def open_model(chosen: str, device: str) -> Any:
 
 
 def open_session(stack: FrameStack, chosen: Settings) -> Session:
-    """The session that the settings ask for, on these frames."""
+    """Return the session that the settings ask for, on these slices."""
     from ...network.options import MODES
     from ...session.session import Session
 
@@ -37,7 +37,7 @@ def open_session(stack: FrameStack, chosen: Settings) -> Session:
 
 
 def open_maker(stack: FrameStack, chosen: Settings) -> KeyframeMaker:
-    """What makes keyframes with a slice model."""
+    """Return what makes keyframes with the chosen slice model."""
     from ...keyframes.slice_models import Embeddings, KeyframeMaker
 
     return KeyframeMaker(Embeddings(_open_slice_model(chosen.keyframe_model, chosen.device), stack))
@@ -53,6 +53,7 @@ def _open_slice_model(chosen: str, device: str) -> Any:
 
 @lru_cache(maxsize=1)
 def open_proposer(chosen: str, device: str) -> Any:
+    """Return the chosen model that finds keyframes without prompts."""
     from ...models.loading import load_proposer
     from ...network.device import pick_device
 

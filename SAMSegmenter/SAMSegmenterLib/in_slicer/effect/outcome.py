@@ -1,4 +1,4 @@
-"""What a run has led to, in words: one line first, and the reasons behind it for those who ask."""
+"""Words for the result of a run: one line first, and the reasons behind it for those who ask."""
 
 from __future__ import annotations
 

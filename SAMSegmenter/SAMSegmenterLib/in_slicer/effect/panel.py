@@ -1,4 +1,4 @@
-"""The effect's controls: what one needs on top, the rest folded. It holds no state; the parameter node does."""
+"""The effect's controls: the common ones on top, the rest folded. The parameter node holds the state, not the panel."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .messages import Message
 from .model_choice import Choice
 from .settings import Settings
 
-# Not during a run.
+# Actions that are refused during a run.
 WHEN_IDLE = {
     "propagate", "use_slice", "propose", "line_markup", "remove", "remove_keyframe", "clear", "polarity", "apply", "undo", "redo",
 }  # fmt: skip
-MOST_SLICES = 99999  # as long as nobody knows how many there are
+MOST_SLICES = 99999  # as long as the number of slices is not known
 MESSAGE_LINES = 4  # of a message, before it scrolls
 LISTED = 5  # slices seen at a time in each list
 BUTTON_COLUMNS = 3
@@ -29,7 +29,7 @@ WARNING = "color: #c05020;"
 BOX_PICTURE = Path(__file__).parents[2] / "Resources" / "Icons" / "Box.png"  # what dragging a box looks like
 
 
-class Panel:
+class EffectPanel:
     """Builds the controls and shows the state in them.
 
     Args:
@@ -55,7 +55,7 @@ class Panel:
     # ------------------------------------------------------------------ parts
 
     def _message_area(self) -> Any:
-        """The message, in an area that stays as high as it is, with the button that answers it."""
+        """Return an area for the message, which stays as high as it is, with the button that answers it."""
         area, layout = widgets.grid(1)
         top = qt.QWidget()
         row = qt.QHBoxLayout(top)
@@ -80,7 +80,7 @@ class Panel:
 
     def _model_row(self) -> Any:
         row, layout = widgets.form()
-        self.model = widgets.combo(_("The network. Others can be had in the SAMSegmenter module."))
+        self.model = widgets.combo(_("The model. The SAMSegmenter module has others."))
         self.model.connect("currentIndexChanged(int)", lambda index: self._act("model", self.model.itemData(index)))
         layout.addRow(_("Model:"), self.model)
         return row
@@ -130,7 +130,7 @@ class Panel:
         return part
 
     def _slices(self) -> Any:
-        """The lists beside each other, with their buttons: nothing here moves, whatever is listed."""
+        """Return the two lists of slices beside each other, with their buttons; nothing moves, whatever is listed."""
         part, layout = widgets.grid(2)
         self.keyframes = widgets.table(_("Slices with prompts. A double click goes there, Del removes them."), LISTED)
         self.review = widgets.table(_("Slices most worth checking, the least trusted first. A double click goes there."), LISTED)
@@ -193,14 +193,14 @@ class Panel:
 
     def _advanced(self) -> Any:
         part, layout = widgets.form()
-        self.keyframe_model = widgets.combo(_("The network that makes masks of the prompts on a slice, for the other one to carry on."))
+        self.keyframe_model = widgets.combo(_("The model that makes masks of the prompts on a slice, for the other one to propagate."))
         keyframe_model = self.keyframe_model
         keyframe_model.connect("currentIndexChanged(int)", lambda index: self._act("keyframe_model", keyframe_model.itemData(index)))
         layout.addRow(_("Keyframes by:"), self.keyframe_model)
-        self.proposer = proposer = widgets.combo(_("A network that finds what it was trained for, without prompts."))
+        self.proposer = proposer = widgets.combo(_("A model that finds what it was trained for, without prompts."))
         proposer.connect("currentIndexChanged(int)", lambda index: self._act("proposer", proposer.itemData(index)))
         layout.addRow(_("Proposals by:"), proposer)
-        layout.addRow(self._action("propose", _("Propose on this slice"), _("Take what that network finds on this slice as a keyframe.")))
+        layout.addRow(self._action("propose", _("Propose on this slice"), _("Take what that model finds on this slice as a keyframe.")))
         self.live_preview = self._check(layout, _("Preview while marking"), "LivePreview", _("Segment the slice after every prompt."))
         self.axis = self._choice(
             layout,
@@ -228,7 +228,7 @@ class Panel:
             layout,
             _("Window/level:"),
             "Window",
-            _("The intensities that the network sees, from black to white."),
+            _("The intensities that the model sees, from black to white."),
             {
                 "auto": _("chosen by what is marked"),
                 "display": _("as the volume is shown"),
@@ -240,7 +240,7 @@ class Panel:
             layout,
             _("Mode:"),
             "Mode",
-            _("How the network is run."),
+            _("How the model is run."),
             {
                 "auto": _("around the segment (best)"),
                 "fast": _("fast"),
@@ -251,7 +251,7 @@ class Panel:
             layout,
             _("Device:"),
             "Device",
-            _("Where the network runs."),
+            _("Where the model runs."),
             {
                 "auto": _("the fastest there is"),
                 "cuda": _("NVIDIA GPU"),
@@ -288,7 +288,7 @@ class Panel:
             self.window: chosen.window, self.mode: chosen.mode, self.device: chosen.device,
         }  # fmt: skip
         for combo, value in combos.items():
-            place = combo.findData(value) if value else 0  # of a network that is not known here, none: so that the first can be chosen
+            place = combo.findData(value) if value else 0  # none for a model that is not known here, so that the first can be chosen
             widgets.silently(combo, partial(combo.setCurrentIndex, place))
         numbers = {self.first: chosen.first, self.last: chosen.last, self.level: chosen.level, self.width: chosen.width}
         for spin in (self.first, self.last):
@@ -312,14 +312,14 @@ class Panel:
         widgets.silently(self.roi, lambda: self.roi.setCurrentNode(node))
 
     def show_models(self, models: list[Choice], slice_models: list[Choice], proposers: list[Choice]) -> None:
-        """Offer these networks."""
-        same = Choice("", _("the same network"), _("The network that propagates also understands the prompts."))
-        none = Choice("", _("no network"), _("You mark the segment yourself."))
+        """Offer these models."""
+        same = Choice("", _("the same model"), _("The model that propagates also understands the prompts."))
+        none = Choice("", _("no model"), _("You mark the segment yourself."))
         for combo, offered in ((self.model, models), (self.keyframe_model, [same, *slice_models]), (self.proposer, [none, *proposers])):
             widgets.silently(combo, partial(widgets.offer, combo, offered))
 
     def show_state(self, running: bool, loading: bool, possible: dict[str, bool], usable: bool) -> None:
-        """Enable what can be done now: while something is `running`, or a network `loading`, it can be stopped.
+        """Enable what can be done now: while something is `running`, or a model `loading`, it can be stopped.
 
         Nothing is hidden: what comes and goes would move the rest.
         """
@@ -331,6 +331,7 @@ class Panel:
             self.actions[name].setEnabled(possible[name])
 
     def show_progress(self, done: int, total: int, text: str) -> None:
+        """Show how far something has come, with a text on the bar; a total of 0 for an unknown one."""
         self.progress.setMaximum(max(total, 1))
         self.progress.setValue(done)
         self.progress.setFormat(text)
@@ -383,7 +384,7 @@ class Panel:
         spin = qt.QDoubleSpinBox()
         spin.setDecimals(6)  # SUV and ADC maps lie between 0 and 1
         spin.setRange(-1e6, 1e6)
-        spin.setKeyboardTracking(False)  # on the way to 0.5 it is 0, which is not meant
+        spin.setKeyboardTracking(False)  # while 0.5 is typed it is 0, which is not meant
         spin.setToolTip(_("In the volume's own units, such as Hounsfield units."))
         spin.connect("valueChanged(double)", lambda value: self._act("setting", parameter, repr(float(value))))
         layout.addRow(title, spin)

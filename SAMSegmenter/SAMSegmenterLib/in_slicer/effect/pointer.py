@@ -1,4 +1,4 @@
-"""The mouse in slice views: places marks, picks them up, moves them."""
+"""The mouse in slice views: places marks, picks them up and moves them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .gestures import Gesture, Shift
 from .mark_actions import Prompting
 from .mark_icons import MarkPicture, grip_at
 
-# The second press of a double click comes as nothing else. Left alone, it would enlarge the view.
+# The second press of a double click comes only as such. Left alone, it would enlarge the view.
 PRESSES = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent
 MOVE = "move"  # the tool that places nothing
 ORDINARY_DPI = 72  # of a view whose pixels are those of an ordinary screen; Qt's own views multiply it where they are smaller
@@ -40,9 +40,9 @@ class Pointer:
 
     @property
     def view(self) -> ViewGeometry:
-        """The slice view that is meant: of those that show the slices in use, the one that the mouse was in last, or the first.
+        """Return the slice view that an action is about: the one that the mouse was in last, or else the first.
 
-        On its way to the panel the mouse may have crossed others.
+        Only views count that show the slices in use, if there are such: on its way to the panel the mouse may have crossed others.
 
         Raises:
             InputError: there is nothing to mark, or no slice view is shown.
@@ -74,11 +74,12 @@ class Pointer:
         self.picked = []
 
     def redraw(self) -> None:
+        """Draw the marks in all views."""
         for widget in self._widgets():
             self.redraw_view(widget)
 
     def redraw_view(self, widget: Any) -> None:
-        """Draw the selected segment's marks in one view, and the one that is being drawn."""
+        """Draw the selected segment's marks in one view, and the mark that is being drawn."""
         if not self._prompting.editing.segmentation_node:
             return
         marks, drawn, conflict = self._prompting.visible_marks(), None, self._prompting.conflict
@@ -95,7 +96,7 @@ class Pointer:
         widget.sliceView().scheduleRender()
 
     def handle(self, event: int, interactor: Any, widget: Any) -> bool:
-        """What a mouse event does; whether it is used up.
+        """Do what a mouse event asks for, and return whether it was used up.
 
         Raises:
             InputError: what was drawn cannot be used.
@@ -147,7 +148,10 @@ class Pointer:
         self.redraw()
 
     def _grip(self, xy: tuple[int, int], widget: Any, opposite: bool) -> tuple[Mark, int | None] | None:
-        """What the mouse would pick up at a pixel: nothing with Control, which marks what is outside, wherever it is."""
+        """Return the mark that the mouse would pick up at a pixel, and the handle on it; None if nothing.
+
+        With Control it picks up nothing, as that marks what is outside, wherever it is.
+        """
         chosen = self._prompting.editing.settings
         if self._prompting.is_running or (opposite and chosen.tool != MOVE):
             return None
@@ -155,7 +159,7 @@ class Pointer:
         return grip_at(marks, xy, self._geometry(widget), reach_mm, chosen.tool == MOVE)
 
     def _show_grip(self, widget: Any) -> None:
-        """Have the cursor of a view say that something can be picked up there; that of the others is the effect's own."""
+        """Show by the cursor of a view that something can be picked up there; other views have the effect's own cursor."""
         if widget is self._gripping:
             return
         if self._gripping:
@@ -165,7 +169,7 @@ class Pointer:
         self._gripping = widget
 
     def _widgets(self) -> list[Any]:
-        """The views that are drawn in, but for those that were deleted meanwhile: PythonQt has them be false."""
+        """Return the views that are drawn in, without those that were deleted meanwhile, which are false in PythonQt."""
         return [widget for widget in self._pictures if widget]
 
     def _picture(self, widget: Any) -> MarkPicture:

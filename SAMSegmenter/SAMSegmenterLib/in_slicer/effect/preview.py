@@ -1,4 +1,4 @@
-"""What was found but is not yet part of any segment, shown in all views: a segmentation of its own that is never saved."""
+"""Shows in all views what was found but is in no segment yet, by a segmentation of its own that is never saved."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Preview:
         self._images: dict[str, slicer.vtkOrientedImageData] = {}
         self._known: dict[str, set[int]] = {}  # slices that something was written on
         self._pending: set[str] = set()
-        self._offered: set[str] = set()  # those of them that were dealt with once, and undone
+        self._offered: set[str] = set()  # those of them whose writing was undone
         self._visible = True
         self._models: dict[str, slicer.vtkMRMLModelNode] = {}
         self._changed: set[str] = set()
@@ -45,29 +45,29 @@ class Preview:
 
     @property
     def segments(self) -> list[str]:
-        """IDs of the segments that something was found of."""
+        """Return the IDs of the segments with masks."""
         return list(self._masks)
 
     @property
     def pending(self) -> list[str]:
-        """Those of `segments` that are shown: something was written since they were last settled."""
+        """Return those of `segments` that are shown: something was written since they were last settled."""
         return [segment for segment in self._masks if segment in self._pending]
 
     @property
     def offered(self) -> set[str]:
-        """Those of `pending` whose writing was undone: they are shown, and not written again unasked."""
+        """Return those of `pending` whose writing was undone: they are shown, and not written again unasked."""
         return self._offered & self._pending
 
     def slices(self, segment: str) -> list[int]:
-        """The slices of a segment that something was written on."""
+        """Return the slices of a segment that something was written on, in order."""
         return sorted(self._known.get(segment, ()))
 
     def mask(self, segment: str) -> np.ndarray:
-        """A segment's mask, bool ``(k, j, i)`` on the stack's grid."""
+        """Return a segment's mask, bool ``(k, j, i)`` on the stack's grid."""
         return self._masks[segment] > 0
 
     def patch(self, segment: str) -> Patch:
-        """Return a segment's mask on the stack's grid, as far as there is anything of it."""
+        """Return the part of a segment's mask, on the stack's grid, that holds anything."""
         known, masks = self.slices(segment), self._masks[segment]
         axis = 0 if self._times else 2 - AXES.index(self.stack.axis)
         part = [slice(None)] * 3
@@ -78,13 +78,13 @@ class Preview:
         return Patch(masks.shape, box, inner.voxels)
 
     def slice(self, segment: str, index: int) -> np.ndarray | None:
-        """A segment's mask on a slice, bool ``(rows, columns)``; None if nothing was ever written there."""
+        """Return a segment's mask on a slice, bool ``(rows, columns)``; None if nothing was ever written there."""
         if index not in self._known.get(segment, ()):
             return None
         return self.stack.place(self._masks[segment], index) > 0
 
     def write(self, segment: str, index: int, mask: np.ndarray | None) -> None:
-        """Show a mask ``(rows, columns)`` on a slice, or nothing there if it is None; seen after `flush`."""
+        """Write a mask ``(rows, columns)`` to a slice, or clear it with None; it is seen after `flush`."""
         if mask is None and segment not in self._masks:
             return
         self._begin(segment)
@@ -98,18 +98,18 @@ class Preview:
         self._offered.discard(segment)
 
     def settle(self, segment: str) -> None:
-        """Hide a segment, which is dealt with until something is written again; it is kept."""
+        """Hide a segment, but keep it: it is dealt with until something is written again."""
         self._pending.discard(segment)
         self.show(self._visible)
 
     def offer(self, segment: str) -> None:
-        """Show a segment again, which was dealt with: that was undone."""
+        """Show a segment again whose writing was undone."""
         self._pending.add(segment)
         self._offered.add(segment)
         self.show(self._visible)
 
     def flush(self, outlines: bool = True) -> None:
-        """Have the views show everything that was written; 3-D views only now and then, unless `outlines`."""
+        """Show everything that was written in the views; in 3-D views only now and then, unless `outlines`."""
         for segment in self._changed:
             if self._times:
                 array_of(self._images[segment])[0] = self._masks[segment][self._times.item]
@@ -126,19 +126,19 @@ class Preview:
             self._outlined = time.perf_counter()
 
     def follow(self) -> None:
-        """Show what belongs to the item that is shown now."""
+        """Show the masks of the item that is shown now."""
         self._changed |= set(self._masks)
         self.flush()
 
     def follow_transform(self) -> None:
-        """Lie under the transform that the segmentation lies under now."""
+        """Move the preview under the segmentation's present transform."""
         parent = self._of.GetTransformNodeID()
         for node in self._nodes():
             if node.GetTransformNodeID() != parent:
                 node.SetAndObserveTransformNodeID(parent)
 
     def drop(self, segment: str) -> None:
-        """Show nothing of a segment any more."""
+        """Drop a segment's mask."""
         if segment in self._masks:
             self._node.GetSegmentation().RemoveSegment(segment)
             _take_out(self._models.pop(segment))
@@ -168,7 +168,7 @@ class Preview:
         return [*filter(None, [self._node]), *self._models.values()]
 
     def _shown_outlines(self, segment: str) -> list[np.ndarray]:
-        """The outlines of as many slices as 3-D views draw without effort, in local RAS."""
+        """Return the outlines, in local RAS, of as many slices as 3-D views draw without effort."""
         known = self.slices(segment)
         if self._times:
             known = [index for index in known if index == self._times.item]
@@ -219,7 +219,7 @@ def _take_out(node: slicer.vtkMRMLDisplayableNode) -> None:
 
 
 def edges(mask: np.ndarray) -> np.ndarray:
-    """The pixel edges between inside and outside of a mask: float ``(n, 2, 2)``, two ends ``(x, y)`` in slice pixels each."""
+    """Return the pixel edges between inside and outside of a mask: float ``(n, 2, 2)``, two ends ``(x, y)`` in slice pixels each."""
     padded = np.pad(np.asarray(mask, bool), 1)
     found = []
     rows, columns = np.nonzero(padded[:, 1:] != padded[:, :-1])  # between a pixel and the next one in its row
@@ -230,7 +230,7 @@ def edges(mask: np.ndarray) -> np.ndarray:
 
 
 def _lines(outlines) -> vtk.vtkPolyData:
-    """Pairs of positions, arrays ``(n, 2, 3)``, as lines."""
+    """Return pairs of positions, arrays ``(n, 2, 3)``, as lines."""
     points = np.concatenate([np.zeros((0, 2, 3)), *outlines]).astype(np.float32).reshape(-1, 3)
     data, vtk_points, cells = vtk.vtkPolyData(), vtk.vtkPoints(), vtk.vtkCellArray()
     vtk_points.SetData(numpy_to_vtk(points, deep=True))

@@ -33,20 +33,21 @@ class Times:
 
     @property
     def item(self) -> int:
-        """The number of the item that is shown."""
+        """Return the number of the item that is shown."""
         return self.browser.GetSelectedItemNumber()
 
     @item.setter
     def item(self, number: int) -> None:
+        """Show another item."""
         self.browser.SetSelectedItemNumber(number)
         slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(self.browser)  # at once, not when the event comes
 
     def content(self) -> tuple:
-        """Another one when an item's voxels have changed; see `mrml.content_of`."""
+        """Return a value that changes when an item's voxels do; see `mrml.content_of`."""
         return self.browser.GetID(), *map(content_of, copies_of(self._volume_node))
 
     def visit(self, items: Any = None) -> Generator[int, None, None]:
-        """Show one item after the other (all if not given), and in the end the one that was shown before."""
+        """Show one item after another (all if not given), and at the end the one that was shown before; yield each number."""
         shown = self.item
         try:
             for number in range(len(self)) if items is None else items:
@@ -56,7 +57,7 @@ class Times:
             self.item = shown
 
     def keep(self, node: slicer.vtkMRMLNode) -> None:
-        """Have every item keep its own content of `node`, which until now may have been the same at all times."""
+        """Make every item keep its own content of `node`, which until now may have been the same at all times."""
         sequence = self.browser.GetSequenceNode(node)
         if sequence is None:
             sequence = slicer.modules.sequences.logic().AddSynchronizedNode(None, node, self.browser)
@@ -66,18 +67,18 @@ class Times:
         self.browser.SetSaveChanges(sequence, True)
 
     def save(self, node: slicer.vtkMRMLNode) -> None:
-        """Put what `node`, which is kept, shows now into the item that is shown."""
+        """Store what `node`, which is kept, shows now in the item that is shown."""
         slicer.modules.sequences.logic().UpdateSequencesFromProxyNodes(self.browser, node)
 
 
 def copies_of(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLNode]:
-    """What a sequence keeps of a node for each of its items; none of a node by itself."""
+    """Return what a sequence keeps of a node for each of its items; none for a node without a sequence."""
     browser = browser_of(node)
     sequence = browser.GetSequenceNode(node) if browser else None
     return [sequence.GetNthDataNode(number) for number in range(sequence.GetNumberOfDataNodes())] if sequence else []
 
 
 def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
-    """The browser whose items a node shows; None for a node by itself."""
+    """Return the browser whose items a node shows; None for a node without a sequence."""
     sequences = getattr(slicer.modules, "sequences", None)
     return sequences.logic().GetFirstBrowserNodeForProxyNode(node) if sequences and node else None

@@ -1,4 +1,4 @@
-"""What the panel lets the user choose: kept as text on the segment editor node, and saved with the scene."""
+"""The user's choices in the panel: kept as text on the segment editor node, and saved with the scene."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WORDS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Settings:
-    """The choices as they are now.
+    """The present choices.
 
     Attributes:
         tool: kind of the next mark, see `marks.KINDS`, or "move".
@@ -90,16 +90,18 @@ def set_defaults(effect: Any) -> None:
 
 
 def read(effect: Any) -> Settings:
-    """The settings of a scripted effect; what is missing or damaged counts as what it begins with.
+    """Return the settings of a scripted effect; the default stands for what is missing or damaged.
 
     A scene that is closed takes the values with it, and Slicer does not set the defaults again.
     """
 
     def text(name: str) -> str:
+        """Return a parameter's text, or its default."""
         value = effect.parameter(name) if effect.parameterDefined(name) else str(DEFAULTS[name])
         return value if value in CHOICES.get(name, (value,)) else str(DEFAULTS[name])
 
     def number(name: str) -> float:
+        """Return a parameter's number, or its default."""
         try:
             value = float(text(name))  # as text: a double parameter keeps six digits only
         except ValueError:
@@ -107,7 +109,7 @@ def read(effect: Any) -> Settings:
         return value if abs(value) <= LARGEST else float(DEFAULTS[name])
 
     def flag(name: str) -> bool:
-        """As scripts write it, who pass True, which is stored as "True", as well as 1."""
+        """Return a parameter's truth value: 1, or "True" as it is stored where scripts pass True."""
         word = text(name).strip().lower()
         return WORDS[word] if word in WORDS else number(name) != 0
 

@@ -1,4 +1,4 @@
-"""The frames that a segmentation is worked on.
+"""Makes the frames that a segmentation is worked on.
 
 They are the source volume as the Segment Editor sees it: along an axis, in an oblique plane, or one slice of it through time.
 """
@@ -18,22 +18,20 @@ from ...image.volume import Volume
 from ...image.window import Window
 from ...prompts.focus import windowed
 from ...prompts.from_marks import prompt_set
-from ...prompts.marks import Mark
+from ...prompts.marks import Mark, Plane
 from ..mrml import ViewGeometry, content_of, display_window, image_on_grid, moves_between, oblique_grid, volume_of
 from .sequence import Times
 from .settings import Settings
 
-Plane = str | list[list[float]]
-
 
 @dataclass(frozen=True)
-class Canvas:
-    """A stack of frames and what it was made of.
+class SourceFrames:
+    """A stack of frames, and what it was made of.
 
     Attributes:
         stack: the frames, in local RAS.
-        plane: see `marks.Marks.plane`.
-        image: on whose grid the stack lies, and whose voxels it may share; must live as long as it.
+        plane: see `prompts.marks.Marks.plane_of`.
+        image: on whose grid the stack lies, and whose voxels it may share; has to live as long as the stack.
         times: the sequence, if one slice is followed through time.
         place: see `place_of`, when the frames were made.
         window: see `window_of`, likewise.
@@ -47,7 +45,10 @@ class Canvas:
     window: tuple
 
     def frame_of(self, array: np.ndarray, index: int) -> np.ndarray:
-        """Frame `index` of an array on the image's grid: a slice, or at any time the slice that is followed."""
+        """Return frame `index`, ``(rows, columns)``, of an array ``(k, j, i)`` on the image's grid: a view into the array.
+
+        Through time it is the slice that is followed, whatever the index.
+        """
         if self.times is None:
             return self.stack.place(array, index)
         assert is_time(self.plane)
@@ -56,7 +57,7 @@ class Canvas:
 
 
 def source_image(effect: Any) -> slicer.vtkOrientedImageData:
-    """The source volume in the segmentation's geometry.
+    """Return the source volume in the segmentation's geometry.
 
     Raises:
         InputError: there is none; says what to do.
@@ -68,7 +69,9 @@ def source_image(effect: Any) -> slicer.vtkOrientedImageData:
 
 
 def place_of(effect: Any, plane: Plane) -> tuple:
-    """The voxels of the source, and how they lie in the segmentation: equal as long as what was found belongs there.
+    """Return what identifies the source's voxels and their place in the segmentation.
+
+    As long as it is the same, what was found belongs there.
 
     Raises:
         InputError: there is no source.
@@ -80,24 +83,25 @@ def place_of(effect: Any, plane: Plane) -> tuple:
 
 
 def window_of(effect: Any, settings: Settings) -> tuple[str, Window | None]:
-    """How the user wants the frames to be windowed; no `Window` where that is left to us."""
+    """Return the name of the window that the user has chosen, and the window; None for an automatic one."""
     if settings.window == "display":
         return settings.window, display_window(effect.parameterSetNode().GetSourceVolumeNode())
     return settings.window, Window.from_level(settings.level, settings.width) if settings.window == "manual" else None
 
 
 def is_time(plane: Plane) -> TypeGuard[str]:
+    """Return whether a plane is a slice through time."""
     return isinstance(plane, str) and plane.startswith("time")
 
 
 def followed_slice(plane: str) -> tuple[str, int]:
-    """Axis and number of the slice that is followed through time."""
+    """Return the axis and the number of the slice that is followed through time."""
     _time, axis, index = plane.split(":")
     return axis, int(index)
 
 
 def suits(plane: Plane | None, settings: Settings) -> bool:
-    """Whether marks of this plane can still be used with what the user has chosen."""
+    """Return whether marks of this plane can still be used with what the user has chosen."""
     if plane is None or is_time(plane) != (settings.video_axis == "time"):
         return False
     axis = followed_slice(plane)[0] if is_time(plane) else plane
@@ -105,7 +109,7 @@ def suits(plane: Plane | None, settings: Settings) -> bool:
 
 
 def plane_for(view: ViewGeometry | None, image: slicer.vtkOrientedImageData, settings: Settings) -> Plane:
-    """The plane of the first mark's view, unless the user has chosen an axis.
+    """Return the plane of the first mark's view, unless the user has chosen an axis.
 
     Raises:
         InputError: an oblique slice is to be followed through time, or one outside the volume.
@@ -123,8 +127,8 @@ def plane_for(view: ViewGeometry | None, image: slicer.vtkOrientedImageData, set
     return f"time:{axis}:{int(np.rint(place))}"
 
 
-def make_canvas(effect: Any, settings: Settings, plane: Plane, marks: tuple[Mark, ...]) -> Canvas:
-    """The source volume as frames in `plane`; an automatic window suits what `marks` point at.
+def make_frames(effect: Any, settings: Settings, plane: Plane, marks: tuple[Mark, ...]) -> SourceFrames:
+    """Return the source volume as frames in `plane`; an automatic window suits what `marks` point at.
 
     Raises:
         InputError: no volume, or one that cannot be used.
@@ -144,11 +148,11 @@ def make_canvas(effect: Any, settings: Settings, plane: Plane, marks: tuple[Mark
     made = TimeStack(volume, window[1]) if times else FrameStack(volume, axis, window[1])
     if window[1] is None:
         made = windowed(made, prompt_set(marks, made))
-    return Canvas(made, plane, image, times, place, window)
+    return SourceFrames(made, plane, image, times, place, window)
 
 
 def _through_time(effect: Any, times: Times, plane: str, name: str) -> Volume:
-    """The followed slice at all times: voxels ``(time, rows, columns)``, laid out as `frames.TimeStack` wants it."""
+    """Return the followed slice at all times: voxels ``(time, rows, columns)``, laid out for `image.stack.TimeStack`."""
     axis, index = followed_slice(plane)
     frames = []
     for _item in times.visit():

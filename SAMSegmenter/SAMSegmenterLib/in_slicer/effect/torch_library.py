@@ -1,7 +1,8 @@
-"""Loads torch's own libraries before torch is imported, without Python's lock, which an import keeps while the system loads a library.
+"""Loads torch's own libraries before torch is imported, and without Python's lock.
 
-In Slicer the window stands still for as long as another thread keeps that lock. On Linux this takes a second off its longest wait; what is
-left is the start of the module `torch._C` itself. On Windows torch does the same by itself.
+An import keeps that lock while the system loads a library, and in Slicer the window stands still for as long as another thread
+keeps it. On Windows torch loads its libraries without the lock by itself. See "The effect" in docs/figures.md for what this is
+worth on Linux.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SUFFIX = {"linux": ".so", "darwin": ".dylib"}
 
 
 def load_without_lock() -> None:
-    """Have the system load torch's libraries, as far as there are any and torch is not imported yet.
+    """Load torch's libraries, as far as there are any and torch is not imported yet.
 
     What cannot be loaded this way is left to the import, which says why.
     """

@@ -1,4 +1,4 @@
-"""Pieces that the effect's controls are made of."""
+"""Builds the pieces of the effect's controls."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import qt
 
 from .model_choice import Choice
 
-ROW_PIXELS = 20  # of a list, at the most
+ROW_PIXELS = 20  # the largest height of a row in a list
 
 
 def button(text: str, tip: str, key: str = "", checkable: bool = False) -> Any:
     """Return a button whose tip names its key, if it has one.
 
-    Its place never depends on its text. It takes no focus, which it would hand on, when it is disabled, to a control that the panel then
+    Its place never depends on its text. It takes no focus: when it is disabled, it would pass the focus to a control that the panel then
     scrolls to under the mouse.
     """
     made = qt.QPushButton(text)
@@ -56,7 +56,7 @@ def grid(columns: int) -> tuple[Any, Any]:
 
 
 def table(tip: str, rows: int) -> Any:
-    """Return a list that is as high as so many rows, whatever is in it."""
+    """Return a list that is as high as this number of rows, whatever is in it."""
     made = qt.QListWidget()
     made.setToolTip(tip)
     made.setFixedHeight(rows * ROW_PIXELS)
@@ -109,7 +109,7 @@ def _fold(headers: dict[str, Any], title: str, part: Any, is_open: bool) -> None
 
 
 def fill(table: Any, entries: list[tuple[int, str]]) -> None:
-    """List slices with their texts; the slice that was chosen stays so. Items that are right are left alone: one may be clicked on."""
+    """List slices with their texts, keeping the selected slice. A list that is right is left alone: a row may just be clicked on."""
     if [table.item(row).text() for row in range(table.count)] == [text for _index, text in entries]:
         return
     current = table.currentItem()
@@ -124,7 +124,7 @@ def fill(table: Any, entries: list[tuple[int, str]]) -> None:
 
 
 def offer(combo: Any, choices: list[Choice]) -> None:
-    """List networks by their ids."""
+    """List models by their ids."""
     combo.clear()
     for number, choice in enumerate(choices):
         combo.addItem(choice.text, choice.id)
@@ -132,7 +132,7 @@ def offer(combo: Any, choices: list[Choice]) -> None:
 
 
 def silently(widget: Any, change: Callable[[], None]) -> None:
-    """Change a widget without hearing of it."""
+    """Change a widget without its signals."""
     blocked = widget.blockSignals(True)
     change()
     widget.blockSignals(blocked)

@@ -1,4 +1,4 @@
-"""What belongs to one effect of one editor, wired together: panel and keys to actions, the mouse to prompts, a clock to what was found."""
+"""Wires one effect of one editor together: panel and keys to actions, the mouse to marks, a clock to what was found."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .controller import Controller
 from .keys import KEYS, TOOLS, delete_keys
 from .messages import Message
 from .model_choice import Fetcher, choices, known
-from .panel import WHEN_IDLE, Panel
+from .panel import WHEN_IDLE, EffectPanel
 from .pointer import PRESSES, Pointer
 from .workbench import OtherPlane
 
 QUICK_MS = 10  # while the user waits for a preview, or for segments to be written
-POLL_MS = 30  # while slices or networks arrive, which have the processor
+POLL_MS = 30  # while slices or models arrive, which need the processor
 IDLE_MS = 120  # to notice what the user has chosen elsewhere in the editor
 
 
 class Wiring:
-    """Made when the effect's options are; the effect hands on to it what Slicer tells.
+    """The parts of one effect. It is made with the effect's options; the effect passes on to it what Slicer tells.
 
     Args:
         effect: the scripted effect.
@@ -42,12 +42,12 @@ class Wiring:
         self.fetcher = Fetcher(self.controller.editing)
         self.messages = self.controller.editing.messages
         self.messages.on_change = self._show_message
-        self.panel: Panel | None = Panel(effect.addOptionsWidget, self._act)
+        self.panel: EffectPanel | None = EffectPanel(effect.addOptionsWidget, self._act)
         self._timer: Any = qt.QTimer(effect.optionsFrame())
         self._timer.setInterval(IDLE_MS)
         self._timer.connect("timeout()", self._poll)
         self._selection: tuple = ()
-        self._missing = [requirement.name for requirement in requirements.NEEDED]  # until somebody has looked
+        self._missing = [requirement.name for requirement in requirements.NEEDED]  # until `_look_for_packages` has looked
         self._empty = ""
         self._is_listed = False
         self._actions = self._make_actions()
@@ -58,11 +58,12 @@ class Wiring:
     # ------------------------------------------------------------------ coming and going
 
     def activate(self) -> None:
+        """Show the marks and the preview, and start mouse, keys and clock."""
         self.pointer.enter()
         self._make_shortcuts()
         self._timer.start()
         self._warn_of_volume()
-        self._is_listed = False  # by the next turn of the event loop, which need not wait for it now
+        self._is_listed = False  # listed by the next turn of the event loop, so that this one is short
         self.update()
         if not self._missing:
             self._attempt(self.controller.enter)
@@ -71,6 +72,7 @@ class Wiring:
         self.update()
 
     def deactivate(self) -> None:
+        """Stop a run, hide marks and preview, and stop mouse, keys and clock."""
         if self._timer:
             self._timer.stop()
         self.controller.applier.finish()
@@ -83,15 +85,16 @@ class Wiring:
         self._shortcuts = []
 
     def close(self) -> None:
+        """Stop everything, for good."""
         self.deactivate()
         slicer.mrmlScene.RemoveObserver(self._closing)
         self.controller.leave()
         self.fetcher.close()
-        # What belongs to Qt must not be left to Python's collector, which may come by on the worker's thread.
+        # Objects of Qt must not be left to Python's collector, which may run on the worker's thread.
         self.panel = self._timer = None
 
     def source_changed(self) -> None:
-        """Notice another volume or geometry: everything that was found belongs to the old one."""
+        """Drop what was found if the volume or the geometry is another one."""
         if self.scriptedEffect.parameterSetNode():
             self._attempt(self.controller.check)
             if self.scriptedEffect.active():
@@ -100,7 +103,7 @@ class Wiring:
                 self.update()
 
     def _warn_of_volume(self) -> None:
-        """Tell what is wrong with the volume as Slicer has it."""
+        """Warn if Slicer shows the volume otherwise than its file has it."""
         warning = inverted_by_slicer(self.controller.editing.volume_node)
         if warning:
             self.messages.tell(warning, True)
@@ -108,7 +111,7 @@ class Wiring:
     # ------------------------------------------------------------------ views
 
     def handle(self, event: int, interactor: Any, widget: Any) -> bool:
-        """Use an event of a slice view; whether it was used up."""
+        """Pass an event of a slice view to the mouse, and return whether it was used up."""
         if not self._is_ready():
             return False
         if event in PRESSES:
@@ -153,7 +156,7 @@ class Wiring:
         }
 
     def _show_message(self) -> None:
-        """What is told, or else what to do next."""
+        """Show the present message, or else what to do next."""
         if self.panel is None:
             return
         told, is_first = self.messages.shown, self._is_first()
@@ -168,7 +171,7 @@ class Wiring:
         self.panel.show_hint(is_first and told.text == self._hint(True))
 
     def _is_first(self) -> bool:
-        """Whether the selected segment still has to be marked."""
+        """Return whether the selected segment still has to be marked."""
         return not (self._missing or self._empty or self.controller.marks.of(self.controller.segment))
 
     def _hint(self, is_first: bool) -> str:
@@ -200,7 +203,7 @@ class Wiring:
     # ------------------------------------------------------------------ actions
 
     def _make_actions(self) -> dict[str, Callable[..., None]]:
-        """What each control and key does, by the name under which the panel asks for it."""
+        """Return what each control and key does, by the name under which the panel asks for it."""
         controller, prompting = self.controller, self.controller.prompting
         return {
             "tool": lambda kind: self.scriptedEffect.setParameter("Tool", kind),
@@ -230,7 +233,7 @@ class Wiring:
         }
 
     def _act(self, name: str, *values: Any) -> None:
-        """Do what a control or a key asks for, and show what went wrong."""
+        """Do what a control or a key asks for, and show errors."""
         told = self.messages.shown
         self.controller.applier.finish()
         if name == "answer":
@@ -255,7 +258,7 @@ class Wiring:
         self._actions[name](*values)
 
     def _attempt(self, action: Callable[[], Any], otherwise: Any = None) -> Any:
-        """The action's result. What the user did wrong, or a disk that cannot be read, becomes a message, and the result is `otherwise`."""
+        """Return the action's result, or `otherwise` after an error of the user's or of a disk, which becomes a message."""
         try:
             return action()
         except OtherPlane as error:
@@ -275,13 +278,14 @@ class Wiring:
 
     def _remove_picked(self) -> None:
         picked, self.pointer.picked = self.pointer.picked, []
-        seen = [mark for mark in self.controller.prompting.visible_marks() if mark in picked]  # others are gone, or another segment's
+        # the others are gone, or belong to another segment
+        seen = [mark for mark in self.controller.prompting.visible_marks() if mark in picked]
         self.controller.prompting.remove(*seen)
 
     # ------------------------------------------------------------------ the clock
 
     def _run_clock(self) -> None:
-        """Look often while something is running, and seldom else."""
+        """Look often while something is running, and seldom otherwise."""
         wanted = self._milliseconds_to_next_look()
         if self._timer and self._timer.interval != wanted:
             self._timer.setInterval(wanted)
@@ -294,7 +298,7 @@ class Wiring:
 
     def _poll(self) -> None:
         changed = False
-        if self.controller.selection() != self._selection:  # Slicer tells an effect nothing of this
+        if self.controller.selection() != self._selection:  # Slicer does not tell an effect of this
             self._selection = self.controller.selection()
             self.messages.drop_outdated(True)
             self._attempt(self.controller.check)
@@ -313,25 +317,25 @@ class Wiring:
         self._run_clock()
 
     def _list_models(self) -> None:
-        """Offer the networks; those of the catalog at least, whatever is wrong with the user's own."""
+        """Offer the models; those of the catalog at least, whatever is wrong with the user's own."""
         if not self._missing:
             entries = self._attempt(known, otherwise=catalog.entries())
             slice_models = choices(entries, "slice", "propagation")
             self.panel.show_models(choices(entries, "propagation"), slice_models, choices(entries, "proposer"))
 
     def _is_ready(self) -> bool:
-        """Whether the mouse places prompts: not while something is missing, or it has another task, as window and level, or Markups."""
+        """Return whether the mouse places marks: not while packages are missing, or while it adjusts the window or places Markups."""
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         elsewhere = interaction is not None and interaction.GetCurrentInteractionMode() != interaction.ViewTransform
         return bool(self.controller.editing.segmentation_node) and not elsewhere and not self._missing
 
     def _look_for_packages(self) -> None:
-        """Find out what has to be installed first, until that is nothing; takes too long for every move of the mouse."""
+        """Look which packages have to be installed first, until none is missing; too slow for every move of the mouse."""
         if self._missing:
             self._missing = [requirement.name for requirement in requirements.missing()]
 
     def _make_shortcuts(self) -> None:
-        """Keys that work anywhere in the window, as long as the effect is active."""
+        """Make the keys, which work anywhere in the window as long as the effect is active."""
         parent = slicer.util.mainWindow() or self.scriptedEffect.optionsFrame()
         wanted = [(key, ("tool", kind)) for kind, key in TOOLS.items()] + [(key, (name,)) for name, key in KEYS.items() if name != "remove"]
         wanted += [(key, ("remove",)) for key in delete_keys()]

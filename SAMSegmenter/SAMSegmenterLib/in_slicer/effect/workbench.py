@@ -1,4 +1,4 @@
-"""The frames, the session on its worker, and what it has found: made together, and dropped together."""
+"""Holds the frames, the session on its worker, and what it has found: made together, and dropped together."""
 
 from __future__ import annotations
 
@@ -17,88 +17,89 @@ from ...image.stack import FrameStack
 from ...prompts.from_marks import prompt_set, slices_of
 from ...prompts.marks import Mark
 from ...prompts.types import PromptSet
-from ...session.background import Ended, Interaction, Progress
+from ...session.background import BackgroundSession, Ended, RunProgress
 from ...session.summary import Summary
-from ...worker import Cancelled, Task, shared_worker
+from ...worker import CancelCheck, SubmittedJob, shared_worker
 from ..mrml import ViewGeometry
 from .editor_state import Editing
-from .found_masks import PROMPTED, Findings
+from .found_masks import PROMPTED, FoundMasks
 from .opening import open_maker, open_model, open_proposer, open_session, used_by_session
 from .outcome import outcome
 from .preview import Preview
-from .source_frames import Canvas, Plane, is_time, make_canvas, place_of, plane_for, source_image, suits, window_of
+from .source_frames import Plane, SourceFrames, is_time, make_frames, place_of, plane_for, source_image, suits, window_of
 
 if TYPE_CHECKING:
     from ...session.composition import SliceMask
 
-POLL_SECONDS = 0.015  # for showing what the worker has found; the rest waits, so that the window never does
+POLL_SECONDS = 0.015  # of each turn, to show what was found; the rest waits, so that the window need not
 
 
 class OtherPlane(InputError):
-    """What is asked for lies in another plane than the selected segment's prompts, which would have to be put away."""
+    """The request lies in another plane than the selected segment's prompts, which would have to be put away."""
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """A slice that is looked at without prompts: `take` is given the mask ``(rows, columns)`` that `task` finds."""
+    """A request to look at a slice without prompts: `take` is called with the mask ``(rows, columns)`` that `task` finds."""
 
     take: Callable[[np.ndarray], None]
-    task: Task
+    task: SubmittedJob
 
 
 class Workbench:
-    """Everything that is computed for the marks of one segmentation.
+    """All that is computed for the marks of one segmentation.
 
     Attributes:
-        progress: of the run that is going on, or the last one.
+        progress: of the present run, or of the last one.
         review: by segment, the slices most worth checking, worst first, with their trust.
     """
 
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
-        self.canvas: Canvas | None = None
-        self._findings: Findings | None = None
-        self._interaction: Interaction | None = None
+        self.frames: SourceFrames | None = None
+        self._found_masks: FoundMasks | None = None
+        self._background: BackgroundSession | None = None
         self._used: tuple[str, ...] = ()
-        self._waiting: deque[Progress | Summary | Ended | Proposal | SliceMask] = deque()
+        self._waiting: deque[RunProgress | Summary | Ended | Proposal | SliceMask] = deque()
         self._proposal: Proposal | None = None
         self._run_for: list[str] = []
         self._superseded = 0
         self._notes: list[str] = []
         self._shown_item: int | None = None
-        self.progress: Progress | None = None
+        self.progress: RunProgress | None = None
         self.review: dict[str, list[tuple[int, float]]] = {}
 
     @property
     def stack(self) -> FrameStack | None:
-        """The frames in use; None before the first mark."""
-        return self.canvas.stack if self.canvas else None
+        """Return the stack in use; None before the first mark."""
+        return self.frames.stack if self.frames else None
 
     @property
     def preview(self) -> Preview | None:
-        """What is shown of all that was found; None before the first mark."""
-        return self._findings.preview if self._findings else None
+        """Return the preview of all that was found; None before the first mark."""
+        return self._found_masks.preview if self._found_masks else None
 
     @property
     def busy(self) -> str:
         """Return what is running: "propagate", "preview" or ""; results that are not shown yet count."""
-        if self._findings and self._findings.is_running:
+        if self._found_masks and self._found_masks.is_running:
             return "propagate"
-        is_previewing = self._waiting or self._proposal or (self._interaction and self._interaction.busy)
+        is_previewing = self._waiting or self._proposal or (self._background and self._background.busy)
         return "preview" if is_previewing else ""
 
     @property
     def pending(self) -> list[str]:
-        """IDs of the segments that something is shown of which was not applied yet."""
+        """Return the IDs of segments with a preview that was not applied yet."""
         return self.preview.pending if self.preview else []
 
     @property
     def prompts(self) -> PromptSet:
-        return prompt_set(self._editing.marks_in(self.canvas.plane), self.stack, self._editing.title)
+        """Return the marks in the present plane as prompts."""
+        return prompt_set(self._editing.marks_in(self.frames.plane), self.stack, self._editing.title)
 
     def slices_of(self, mark: Mark) -> list[int]:
         """Return the slices in use that a mark lies on; none for one of another plane."""
-        if not self.stack or mark.plane != self.canvas.plane:
+        if not self.stack or mark.plane != self.frames.plane:
             return []
         try:
             return slices_of(mark, self.stack)
@@ -108,7 +109,7 @@ class Workbench:
     # ------------------------------------------------------------------ opening and closing
 
     def open(self, view: ViewGeometry | None = None, mark: Mark | None = None) -> FrameStack:
-        """Return the frames that the selected segment's marks are used on, made anew for another plane, source or settings.
+        """Return the frames for the selected segment's marks, made anew for another plane, source or settings.
 
         If it has no marks yet, their plane is that of `view`.
 
@@ -118,32 +119,32 @@ class Workbench:
         """
         chosen, segment = self._editing.settings, mark.segment if mark else self._editing.segment
         plane = self._plane(segment, view)
-        is_right = self.canvas is not None and self.canvas.plane == plane and not self.is_stale()
+        is_right = self.frames is not None and self.frames.plane == plane and not self.is_stale()
         if not is_right or self._settings_differ():
             if not is_right:
                 self._require_applied(plane, segment)
             marks = self._editing.marks_in(plane)
-            canvas = make_canvas(self._editing.effect, chosen, plane, marks or ((mark,) if mark else ()))
-            prompt_set(marks, canvas.stack, self._editing.title)  # refused where they do not lie in this plane
-            self._change_to(canvas, keep=is_right)
-        return self.canvas.stack
+            frames = make_frames(self._editing.effect, chosen, plane, marks or ((mark,) if mark else ()))
+            prompt_set(marks, frames.stack, self._editing.title)  # refused where they do not lie in this plane
+            self._change_to(frames, keep=is_right)
+        return self.frames.stack
 
     def follow_segment(self) -> None:
         """Open the plane of the segment that is selected now, if it has one and nothing in another one would be lost."""
         plane = self._editing.marks.plane_of(self._editing.segment)
-        if self.canvas and plane not in (None, self.canvas.plane) and not self.pending and not self.busy:
+        if self.frames and plane not in (None, self.frames.plane) and not self.pending and not self.busy:
             self.open()
 
     def _plane(self, segment: str, view: ViewGeometry | None) -> Plane:
-        """The plane of a segment's own marks, or the one in use where `view` shows its slices, or that of `view`."""
+        """Return the plane of a segment's own marks, or the one in use where `view` shows its slices, or that of `view`."""
         chosen, own = self._editing.settings, self._editing.marks.plane_of(segment)
         if own is not None:
             if not suits(own, chosen):
                 text = _("The prompts of {name} lie in other slices than those chosen under Advanced.")
                 raise OtherPlane(text.format(name=self._editing.title(segment)))
             return own
-        in_use = self.canvas.plane if self.canvas else None
-        is_shown = view is None or (self.canvas and view.parallel_axis(self.stack.volume.ijk_to_ras) == self.stack.axis)
+        in_use = self.frames.plane if self.frames else None
+        is_shown = view is None or (self.frames and view.parallel_axis(self.stack.volume.ijk_to_ras) == self.stack.axis)
         if in_use is not None and not is_time(in_use) and suits(in_use, chosen) and is_shown and not self.is_stale():
             return in_use
         return plane_for(view, source_image(self._editing.effect), chosen)
@@ -155,121 +156,123 @@ class Workbench:
             InputError: it would be lost.
         """
         others = [each for each in self.pending if each != segment and self._editing.has_segment(each)]
-        if self.canvas and self.canvas.plane != plane and others and not self.is_stale():
+        if self.frames and self.frames.plane != plane and others and not self.is_stale():
             names = ", ".join(map(self._editing.title, others))
             raise InputError(_("The preview of {names} lies in other slices. Apply or clear it first.").format(names=names))
 
-    def _change_to(self, canvas: Canvas, keep: bool) -> None:
-        """Use these frames from now on; `keep` what was found, if they lie where the old ones do."""
+    def _change_to(self, frames: SourceFrames, keep: bool) -> None:
+        """Use these frames from now on; with `keep`, what was found stays, as they lie where the old ones do."""
         if keep:
-            self.preview.stack = canvas.stack
+            self.preview.stack = frames.stack
         else:
             self.close()
-            self._findings = Findings(Preview(self._editing.segmentation_node, canvas.stack, canvas.times))
-        self.canvas = canvas
+            self._found_masks = FoundMasks(Preview(self._editing.segmentation_node, frames.stack, frames.times))
+        self.frames = frames
         self._begin_session()
 
     def close(self) -> None:
         """Stop everything and take the preview out of the scene."""
-        if self._interaction:
-            self._interaction.cancel()
+        if self._background:
+            self._background.cancel()
         if self.preview:
             self.preview.remove()
-        self.canvas = self._findings = self._interaction = self._shown_item = self.progress = self._proposal = None
+        self.frames = self._found_masks = self._background = self._shown_item = self.progress = self._proposal = None
         self.review = {}
         self._waiting.clear()
         self._superseded = 0
 
     def is_stale(self) -> bool:
-        """Whether the source, or its place in the segmentation, has changed since the frames were made."""
-        if not self.canvas or not self._editing.segmentation_node:
+        """Return whether the source, or its place in the segmentation, has changed since the frames were made."""
+        if not self.frames or not self._editing.segmentation_node:
             return True
         try:
-            return place_of(self._editing.effect, self.canvas.plane) != self.canvas.place
+            return place_of(self._editing.effect, self.frames.plane) != self.frames.place
         except InputError:
             return True
 
     def _settings_differ(self) -> bool:
-        """Whether a new run needs other frames, or another session; what was found is still right."""
+        """Return whether a new run needs other frames, or another session; what was found is still right."""
         chosen = self._editing.settings
-        return self._used != used_by_session(chosen) or self.canvas.window != window_of(self._editing.effect, chosen)
+        return self._used != used_by_session(chosen) or self.frames.window != window_of(self._editing.effect, chosen)
 
     def close_if_stale(self) -> bool:
-        """Stop everything if what it was computed from is not there any more; whether that is so."""
-        if not self.canvas or not self.is_stale():
+        """Stop everything if the source has changed, and return whether it has."""
+        if not self.frames or not self.is_stale():
             return False
         self.close()
         self._editing.tell(_("The volume or the segmentation has changed or moved; what was found before is not shown any more."), True)
         return True
 
     def warm_up(self) -> None:
-        """Have the worker load the network, so that the first preview need not wait for it."""
+        """Load the model on the worker, so that the first preview need not wait for it."""
         chosen = self._editing.settings
         shared_worker().submit(lambda cancelled: iter([open_model(chosen.model, chosen.device)]))
 
     def _begin_session(self) -> None:
-        """Have another session from now on; what the old one was asked for is given up."""
-        if self._interaction:
-            self._interaction.cancel()
+        """Begin another session; requests to the old one are given up."""
+        if self._background:
+            self._background.cancel()
         self._waiting.clear()
         self._superseded = 0
         chosen = self._editing.settings
         maker = (lambda stack: open_maker(stack, chosen)) if chosen.keyframe_model else None
-        self._interaction = Interaction(self.stack, lambda stack: open_session(stack, chosen), shared_worker(), maker)
+        self._background = BackgroundSession(self.stack, lambda stack: open_session(stack, chosen), shared_worker(), maker)
         self._used = used_by_session(chosen)
-        self._findings.begin_session()
+        self._found_masks.begin_session()
 
     # ------------------------------------------------------------------ asking
 
     def ask_preview(self, segment: str, index: int) -> None:
+        """Request a preview of a segment on a slice, if the user wants previews."""
         if self._editing.settings.live_preview:
-            self._interaction.preview(segment, index, self.prompts)
+            self._background.preview(segment, index, self.prompts)
 
     def refresh(self, segment: str, slices: Iterable[int], shown: int | None = None) -> None:
         """Preview one of the slices whose marks have changed, `shown` if it is among them.
 
-        Where none are left, what passes had found is shown again, or nothing.
+        Where no marks are left, what passes had found is shown again, or nothing.
         """
         still = sorted(set(slices) & self._marked(segment))
-        self._findings.uncover(segment, set(slices) - set(still))
+        self._found_masks.uncover(segment, set(slices) - set(still))
         self.preview.flush()
         if still:
             self.ask_preview(segment, shown if shown in still else still[0])
 
     def drop_removed_segments(self) -> None:
-        """Show nothing any more of segments that do not exist any more, and look for them no longer."""
-        if not self._findings:
+        """Drop all that was found for segments that were removed, and stop looking for them."""
+        if not self._found_masks:
             return
-        if self._findings.is_running and not all(map(self._editing.has_segment, self._run_for)):
+        if self._found_masks.is_running and not all(map(self._editing.has_segment, self._run_for)):
             self._run_on_without_removed()
         for segment in self.preview.segments:
             if not self._editing.has_segment(segment):
                 self.forget(segment)
 
     def propagate(self, segments: list[str], slices: tuple[int, int], notes: list[str]) -> None:
-        """Ask for a run; `notes` are told with its results."""
+        """Request a run; `notes` are told with its results."""
         self.progress, self._run_for, self._notes = None, segments, notes
-        self._findings.begin_run(slices)
-        self._interaction.propagate(self.prompts, segments, slices)
+        self._found_masks.begin_run(slices)
+        self._background.propagate(self.prompts, segments, slices)
 
     def _run_on_without_removed(self) -> None:
-        """End the run of segments that were removed; what is left of it goes on from where it is."""
+        """Replace a run by one without the segments that were removed, which goes on from where it is."""
         left = [each for each in self._run_for if self._editing.has_segment(each)]
-        slices = self._findings.run_range
-        self._interaction.cancel()
+        slices = self._found_masks.run_range
+        self._background.cancel()
         if not left:
             self._editing.tell(_("The segment was removed; its run is stopped."))
             self._run_for = []
             return
         self._superseded += 1
         self._run_for = left
-        self._interaction.propagate(self.prompts, left, slices)
+        self._background.propagate(self.prompts, left, slices)
 
     def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
-        """Have the chosen network look at a slice without prompts; `take` is given the mask that it finds."""
+        """Request what the chosen model finds on a slice without prompts; `take` is called with the mask, bool ``(rows, columns)``."""
         stack, chosen = self.stack, self._editing.settings
 
-        def find(cancelled: Cancelled) -> Iterator[np.ndarray]:
+        def find(cancelled: CancelCheck) -> Iterator[np.ndarray]:
+            """Yield the mask; called on the worker's thread."""
             from ...keyframes.slice_models import proposed_keyframe
 
             yield proposed_keyframe(index, stack, open_proposer(chosen.proposer, chosen.device)).mask.mask
@@ -277,32 +280,33 @@ class Workbench:
         self._proposal = Proposal(take, shared_worker().submit(find))
 
     def stop(self, keep: bool) -> None:
-        """Stop what is running; what a run has found stays if `keep`, else everything is as before it."""
-        if not self._interaction:
+        """Stop what is running. What a run has found stays if `keep`; else everything is as before."""
+        if not self._background:
             return
-        self._interaction.cancel()
-        if not self._findings.is_running:
+        self._background.cancel()
+        if not self._found_masks.is_running:
             return
         if keep:
             self._editing.tell(_("Stopping after this {unit}...").format(unit=self.unit), is_passing=True)
             return
         self.progress = None
-        self._findings.roll_back(self._editing.has_segment)
-        self._begin_session()  # the old one believes that everything is done
+        self._found_masks.roll_back(self._editing.has_segment)
+        self._begin_session()  # the old one takes everything for done
         self._editing.tell(_("Stopped; everything is as before."))
 
     def found(self, segment: str, index: int) -> np.ndarray | None:
-        """What passes have found of a segment on a slice, bool ``(rows, columns)``; None where that is nothing."""
-        return self._findings.propagated(segment, index)
+        """Return what passes have found of a segment on a slice, bool ``(rows, columns)``; None if nothing."""
+        return self._found_masks.propagated(segment, index)
 
     def forget(self, segment: str) -> None:
-        if self._findings:
-            self._findings.forget(segment)
+        """Drop all that was found for a segment."""
+        if self._found_masks:
+            self._found_masks.forget(segment)
         self.review.pop(segment, None)
 
     def follow_time(self) -> bool:
-        """Show what belongs to the time that is shown; whether that has changed since this was last asked."""
-        times = self.canvas.times if self.canvas else None
+        """Show the masks of the present time, and return whether that has changed since the last call."""
+        times = self.frames.times if self.frames else None
         if times is None or times.item == self._shown_item:
             return False
         self._shown_item = times.item
@@ -312,12 +316,12 @@ class Workbench:
     # ------------------------------------------------------------------ answers
 
     def poll(self) -> bool:
-        """Show what the worker has found since; False if nothing has changed."""
+        """Show what the worker has found since the last call; return False if nothing has changed."""
         if self.preview:
             self.preview.follow_transform()
-        if self._interaction:
-            self._waiting += self._interaction.poll()
-        if self._proposal and self._proposal.task.finished and not self._findings.is_running:  # a run is not given other prompts
+        if self._background:
+            self._waiting += self._background.poll()
+        if self._proposal and self._proposal.task.finished and not self._found_masks.is_running:  # the prompts of a run do not change
             self._waiting.append(self._proposal)
             self._proposal = None
         if not self._waiting:
@@ -330,8 +334,8 @@ class Workbench:
         self.preview.flush(outlines=not self.busy)
         return True
 
-    def _take(self, news: Progress | Summary | Ended | Proposal | SliceMask) -> None:
-        if isinstance(news, Progress):
+    def _take(self, news: RunProgress | Summary | Ended | Proposal | SliceMask) -> None:
+        if isinstance(news, RunProgress):
             self.progress = news
         elif isinstance(news, Summary):
             self._conclude(news)
@@ -351,15 +355,15 @@ class Workbench:
     def _show(self, found: SliceMask) -> None:
         is_wanted = found.source != PROMPTED or found.slice in self._marked(found.segment)
         if is_wanted and self._editing.has_segment(found.segment):  # else removed meanwhile
-            self._findings.add(found)
+            self._found_masks.add(found)
 
     def _marked(self, segment: str) -> set[int]:
-        """The slices that a segment is marked on."""
+        """Return the slices that a segment is marked on."""
         return {index for mark in self._editing.marks.of(segment) for index in self.slices_of(mark)}
 
     def _conclude(self, summary: Summary) -> None:
         self.review |= summary.review
-        self._findings.conclude_run(summary.slices)
+        self._found_masks.conclude_run(summary.slices)
         concerned = [each for each in summary.slices if self._editing.has_segment(each)]
         found = {each: [n for n in summary.slices[each] if self._is_filled(each, n)] for each in concerned}
         text, details = outcome(found, summary, self._editing, self.stack.unit)
@@ -380,7 +384,7 @@ class Workbench:
             self._superseded -= 1  # another one goes on in its place
             return
         if ended.request == "propagate":
-            self._findings.end_run()
+            self._found_masks.end_run()
             if ended.cancelled and ended.error is None and self._run_for:
                 self._editing.tell(_("Stopped; what was found so far is kept. Propagate again to go on."))
         if ended.error is None:
@@ -393,4 +397,4 @@ class Workbench:
             error = f"{type(ended.error).__name__}: {ended.error}".rstrip(". ")
             self._editing.tell(text.format(error=error), True)
         if not isinstance(ended.error, InputError):
-            self._begin_session()  # nobody knows what state the old one is in
+            self._begin_session()  # the state of the old one is unknown

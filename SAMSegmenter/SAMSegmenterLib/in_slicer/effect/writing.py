@@ -1,4 +1,4 @@
-"""Writing a mask into a segment as the Segment Editor's own effects do, so that masking, overwriting and undo hold."""
+"""Writes a mask into a segment as the Segment Editor's own effects do, so that masking, overwriting and undo hold."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import slicer
 
 from ..mrml import box_image, ijk_to_ras_of, indices_between, labelmap_in_box, mask_like
 
-Box = tuple[slice, ...]
+VoxelBox = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
 class Patch:
     """Bool `voxels` ``(k, j, i)`` within a `box` of a grid of this `shape`; nothing outside of it.
 
-    Of a segment it is what was written into it, or is to be: all else of a CT would be a hundred times as much.
+    It holds only what is written into a segment: the rest of a CT would be a hundred times as much.
     """
 
     shape: tuple[int, ...]
-    box: Box
+    box: VoxelBox
     voxels: np.ndarray
 
     @classmethod
@@ -39,7 +39,7 @@ class Patch:
         voxels[self.box] = self.voxels
         return voxels
 
-    def within(self, box: Box) -> np.ndarray:
+    def within(self, box: VoxelBox) -> np.ndarray:
         """Return what lies in another box, which holds this one: bool, of that box's shape; to be read only."""
         if box == self.box:
             return self.voxels
@@ -57,18 +57,18 @@ class Patch:
 
 
 def _ends(inside: np.ndarray) -> slice:
-    """From the first True to the last; the first entry if there is none."""
+    """Return the span from the first True to the last; the first entry if there is none."""
     found = np.flatnonzero(inside)
     return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
 
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a mask.
+    """The outcome of writing a mask.
 
     Attributes:
         added: voxels that are in the segment now and were not before.
-        removed: voxels that were in the segment and are not any more.
+        removed: voxels that were in the segment before and are not now.
         rejected: voxels that the editor's masking settings have kept from being written.
         contributed: all voxels of the segment that came from this and earlier writes.
         before, after: the segment where it may have changed.
@@ -90,7 +90,7 @@ def grid_of(effect: Any) -> slicer.vtkOrientedImageData:
 def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | None) -> Generator[None, None, Written]:
     """Add `mask` to a segment, and take out what earlier writes had `contributed` and `mask` no longer holds.
 
-    It pauses between its steps, of which each is short enough for the user not to notice; see `to_end`.
+    It pauses between its steps, each of which is too short for the user to notice; see `to_end`.
 
     Args:
         effect: the scripted effect; its `saveStateForUndo` has been called.
@@ -102,7 +102,7 @@ def write_segment(effect: Any, segment: str, mask: Patch, contributed: Patch | N
     earlier = contributed if contributed and contributed.shape == shape else Patch(shape, mask.box, np.zeros_like(mask.voxels))
     box = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(mask.box, earlier.box, strict=True))
     wanted, mine, before = mask.within(box), earlier.within(box), segment_in_box(effect, segment, grid, box)
-    # Of bools, a > b is a & ~b in one pass; there are millions.
+    # For bools, a > b is a & ~b in one pass; there are millions of them.
     withdrawn, new = (mine & before) > wanted, wanted > before
     yield
     modes = slicer.qSlicerSegmentEditorAbstractEffect
@@ -125,14 +125,14 @@ def to_end(writing: Generator[None, None, Written]) -> Written:
             return end.value
 
 
-def segment_in_box(effect: Any, segment: str, grid: slicer.vtkOrientedImageData, box: Box) -> np.ndarray:
+def segment_in_box(effect: Any, segment: str, grid: slicer.vtkOrientedImageData, box: VoxelBox) -> np.ndarray:
     """Return a segment within a box of a grid: bool ``(k, j, i)``."""
     found = effect.parameterSetNode().GetSegmentationNode().GetSegmentation().GetSegment(segment)
     labelmap = found.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
     return labelmap_in_box(labelmap, found.GetLabelValue(), grid, box)
 
 
-def _modify(effect: Any, segment: str, voxels: np.ndarray, box: Box, grid: slicer.vtkOrientedImageData, mode: int) -> None:
+def _modify(effect: Any, segment: str, voxels: np.ndarray, box: VoxelBox, grid: slicer.vtkOrientedImageData, mode: int) -> None:
     """Write the voxels of a box, or rather of the smallest one that holds them."""
     if not voxels.any():
         return

@@ -1,1 +1,1 @@
-"""Setting up in Slicer: what is needed and missing, installing it on request, and a test that it works."""
+"""Sets up Slicer: shows what is missing, installs it on request, and tests that it works."""

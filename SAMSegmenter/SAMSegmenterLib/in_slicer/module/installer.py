@@ -1,4 +1,4 @@
-"""Installing in Slicer what is missing or broken: everything is shown and confirmed once, and nothing happens without that.
+"""Installs in Slicer what is missing or broken: everything is shown and confirmed once, and nothing happens without that.
 
 The torch that is there stays as it is, unless it is itself too old or broken. Nothing needs a compiler.
 """
@@ -29,7 +29,7 @@ NAME = "SAMSegmenter"
 
 
 class InstallError(SAMSegmenterError):
-    """What is missing could not be installed; says what to do.
+    """Something that is missing could not be installed; says what to do.
 
     Attributes:
         restart_required: whether Slicer has to be restarted before the next attempt.
@@ -41,9 +41,9 @@ class InstallError(SAMSegmenterError):
 
 
 def install_missing() -> bool:
-    """Install the packages that are missing, if the user agrees; whether anything was done.
+    """Install the packages that are missing, if the user agrees; return whether anything was done.
 
-    Those that only some networks need are offered when all others are there.
+    Packages that only some models need are offered when all others are there.
 
     Raises:
         InstallError: as it says.
@@ -60,7 +60,7 @@ def install_missing() -> bool:
 
 
 def repair() -> bool:
-    """Install again what is broken, and what is missing or of another version than needed; whether anything was done.
+    """Install again what is broken, missing or of a wrong version, if the user agrees; return whether anything was done.
 
     Raises:
         InstallError: as it says.
@@ -79,6 +79,7 @@ def repair() -> bool:
         return False
 
     def install() -> None:
+        """Replace what is broken, and install what is wanted."""
         if torch and TORCH in broken:
             torch.uninstallTorch()
         _reinstall(broken)
@@ -89,7 +90,7 @@ def repair() -> bool:
 
 
 def install_from(folder: Path) -> bool:
-    """Install the packages that are missing from a folder of wheels, without a network; whether anything was done.
+    """Install the packages that are missing from a folder of wheels, without internet; return whether anything was done.
 
     Raises:
         InstallError: the folder lacks wheels that are needed, or as it says.
@@ -109,6 +110,7 @@ def install_from(folder: Path) -> bool:
         return False
 
     def install() -> None:
+        """Install the wheels with pip."""
         with _constraints(missing) as constraints:
             for arguments in found.pip_arguments:
                 slicer.util.pip_install([*arguments, "-c", constraints])
@@ -125,7 +127,7 @@ def _missing() -> list[Requirement]:
 
 
 def _plan(missing: list[Requirement]) -> str:
-    """What is going to be installed, and where it comes from."""
+    """Return what is going to be installed, and where it comes from, in words."""
     torch = [each.specifier for each in missing if each in FROM_PYTORCH]
     others = [each.specifier for each in missing if each not in (*FROM_PYTORCH, OLD_NUMPY)]
     parts = []
@@ -157,7 +159,7 @@ def _lacking(found: wheels.Folder) -> str:
 
 
 def _how_to_fill() -> str:
-    how = _("On a computer with a network, the same system and the same Python, this fills a folder called wheels:")
+    how = _("On a computer with internet, the same system and the same Python, this fills a folder called wheels:")
     return f"{how}\n\n{wheels.commands()}"
 
 
@@ -178,14 +180,14 @@ def _pytorch_extension() -> Any:
     except ModuleNotFoundError as error:
         message = _(
             "PyTorch is installed by the extension 'PyTorch', which is not there. Open the Extensions Manager, install 'PyTorch', "
-            "restart Slicer, and try again. Without a network, use 'From folder'."
+            "restart Slicer, and try again. Without internet, use 'From folder'."
         )
         raise InstallError(message) from error
     return PyTorchUtils.PyTorchUtilsLogic()
 
 
 def _install(needed: list[Requirement], torch: Any, again: bool = False) -> None:
-    """Install packages from the network.
+    """Install packages from the internet.
 
     Args:
         needed: the packages.
@@ -203,7 +205,7 @@ def _install(needed: list[Requirement], torch: Any, again: bool = False) -> None
 
 
 def _reinstall(broken: list[Requirement]) -> None:
-    """Replace packages that are neither torch nor sam2; with those that sam2 imports, what they need in turn, which may be to blame."""
+    """Replace packages other than torch and sam2; those that sam2 imports with what they need in turn, which may be to blame."""
     imported = [each.specifier for each in broken if each in IMPORTED_BY_SAM2]
     alone = [each.specifier for each in broken if each not in (*FROM_PYTORCH, SAM2, *IMPORTED_BY_SAM2)]
     for how, specifiers in (([], imported), (["--no-deps"], alone)):
@@ -213,7 +215,7 @@ def _reinstall(broken: list[Requirement]) -> None:
 
 def _from_pytorch(needed: list[Requirement], torch: Any) -> None:
     found = requirements.find([TORCH])[0]
-    # A torchvision alone must be one for the torch that is there.
+    # A torchvision alone has to suit the torch that is there.
     version = f">={TORCH.least}" if TORCH in needed else f"=={found.version.partition('+')[0]}"
     torch.installTorch(askConfirmation=False, torchVersionRequirement=version, torchvisionVersionRequirement=f">={TORCHVISION.least}")
 
@@ -223,7 +225,7 @@ def _from_index(specifiers: list[str], constraints: str, again: bool) -> None:
         from slicer.packaging import pip_ensure
     except ImportError:  # before Slicer 5.12
         pip_ensure = None
-    if again or pip_ensure is None:  # pip looks at what the packages need in turn, too, which pip_ensure does not
+    if again or pip_ensure is None:  # pip, unlike pip_ensure, also checks what the packages need in turn
         slicer.util.pip_install([*specifiers, "-c", constraints])
     else:
         pip_ensure(specifiers, constraints=constraints, prompt_install=False, prompt_restart=False, requester=NAME)
@@ -241,7 +243,10 @@ def _sam2(how: list[str]) -> None:
 
 @contextmanager
 def _constraints(needed: list[Requirement]) -> Iterator[str]:
-    """A file of versions that pip must keep to: those of torch that are there and not to be installed, and an old numpy where need be."""
+    """Yield a file of the versions that pip must keep to.
+
+    These are the versions of torch and torchvision that stay, and an old numpy where it is needed.
+    """
     kept = [finding for finding in requirements.find(FROM_PYTORCH) if finding.version and finding.requirement not in needed]
     lines = [f"{each.requirement.name}=={each.version}" for each in kept]
     lines += [OLD_NUMPY.specifier] if OLD_NUMPY in requirements.NEEDED else []
@@ -252,7 +257,7 @@ def _constraints(needed: list[Requirement]) -> Iterator[str]:
 
 
 def _run(install: Callable[[], None], wanted: list[Requirement]) -> None:
-    """Install, look whether it is all there, and tell the user how to go on.
+    """Install, check that all is there, and tell the user how to go on.
 
     Raises:
         InstallError: it failed, or something is still missing.
@@ -279,7 +284,7 @@ def _versions() -> dict[str, str]:
 
 
 def _replaced_loaded(before: dict[str, str]) -> bool:
-    """Whether a package has another version than `before` and was imported in the old one."""
+    """Return whether a package was replaced since `before` and had been imported in its old version."""
     now = _versions()
     replaced = {name for name, version in before.items() if now.get(name) != version}
     modules = metadata.packages_distributions().items()

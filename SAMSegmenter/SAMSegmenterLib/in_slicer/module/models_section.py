@@ -1,4 +1,4 @@
-"""The section of the set-up panel that lists the networks, downloads them on request, takes them from files, and removes them."""
+"""The section of the set-up panel that lists the models, downloads them on request, takes them from files, and removes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 
 from ...models import catalog
 from ...models.catalog import CatalogEntry
-from ...worker import Cancelled, Task, Worker, shared_worker
+from ...worker import CancelCheck, SubmittedJob, Worker, shared_worker
 from . import requirements
 from .widgets import TaskRow, button, errors_shown, fill, ignored, nothing, row, section, table, text_label
 
@@ -28,33 +28,33 @@ HERE = "\N{CHECK MARK}"
 
 
 class ModelsSection:
-    """All networks with licence, size, and whether they are installed; details of the chosen one below."""
+    """A list of all models with licence, size, and whether they are installed; details of the chosen one below."""
 
     def __init__(self) -> None:
-        self.widget, layout = section(_("Networks"))
-        headers = [_("Network"), _("Licence"), _("Size"), HERE]
-        tip = _("Networks that can be chosen by name. {here} are on this computer; one is included, the others are optional.")
+        self.widget, layout = section(_("Models"))
+        headers = [_("Model"), _("Licence"), _("Size"), HERE]
+        tip = _("Models that can be chosen by name. {here} are on this computer; one is included, the others are optional.")
         self.table = table(headers, tip.format(here=HERE), VISIBLE_ROWS)
         self.table.connect("itemSelectionChanged()", self._show_details)
         self.details = text_label()
         self.download_button = button(
             _("Download\N{HORIZONTAL ELLIPSIS}"),
-            _("Shows the chosen network's licence and address, asks, and downloads it."),
+            _("Shows the chosen model's licence and address, asks, and downloads it."),
             self.download,
         )
         self.file_button = button(
             _("From file\N{HORIZONTAL ELLIPSIS}"),
-            _("Copy a model file into the folder of networks: one that was downloaded elsewhere, or your own. Needs no network."),
+            _("Copy a model file into the folder of models: one that was downloaded elsewhere, or your own. Needs no internet."),
             self.import_file,
         )
         self.remove_button = button(
             _("Remove\N{HORIZONTAL ELLIPSIS}"),
-            _("Asks, and deletes the chosen network's file. The network that is included stays."),
+            _("Asks, and deletes the chosen model's file. The included model stays."),
             self.remove,
         )
         self.task_row = TaskRow()
-        self._networks: list[_Network] = []
-        self._worker = Worker()  # a download shall not hold up segmenting
+        self._models: list[_ListedModel] = []
+        self._worker = Worker()  # its own one, so that a download does not hold up segmenting
         for widget in (self.table, self.details, row(self.download_button, self.file_button, self.remove_button), self.task_row.widget):
             layout.addWidget(widget)
 
@@ -62,24 +62,26 @@ class ModelsSection:
         """Look again at what is installed."""
         chosen = max(self.table.currentRow(), 0)
         with errors_shown():
-            self._networks = _networks()
-        fill(self.table, [each.row for each in self._networks], [each.tip for each in self._networks])
-        self.table.selectRow(min(chosen, len(self._networks) - 1))
+            self._models = _models()
+        fill(self.table, [each.row for each in self._models], [each.tip for each in self._models])
+        self.table.selectRow(min(chosen, len(self._models) - 1))
         self._show_details()
 
     def close(self) -> None:
+        """Stop what is running, and end the worker."""
         self.task_row.close()
         self._worker.close()
 
     @property
-    def chosen(self) -> _Network | None:
+    def chosen(self) -> _ListedModel | None:
+        """Return the model that is selected in the list; None if none is."""
         place = self.table.currentRow()
-        return self._networks[place] if 0 <= place < len(self._networks) else None
+        return self._models[place] if 0 <= place < len(self._models) else None
 
     # ------------------------------------------------------------------ actions
 
     def download(self) -> None:
-        """Download the chosen network, if the user accepts its licence."""
+        """Download the chosen model, if the user accepts its licence."""
         from ...models.storage.download import address
 
         entry = self.chosen.entry
@@ -99,9 +101,9 @@ class ModelsSection:
             self._import(Path(path))
 
     def remove(self) -> None:
-        """Delete the file of the chosen network, if the user agrees."""
+        """Delete the file of the chosen model, if the user agrees."""
         chosen = self.chosen
-        question = _("Remove {title} from this computer?\n\n{path}\nis deleted, and any copy in another folder of networks.")
+        question = _("Remove {title} from this computer?\n\n{path}\nis deleted, and any copy in another folder of models.")
         if not chosen.entry.url:
             question += " " + _("It cannot be downloaded again.")
         if slicer.util.confirmOkCancelDisplay(question.format(title=chosen.entry.title, path=chosen.path), windowTitle=NAME):
@@ -111,7 +113,7 @@ class ModelsSection:
                 self.update()
 
     def _import(self, path: Path, id: str | None = None) -> None:
-        """Have the worker take a file; `id` is the network that the user says it is of."""
+        """Import a file on the worker; `id` is the model that the user says it is of."""
         answers: list[_Imported | Ambiguous] = []
         task = shared_worker().submit(lambda cancelled: _import(path, id))
         self._follow(task, taken=answers.append, ended=lambda: self._imported(path, answers))
@@ -127,12 +129,12 @@ class ModelsSection:
 
     def _follow(
         self,
-        task: Task,
+        task: SubmittedJob,
         look: Callable[[], None] = nothing,
         taken: Callable[[Any], None] = ignored,
         ended: Callable[[], None] = nothing,
     ) -> None:
-        def finish(task: Task) -> None:
+        def finish(task: SubmittedJob) -> None:
             self.update()
             ended()
 
@@ -156,8 +158,8 @@ class ModelsSection:
 
 
 @dataclass(frozen=True)
-class _Network:
-    """A network that can be chosen, and its file if that is on this computer."""
+class _ListedModel:
+    """A model that can be chosen, and its file if that is on this computer."""
 
     entry: CatalogEntry
     path: Path | None
@@ -173,19 +175,19 @@ class _Network:
 
     @property
     def can_be_removed(self) -> bool:
-        """Whether its file is in a folder of the user's own that is not read-only."""
+        """Return whether its file is in a folder of the user's own that is not read-only."""
         return bool(self.path and not self.entry.shipped and os.access(self.path.parent, os.W_OK))
 
     @property
     def place(self) -> str:
-        """Where the file is, or where it can be had."""
+        """Return where the file is, or where to get it."""
         if self.entry.shipped:
             return _("Included in this extension.")
         return str(self.path or self.entry.url or self.entry.obtain)
 
     @property
     def size(self) -> str:
-        """Of the file, in words; empty if nobody knows."""
+        """Return the size of the file, in words; empty if it is not known."""
         size = self.path.stat().st_size if self.path else self.entry.bytes
         return f"{size / 1e6:.0f} MB" if size else ""
 
@@ -196,7 +198,7 @@ class _Download:
     def __init__(self, entry: CatalogEntry) -> None:
         self._entry, self.done, self.total = entry, 0, entry.bytes
 
-    def __call__(self, cancelled: Cancelled) -> Iterator[Path]:
+    def __call__(self, cancelled: CancelCheck) -> Iterator[Path]:
         from ...models.storage.download import fetch
 
         yield fetch(self._entry, self._note, cancelled, accept_licence=True)
@@ -207,14 +209,14 @@ class _Download:
 
 @dataclass(frozen=True)
 class _Imported:
-    """A model file that was taken: the network's id from now on, and what it was recognised by."""
+    """A model file that was imported: the model's id from now on, and what it was recognised by."""
 
     id: str
     why: str
 
 
 def _import(path: Path, id: str | None) -> Iterator[_Imported | Ambiguous]:
-    """A job for a worker; yields the error where only the user can tell which network the file is of, for then it goes on."""
+    """Import a file, as a job for a worker; yield the error instead if only the user can tell which model it is of."""
     from ...models import detect, loading
     from ...models.storage import importing
 
@@ -227,8 +229,8 @@ def _import(path: Path, id: str | None) -> Iterator[_Imported | Ambiguous]:
 
 
 def _ask_which(path: Path, candidates: tuple[str, ...]) -> str | None:
-    """The id of the network that the user says a file is of; None if they do not."""
-    text = _("{path} fits several networks, which see images in different ways. A wrong choice gives bad masks. Which of them is it?")
+    """Return the id of the model that the user says a file is of; None if they do not."""
+    text = _("{path} fits several models, which see images in different ways. A wrong choice gives bad masks. Which of them is it?")
     box = qt.QMessageBox(slicer.util.mainWindow())
     box.setWindowTitle(NAME)
     box.setText(text.format(path=path.name))
@@ -241,7 +243,7 @@ def _ask_which(path: Path, candidates: tuple[str, ...]) -> str | None:
 
 
 def _store() -> Any:
-    """The module that knows the files of networks; None before the packages that it needs are installed."""
+    """Return the module that knows the files of models; None before the packages that it needs are installed."""
     try:
         from ...models.storage import store
     except ModuleNotFoundError:
@@ -249,11 +251,11 @@ def _store() -> Any:
     return store
 
 
-def _networks() -> list[_Network]:
+def _models() -> list[_ListedModel]:
     store = _store()
-    if store is None:  # then no other than the included one can be used yet
-        return [_Network(entry, None) for entry in catalog.entries()]
-    return [_Network(entry, store.status(entry)) for entry in store.entries()]
+    if store is None:  # only the included one can be used yet
+        return [_ListedModel(entry, None) for entry in catalog.entries()]
+    return [_ListedModel(entry, store.status(entry)) for entry in store.entries()]
 
 
 def _terms(entry: CatalogEntry, linked: bool = False) -> str:

@@ -9,12 +9,12 @@ import qt
 from slicer.i18n import tr as _
 
 from . import installer, requirements
-from .requirements import Finding
+from .requirements import PackageStatus
 from .widgets import button, fill, row, section, table, text_label
 
 
 class PackagesSection:
-    """What is installed, two ways to install the rest, and one to install again what is broken.
+    """A list of the packages, two buttons to install what is missing, and one to install again what is broken.
 
     Args:
         changed: called after something was installed.
@@ -27,12 +27,12 @@ class PackagesSection:
         self.table = table([_("Package"), _("Needed"), _("Found")], _("What the effect needs beside Slicer."), len(requirements.ALL))
         self.install_button = button(
             _("Install what is missing\N{HORIZONTAL ELLIPSIS}"),
-            _("Shows what would be installed and where it comes from, and asks. Needs a network."),
+            _("Shows what would be installed and where it comes from, and asks. Needs internet."),
             lambda: self._install(installer.install_missing),
         )
         self.folder_button = button(
             _("From folder\N{HORIZONTAL ELLIPSIS}"),
-            _("Install from a folder of wheels that was filled on another computer. Needs no network."),
+            _("Install from a folder of wheels that was filled on another computer. Needs no internet."),
             self._install_from_folder,
         )
         self.repair_button = button(
@@ -45,9 +45,9 @@ class PackagesSection:
 
     def update(self) -> None:
         """Look again at what is installed."""
-        findings = requirements.find(requirements.ALL)
-        fill(self.table, [_row(finding) for finding in findings], [_tip(finding) for finding in findings])
-        complete = all(finding.is_enough for finding in findings)
+        statuses = requirements.find(requirements.ALL)
+        fill(self.table, [_row(status) for status in statuses], [_tip(status) for status in statuses])
+        complete = all(status.is_enough for status in statuses)
         self.summary.text = _summary(complete)
         self.install_button.setEnabled(not complete)
         self.folder_button.setEnabled(not complete)
@@ -70,20 +70,20 @@ def _summary(complete: bool) -> str:
         return _("Everything is installed.")
     if requirements.missing():
         return _("Some packages are missing. They are installed once; you are asked before anything happens.")
-    return _("Everything that is needed is installed. What only some networks need can be added.")
+    return _("Everything that is needed is installed. What only some models need can be added.")
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
-    found = finding.version or _("missing")
-    least = f"\N{GREATER-THAN OR EQUAL TO} {finding.requirement.least}"
-    if finding.requirement.below:
-        least += f", < {finding.requirement.below}"
-    return finding.requirement.name, least, found if finding.is_enough else f"{found} \N{WARNING SIGN}"
+def _row(status: PackageStatus) -> tuple[str, ...]:
+    found = status.version or _("missing")
+    least = f"\N{GREATER-THAN OR EQUAL TO} {status.requirement.least}"
+    if status.requirement.below:
+        least += f", < {status.requirement.below}"
+    return status.requirement.name, least, found if status.is_enough else f"{found} \N{WARNING SIGN}"
 
 
-def _tip(finding: Finding) -> str:
-    if finding.is_enough:
+def _tip(status: PackageStatus) -> str:
+    if status.is_enough:
         return _("Installed and recent enough.")
-    if finding.requirement not in requirements.NEEDED:
+    if status.requirement not in requirements.NEEDED:
         return _("Needed by EdgeTAM and MobileSAM only.")
-    return _("Not installed.") if finding.version is None else _("Not a version that will do.")
+    return _("Not installed.") if status.version is None else _("Not a version that will do.")

@@ -1,4 +1,4 @@
-"""The module's panel: what is installed and what is missing, whether it works, and where to begin."""
+"""The module's panel: which packages and models are installed, whether they work, and where to begin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOMEPAGE = "https://github.com/SAMSegmenter/SlicerSAMSegmenter"
 TUTORIAL = f"{HOMEPAGE}/blob/main/docs/tutorial.md"
 
 
-class Panel:
+class ModulePanel:
     """Everything below the module's help. Making it imports no torch.
 
     Args:
@@ -48,7 +48,7 @@ class Panel:
 
 def _try_it() -> Any:
     part, layout = section(_("Try it"))
-    phantom = button(_("Load phantom"), _("A torso made by code, as an image in the scene. Needs no network."), samples.load_phantom)
+    phantom = button(_("Load phantom"), _("A torso made by code, as an image in the scene. Needs no internet."), samples.load_phantom)
     download = button(
         _("Download a CT\N{HORIZONTAL ELLIPSIS}"), _("A CT of the abdomen from Slicer's own sample data; asks first."), samples.download_ct
     )

@@ -20,7 +20,7 @@ from ...errors import InputError
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numbers of a version that can be compared: of "2.5.1+cu124", ``(2, 5, 1)``."""
+    """Return the numbers of a version that can be compared: of "2.5.1+cu124", ``(2, 5, 1)``."""
     found = re.match(r"\d+(\.\d+)*", version)
     numbers = [int(part) for part in found.group().split(".")] if found else []
     while numbers and numbers[-1] == 0:  # 2.5 is 2.5.0
@@ -48,7 +48,7 @@ class Requirement:
 
     @property
     def specifier(self) -> str:
-        """As pip takes it."""
+        """Return the package and its versions as pip takes them."""
         return f"{self.name}>={self.least}" + (f",<{self.below}" if self.below else "")
 
     def allows(self, version: str) -> bool:
@@ -57,22 +57,23 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A package that is needed, and the version that is installed; None if it is not, or only in part."""
+class PackageStatus:
+    """A needed package, and the version that is installed; None if it is not, or only in part."""
 
     requirement: Requirement
     version: str | None
 
     @property
     def is_enough(self) -> bool:
+        """Return whether a version is installed that will do."""
         return self.version is not None and self.requirement.allows(self.version)
 
 
 # The only place that says what the effect needs in Slicer, beside what comes with it, as numpy and requests do.
 TORCH = Requirement("torch", "2.2.2", "torch")
 TORCHVISION = Requirement("torchvision", "0.17.2", "torchvision")
-# rf-sam-2 is sam2 as a wheel, but for an option of its image predictor. Both ask for a newer torch than they need, or than some
-# computers can have, so that they are installed without what they ask for: that stands here.
+# rf-sam-2 is sam2 as a wheel, except for an option of its image predictor. Both ask for a newer torch than they need, and than some
+# computers can have. So they are installed without their dependencies, which are listed here instead.
 SAM2_SOURCE = Requirement("sam2", "1.1", "sam2")
 SAM2 = Requirement("rf-sam-2", "1.0.3", "sam2", instead=SAM2_SOURCE)
 IMPORTED_BY_SAM2 = (
@@ -85,7 +86,7 @@ OLD_NUMPY = Requirement("numpy", "1.26", "numpy", below="2")
 
 
 def _version(requirement: Requirement) -> str | None:
-    # Half of an uninstalled package may be left, its record or its files: such a one counts as missing.
+    # Half of an uninstalled package may be left, its record or its files: it counts as missing.
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -111,29 +112,29 @@ def for_computer(system: str, machine: str, torch: str | None = None) -> tuple[R
 
 
 NEEDED = for_computer(sys.platform, platform.machine(), _version(TORCH))
-# What only networks of some families need; they are named in `models.catalog`.
+# Needed only by models of some families, which `models.catalog` names.
 TIMM = Requirement("timm", "1.0", "timm")
 OPTIONAL = {"edgetam": TIMM, "mobile_sam": TIMM}
 ALL = (*NEEDED, TIMM)
 
 
-def find(needed: Iterable[Requirement] = NEEDED) -> list[Finding]:
-    """What is installed of the packages needed, in their order."""
+def find(needed: Iterable[Requirement] = NEEDED) -> list[PackageStatus]:
+    """Return what is installed of the packages needed, in their order."""
     importlib.invalidate_caches()  # another process, pip, may just have installed some
-    return [_finding(requirement) for requirement in needed]
+    return [_status(requirement) for requirement in needed]
 
 
 def missing(needed: Iterable[Requirement] = NEEDED) -> list[Requirement]:
-    """The packages that are not installed, or too old."""
-    return [finding.requirement for finding in find(needed) if not finding.is_enough]
+    """Return the packages that are not installed, or too old."""
+    return [status.requirement for status in find(needed) if not status.is_enough]
 
 
 def check_family(family: str) -> None:
-    """Raise `InputError` if networks of a family need a package that is missing; says how to get it."""
+    """Raise `InputError` if models of a family need a package that is missing; says how to get it."""
     needed = OPTIONAL.get(family)
     if needed and missing([needed]):
         raise InputError(
-            f"This network needs one more Python package, {needed.name}. Open the module SAMSegmenter, press 'Install what is missing' "
+            f"This model needs one more Python package, {needed.name}. Open the module SAMSegmenter, press 'Install what is missing' "
             "there, and try again."
         )
 
@@ -146,7 +147,7 @@ def unfit() -> list[Requirement]:
 def broken(needed: Iterable[Requirement] = ALL) -> list[Requirement]:
     """Return those of the packages installed that cannot be imported; tried in processes of their own, which takes seconds."""
     python = shutil.which("PythonSlicer") or sys.executable
-    left, bad = [finding.requirement for finding in find(needed) if finding.version is not None], []
+    left, bad = [status.requirement for status in find(needed) if status.version is not None], []
     while left:
         tried = subprocess.run([python, "-c", TRY, *(each.module for each in left)], capture_output=True, text=True)
         loaded = [line for line in tried.stdout.splitlines() if line in {each.module for each in left}]
@@ -159,10 +160,10 @@ def broken(needed: Iterable[Requirement] = ALL) -> list[Requirement]:
 TRY = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n    print(name, flush=True)"
 
 
-def _finding(requirement: Requirement) -> Finding:
-    """What is installed of a package, or else of the one that will do instead."""
-    found = Finding(requirement, _version(requirement))
+def _status(requirement: Requirement) -> PackageStatus:
+    """Return what is installed of a package, or else of the one that will do instead."""
+    found = PackageStatus(requirement, _version(requirement))
     if found.version is None and requirement.instead:
-        other = Finding(requirement.instead, _version(requirement.instead))
+        other = PackageStatus(requirement.instead, _version(requirement.instead))
         return other if other.is_enough else found
     return found

@@ -1,4 +1,4 @@
-"""Images to try the effect on."""
+"""Gets images to try the effect on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CT_SAMPLE = "CTLiver"  # of Slicer's own Sample Data module
 
 
 def load_phantom(source: Any = None) -> list[slicer.vtkMRMLScalarVolumeNode]:
-    """Add the built-in phantom to the scene and show it; without a network.
+    """Add the built-in phantom to the scene and show it; without internet.
 
     Args:
-        source: given by the Sample Data module; there is but one phantom.
+        source: given by the Sample Data module; not used, as there is only one phantom.
     """
     volume, _labels, _names = make_phantom()
     node = slicer.util.addVolumeFromArray(volume.voxels, volume.ijk_to_ras, _("SAMSegmenter phantom"))
@@ -33,10 +33,10 @@ def load_phantom(source: Any = None) -> list[slicer.vtkMRMLScalarVolumeNode]:
 
 
 def download_ct() -> None:
-    """Have Slicer download a CT of the abdomen from its own sample data, if the user agrees.
+    """Download a CT of the abdomen from Slicer's own sample data, if the user agrees.
 
     Raises:
-        InputError: it could not be had, as without a network.
+        InputError: it could not be downloaded, as without internet.
     """
     import SampleData
 
@@ -44,4 +44,4 @@ def download_ct() -> None:
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="SAMSegmenter"):
         return
     if not any(SampleData.SampleDataLogic().downloadSamples(CT_SAMPLE)):
-        raise InputError(_("Slicer could not download '{name}'. The log says why; the phantom needs no network.").format(name=CT_SAMPLE))
+        raise InputError(_("Slicer could not download '{name}'. The log says why; the phantom needs no internet.").format(name=CT_SAMPLE))

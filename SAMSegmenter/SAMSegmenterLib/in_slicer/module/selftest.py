@@ -1,4 +1,4 @@
-"""Whether segmenting works on this computer, and how fast: the built-in phantom, from two boxes to two organs."""
+"""Tests whether segmenting works on this computer, and how fast: the built-in phantom, from two boxes to two organs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ...phantom import make_phantom, phantom_prompts
-from ...session.background import Progress
+from ...session.background import RunProgress
 
 SHAPE_IJK, SPACING_MM = (96, 96, 40), (2.5, 2.5, 6.0)
 LEAST_DICE = 0.8  # it reaches 0.92 and more; far below, something is broken
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a self-test went.
+class SelfTestResult:
+    """The result of a self-test.
 
     Attributes:
         dice: how well each organ was found, 0 to 1.
         slices: that were segmented, over both organs.
-        seconds: that these took, without loading the network.
-        device: that it ran on, in words.
-        precision: that it ran in, such as "float32".
-        warnings: what had to be done otherwise than asked, in words.
+        seconds: that these took, without loading the model.
+        device: where the network ran, in words.
+        precision: such as "float32".
+        warnings: where the run departed from what was asked, in words.
     """
 
     dice: dict[str, float]
@@ -35,22 +35,24 @@ class Outcome:
 
     @property
     def works(self) -> bool:
+        """Return whether every organ was found well enough."""
         return bool(self.dice) and min(self.dice.values()) >= LEAST_DICE
 
     @property
     def ms_per_slice(self) -> float:
+        """Return the mean time for a slice, in ms."""
         return 1000 * self.seconds / max(self.slices, 1)
 
 
-def self_test(cancelled: Callable[[], bool], device: str = "auto") -> Iterator[Progress | Outcome]:
-    """Segment the phantom with the network that ships: a job for a worker, where torch is imported first.
+def self_test(cancelled: Callable[[], bool], device: str = "auto") -> Iterator[RunProgress | SelfTestResult]:
+    """Segment the phantom with the included model: a job for a worker, where torch is imported first.
 
     Args:
         cancelled: asked between slices; there is no outcome if it was true.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        CheckpointError: the file of the network is missing or damaged.
+        CheckpointError: the file of the model is missing or damaged.
         InputError: there is no such device.
         ImportError: a package that is needed is missing or does not load.
     """
@@ -63,10 +65,10 @@ def self_test(cancelled: Callable[[], bool], device: str = "auto") -> Iterator[P
     start, found = time.perf_counter(), set()
     for mask in session.propagate(cancel=cancelled):
         found.add((mask.segment, mask.slice))
-        yield Progress(len(found), len(found) + session.remaining(), time.perf_counter() - start)
+        yield RunProgress(len(found), len(found) + session.remaining(), time.perf_counter() - start)
     if cancelled():
         return
     seconds, stats = time.perf_counter() - start, session.stats()
     organs = [segment.name for segment in session.prompts.segments]
     scores = {name: dice(session.segment_volume(name), labels == names.index(name) + 1) for name in organs}
-    yield Outcome(scores, len(found), seconds, str(stats["device"]), str(stats["precision"]), list(stats["warnings"]))
+    yield SelfTestResult(scores, len(found), seconds, str(stats["device"]), str(stats["precision"]), list(stats["warnings"]))

@@ -1,4 +1,4 @@
-"""The section of the set-up panel that tries whether segmenting works here, and how fast."""
+"""The section of the set-up panel that tests whether segmenting works here, and how fast."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from ...session.background import Progress
-from ...worker import Task, shared_worker
+from ...session.background import RunProgress
+from ...worker import SubmittedJob, shared_worker
 from . import requirements
 from .installer import InstallError
-from .selftest import LEAST_DICE, Outcome, self_test
+from .selftest import LEAST_DICE, SelfTestResult, self_test
 from .widgets import TaskRow, button, section, text_label
 
 
 class SelfTestSection:
-    """Segments the built-in phantom on the worker thread that the effect uses, too."""
+    """A button for the self-test, which runs on the worker thread that the effect uses, too."""
 
     def __init__(self) -> None:
         self.widget, layout = section(_("Self-test"))
         self.run_button = button(
             _("Run self-test"),
-            _("Segments two organs of a built-in phantom with the network that is included, and tells the device and the time per slice."),
+            _("Segments two organs of a built-in phantom with the included model, and tells the device and the time per slice."),
             self.run,
         )
         self.task_row = TaskRow()
         self.result = text_label(_("The device is looked for at the self-test. It takes a few seconds."))
         for widget in (self.run_button, self.task_row.widget, self.result):
             layout.addWidget(widget)
-        self.outcome: Outcome | None = None
+        self.outcome: SelfTestResult | None = None
 
     def run(self) -> None:
         """Start, unless it is running.
@@ -44,20 +44,21 @@ class SelfTestSection:
             return
         self.outcome = None
         self.run_button.setEnabled(False)
-        self.result.text = _("Loading PyTorch and the network\N{HORIZONTAL ELLIPSIS}")
+        self.result.text = _("Loading PyTorch and the model\N{HORIZONTAL ELLIPSIS}")
         self.task_row.follow(shared_worker().submit(self_test), self._end, self._take)
 
     def close(self) -> None:
+        """Stop the self-test."""
         self.task_row.close()
 
     def _take(self, news: Any) -> None:
-        if isinstance(news, Progress):
+        if isinstance(news, RunProgress):
             self.task_row.show(news.done, news.total)
             self.result.text = _("{count} slices, {rate} slices/s").format(count=news.done, rate=f"{news.slices_per_second:.1f}")
         else:
             self.outcome = news
 
-    def _end(self, task: Task) -> None:
+    def _end(self, task: SubmittedJob) -> None:
         self.run_button.setEnabled(True)
         if self.outcome:
             self.result.text = described(self.outcome)
@@ -65,8 +66,8 @@ class SelfTestSection:
             self.result.text = _("The self-test was stopped.") if task.cancelled else _("The self-test failed.")
 
 
-def described(outcome: Outcome) -> str:
-    """What the user reads about a self-test."""
+def described(outcome: SelfTestResult) -> str:
+    """Return what the user reads about a self-test."""
     verdict = _("<b>It works.</b>") if outcome.works else _("<b>It does not work as it should.</b>")
     speed = _("{ms} ms per slice ({count} slices in {seconds} s) on {device}, {precision}.").format(
         ms=round(outcome.ms_per_slice),

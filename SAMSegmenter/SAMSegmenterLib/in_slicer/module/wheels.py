@@ -1,4 +1,4 @@
-"""Installing the packages from a folder of wheels, on a computer without a network.
+"""Finds wheels of the packages in a folder, for a computer without internet.
 
 The folder is filled on another computer with the same operating system and the same version of Python; `commands` says how.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from ...errors import InputError
 from .requirements import ALL, NEEDED, SAM2, Requirement, release
 
-# What platform tags begin with; "any" fits everywhere.
+# Beginnings of platform tags; "any" fits everywhere.
 PLATFORMS = {"win32": ("win_",), "darwin": ("macosx_",)}
 OTHER_PLATFORMS = "manylinux", "linux_", "musllinux"
 
@@ -35,7 +35,7 @@ class Wheel:
 
     @classmethod
     def read(cls, path: Path) -> Wheel | None:
-        """The wheel at `path`; None if it is not named as wheels are."""
+        """Return the wheel at `path`; None if it is not named as wheels are."""
         parts = path.name.removesuffix(".whl").split("-")  # name, version, maybe a build number, tags
         if len(parts) not in (5, 6) or not release(parts[1]):
             return None
@@ -43,7 +43,7 @@ class Wheel:
 
     @property
     def fits_here(self) -> bool:
-        """Whether it is for this Python and this operating system, as far as its name tells."""
+        """Return whether it is for this Python and this operating system, as far as its name tells."""
         pythons, interface, platforms = self.tags
         this = f"cp{sys.version_info.major}{sys.version_info.minor}"
         fits_python = interface == "abi3" or bool({"py3", this} & set(pythons.split(".")))
@@ -68,9 +68,10 @@ class Folder:
 
     @property
     def pip_arguments(self) -> list[list[str]]:
-        """What to give to `pip install`, once or twice.
+        """Return the arguments for `pip install`, which is to be run once or twice.
 
-        What the packages need in turn is taken from the folder, too, and pip says what is not there; but for sam2's, which is listed here.
+        What the packages need in turn is taken from the folder, too, and pip says what is not there; except for sam2, whose needs are
+        listed here.
         """
         source = ["--no-index", "--find-links", str(self.path)]
         others = [each.specifier for each in self.found if each is not SAM2]
@@ -79,7 +80,7 @@ class Folder:
 
 
 def look_into(folder: Path, needed: Iterable[Requirement] = NEEDED) -> Folder:
-    """Which of the packages needed a folder has wheels of.
+    """Return which of the packages needed a folder has wheels of.
 
     Raises:
         InputError: there are no wheels in it.
@@ -102,7 +103,7 @@ def look_into(folder: Path, needed: Iterable[Requirement] = NEEDED) -> Folder:
 
 
 def commands(needed: Iterable[Requirement] = ALL) -> str:
-    """What to type on a computer with a network, with the same system and Python, to fill a folder called wheels."""
+    """Return what to type on a computer with internet, the same system and Python, to fill a folder called wheels."""
     quoted = " ".join(f'"{each.specifier}"' for each in needed if each is not SAM2)
     return "\n".join(
         [

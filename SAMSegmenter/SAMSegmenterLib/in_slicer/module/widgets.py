@@ -1,4 +1,4 @@
-"""Pieces that the sections of the set-up panel are made of."""
+"""Builds the pieces of the set-up panel's sections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import Cancelled, SAMSegmenterError
-from ...worker import Task
+from ...worker import SubmittedJob
 
 POLL_MS = 50
 ROW_HEIGHT, BORDER = 24, 1
@@ -21,7 +21,7 @@ ROW_HEIGHT, BORDER = 24, 1
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Show the user what the library raises on purpose, or a disk that cannot be read; anything else goes on to the Python console."""
+    """Show the user the library's own errors, and those of a disk; others go on to the Python console."""
     try:
         yield
     except (SAMSegmenterError, OSError) as error:
@@ -29,16 +29,17 @@ def errors_shown() -> Iterator[None]:
 
 
 def section(text: str) -> tuple[Any, Any]:
-    """A part of the panel that folds, and the layout within."""
+    """Return a part of the panel that folds, and the layout within."""
     part = ctk.ctkCollapsibleButton()
     part.text = text
     return part, qt.QVBoxLayout(part)
 
 
 def button(text: str, tip: str, pressed: Callable[[], Any]) -> Any:
-    """A button; errors of what it does are shown."""
+    """Return a button; errors of what it does are shown."""
 
     def press() -> None:
+        """Do it."""
         with errors_shown():
             pressed()
 
@@ -50,7 +51,7 @@ def button(text: str, tip: str, pressed: Callable[[], Any]) -> Any:
 
 
 def row(*widgets: Any) -> Any:
-    """Widgets beside each other."""
+    """Return widgets beside each other."""
     whole = qt.QWidget()
     layout = qt.QHBoxLayout(whole)
     layout.setContentsMargins(0, 0, 0, 0)
@@ -60,6 +61,7 @@ def row(*widgets: Any) -> Any:
 
 
 def text_label(text: str = "") -> Any:
+    """Return a label for several lines with links."""
     label = qt.QLabel(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(qt.Qt.TextBrowserInteraction)
@@ -68,7 +70,10 @@ def text_label(text: str = "") -> Any:
 
 
 def table(headers: list[str], tip: str, visible_rows: int) -> Any:
-    """An empty table that cannot be edited; its first column takes what room there is, in several lines where that is little."""
+    """Return an empty table that cannot be edited.
+
+    Its first column takes the room that is left, in several lines where that is little.
+    """
     made = qt.QTableWidget()
     made.setColumnCount(len(headers))
     made.setHorizontalHeaderLabels(headers)
@@ -84,7 +89,7 @@ def table(headers: list[str], tip: str, visible_rows: int) -> Any:
     header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
     header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
     made.setFixedHeight(ROW_HEIGHT * (visible_rows + 1) + 2 * BORDER)
-    soon = qt.QTimer(made)  # the header tells before the column has its new width
+    soon = qt.QTimer(made)  # the signal comes before the column has its new width
     soon.setSingleShot(True)
     soon.connect("timeout()", made.resizeRowsToContents)
     header.connect("sectionResized(int,int,int)", lambda *_: soon.start())
@@ -103,11 +108,11 @@ def fill(made: Any, rows: list[tuple[str, ...]], tips: list[str]) -> None:
 
 
 def ignored(result: Any) -> None:
-    """Nobody wants to hear of it."""
+    """Do nothing with a result."""
 
 
 def nothing() -> None:
-    """Nothing to do."""
+    """Do nothing."""
 
 
 class TaskRow:
@@ -118,8 +123,8 @@ class TaskRow:
         self.cancel_button = button(_("Cancel"), _("Stop as soon as possible."), self.stop)
         self.widget = row(self.bar, self.cancel_button)
         self.widget.setVisible(False)
-        self._task: Task | None = None
-        self._ended: Callable[[Task], None] = ignored
+        self._task: SubmittedJob | None = None
+        self._ended: Callable[[SubmittedJob], None] = ignored
         self._taken: Callable[[Any], None] = ignored
         self._look: Callable[[], None] = nothing
         self._timer = qt.QTimer(self.widget)  # else Python may delete it, on whatever thread it collects garbage
@@ -128,10 +133,15 @@ class TaskRow:
 
     @property
     def is_running(self) -> bool:
+        """Return whether a task is shown."""
         return self._task is not None
 
     def follow(
-        self, task: Task, ended: Callable[[Task], None], taken: Callable[[Any], None] = ignored, look: Callable[[], None] = nothing
+        self,
+        task: SubmittedJob,
+        ended: Callable[[SubmittedJob], None],
+        taken: Callable[[Any], None] = ignored,
+        look: Callable[[], None] = nothing,
     ) -> None:
         """Show that `task` runs, and when it has ended why it failed, if it did.
 
@@ -147,26 +157,27 @@ class TaskRow:
         self._timer.start()
 
     def show(self, done: float, total: float | None) -> None:
-        """How far the task has come, in any unit; a total of None says that nobody knows."""
+        """Show how far the task has come, in any unit; None for an unknown total."""
         self.bar.setRange(0, 1000 if total else 0)
         self.bar.setValue(round(1000 * done / total) if total else 0)
 
     def stop(self) -> None:
-        """Ask the task to stop; what it has found until then is still handed on."""
+        """Ask the task to stop; what it has found until then is still passed on."""
         if self._task:
             self._task.cancel()
 
     def close(self) -> None:
-        """Stop the task and hear no more of it, nor of any other."""
+        """Stop the task, and never follow another one."""
         self.stop()
         self._forget()
         self._timer.disconnect("timeout()", self.poll)
 
     def poll(self) -> None:
+        """Pass on the task's results since the last call; if it has ended, show an error and hide the row."""
         task = self._task
         if task is None:
             return
-        finished = task.finished  # before taking: what comes later is taken next time
+        finished = task.finished  # asked before taking: what comes later is taken next time
         self._look()
         for result in task.take():
             self._taken(result)

@@ -1,1 +1,1 @@
-"""One module per family of networks: builds the network and states its normaliser."""
+"""One module for each family of models: it builds the network and states its normaliser."""

@@ -20,11 +20,11 @@ from .promptable import Asked, Promptable
 from .sam2 import ImageParts, Sam2Slices
 
 RENAMED = {"mask_decoder.": "sam_mask_decoder.", "prompt_encoder.": "sam_prompt_encoder."}
-UNUSED = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # they would bring in the fine features
+UNUSED = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # they would add the fine features
 
 
 def build(config: str, image_size: int, state: State, source: str) -> ImageParts:
-    """The network of the layout `config` with the weights `state`; see `fitting.fitted`."""
+    """Return the network of the layout `config` with the weights `state`; see `fitting.fitted`."""
     settings = layouts.layout(config, image_size) | {"use_high_res_features_in_sam": False}
     network = ImageParts(layouts.built(settings))
     state = {"no_mem_embed": torch.zeros_like(network.no_mem_embed), **state}
@@ -32,19 +32,19 @@ def build(config: str, image_size: int, state: State, source: str) -> ImageParts
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     state = without_prefix(without_prefix(state), "model.")
     renamed = {_renamed(name): value for name, value in state.items()}
     return {name: value for name, value in renamed.items() if not name.startswith(UNUSED)}
 
 
 def slice_model(network: ImageParts, image_size: int, normaliser: str = "medsam") -> Promptable:
-    """A `SliceModel`, which takes boxes only."""
+    """Return a `SliceModel` that takes boxes only."""
     return BioSam2Slices(network, published(normaliser, image_size), frozenset({"box"}), "never")
 
 
 class BioSam2Slices(Sam2Slices):
-    """A `SliceModel` of `ImageParts` to which a box is a box, and no pair of points as to SAM 2."""
+    """A `SliceModel` of `ImageParts` that embeds a box as a box, and not as a pair of points as SAM 2 does."""
 
     def _prompted(self, asked: Asked) -> tuple[Tensor, Tensor]:
         return self.network.sam_prompt_encoder(points=asked.clicks, boxes=asked.corners, masks=asked.prior)

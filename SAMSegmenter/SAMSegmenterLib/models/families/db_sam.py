@@ -29,7 +29,7 @@ SLIM = 64  # channels within the convolutional branch
 
 
 class ConvolutionBranch(nn.Module):
-    """Input ``(B, 3, n, n)`` to five maps ``(B, h, w, C)``, each half as wide as the one before."""
+    """A branch of convolutions from an image ``(B, 3, n, n)`` to five maps ``(B, h, w, C)``, each half as wide as the one before."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,6 +38,7 @@ class ConvolutionBranch(nn.Module):
         self.fc = nn.ModuleList(nn.Linear(SLIM, WIDTH) for _ in range(LEVELS))
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        """Return five maps ``(B, h, w, C)`` of an image ``(B, 3, n, n)``."""
         maps = [self.stem(image)]
         for block in (self.lcb1, self.lcb2, self.lcb3, self.lcb4):
             maps.append(block(maps[-1]))
@@ -45,7 +46,7 @@ class ConvolutionBranch(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Maps of one branch take up what they find on those of the other; nothing before training, as `gamma` is zero."""
+    """Attention by which the maps of one branch take up those of the other; it adds nothing before training, as `gamma` is zero."""
 
     def __init__(self, levels: int) -> None:
         super().__init__()
@@ -54,6 +55,7 @@ class CrossAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(WIDTH))
 
     def forward(self, queries: list[Tensor], values: list[Tensor]) -> list[Tensor]:
+        """Return `queries`, maps ``(B, h, w, C)``, with what they find in the maps `values` added."""
         flat = torch.cat([each.flatten(1, 2) for each in queries], 1)
         places = torch.cat([_centres(each) for each in queries])
         found = self.gamma * self.attn(self.query_norm(flat), places, [self.value_norm(each) for each in values])
@@ -62,7 +64,7 @@ class CrossAttention(nn.Module):
 
 
 class SelectiveFusion(nn.Module):
-    """One map of both branches, channel by channel from where it is most telling."""
+    """A fusion of both branches into one map, weighted for every channel by how much each source tells."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +73,7 @@ class SelectiveFusion(nn.Module):
         self.ffn = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH // 4), nn.GELU(), nn.Linear(WIDTH // 4, WIDTH))
 
     def forward(self, seen: Tensor, maps: list[Tensor]) -> Tensor:
+        """Return one map ``(B, h, w, C)`` of the map `seen` ``(B, h, w, C)`` and the `maps` of the other branch."""
         size = seen.shape[1:3]
         sources = [seen, *(_resized(each, size) for each in maps)]
         votes = [fc(each.mean((1, 2))) for fc, each in zip([self.vit_fc, *self.conv_fc], sources, strict=True)]
@@ -79,8 +82,8 @@ class SelectiveFusion(nn.Module):
         return fused + self.ffn(fused)
 
 
-class Adapter(nn.Module):
-    """What DB-SAM adds to SAM's encoder."""
+class BranchAdapter(nn.Module):
+    """The parts that DB-SAM adds to SAM's encoder."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,13 +96,14 @@ class Adapter(nn.Module):
 
 
 class DualEncoder(ImageEncoderViT):
-    """SAM's encoder with the convolutional branch beside it."""
+    """SAM's encoder with a convolutional branch beside it."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.adapter = Adapter()
+        self.adapter = BranchAdapter()
 
     def forward(self, image: Tensor) -> Tensor:
+        """Return the embedding ``(B, 256, n / 16, n / 16)`` of an image ``(B, 3, n, n)``."""
         adapter = self.adapter
         seen = self.patch_embed(image) + self.pos_embed
         maps = [each + level for each, level in zip(adapter.spatial_prior_module(image), adapter.level_embed, strict=True)]
@@ -114,17 +118,17 @@ class DualEncoder(ImageEncoderViT):
 
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
-    """SAM of layout `config` ("vit_b" as published) with two branches and the weights `state`; see `fitting.fitted`."""
+    """Return SAM of layout `config` ("vit_b" as published) with two branches and the weights `state`; see `fitting.fitted`."""
     return fitted(around(vit(config, image_size, encoder=DualEncoder), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     return without_prefix(state)
 
 
 def slice_model(network: Sam, image_size: int, normaliser: str = "sam") -> SamSlices:
-    """A `SliceModel`, which takes boxes only."""
+    """Return a `SliceModel` that takes boxes only."""
     return SamSlices(network, published(normaliser, image_size), frozenset({"box"}), "never")
 
 
@@ -133,7 +137,7 @@ def _halving(inputs: int) -> nn.Module:
 
 
 def _centres(each: Tensor) -> Tensor:
-    """The centres ``(h * w, 2)`` of the pixels of a map ``(B, h, w, C)``, x and y in 0..1."""
+    """Return the centres ``(h * w, 2)`` of the pixels of a map ``(B, h, w, C)``, x and y from 0 to 1."""
     rows, columns = each.shape[1:3]
     y, x = torch.meshgrid(torch.arange(rows, device=each.device), torch.arange(columns, device=each.device), indexing="ij")
     return torch.stack([(x + 0.5) / columns, (y + 0.5) / rows], -1).flatten(0, 1)

@@ -1,9 +1,9 @@
-"""The mask decoder of SAM with the same numbers in fewer operations.
+"""The mask decoder of SAM: the same numbers in fewer operations.
 
 It attends between a few tokens (prompts and answers) and thousands of image positions. The package projects every image
 position for every attention; here the few tokens are projected instead, which is the same product in another order:
 ``(W_q t) . (W_k x) = (W_k' W_q t) . x`` and ``sum a (W_v x + b) = W_v (sum a x) + b``. Maps keep their channels last
-throughout, and of the candidate masks only those asked for are made.
+throughout, and only the candidate masks that are asked for are computed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from torch import Tensor
 
 
 def decode(decoder: MaskDecoder, image: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, several: bool) -> tuple[Tensor, Tensor]:
-    """What `decoder` answers to one set of prompts on one picture.
+    """Return the answer of `decoder` to one set of prompts on one image.
 
     Args:
+        decoder: of an unmodified SAM.
         image: ``(1, C, h, w)`` the image embedding; this and the next are best kept channels last.
         position: ``(1, C, h, w)`` its position encoding.
         sparse: ``(1, n, C)`` embedded points and boxes.
@@ -31,14 +32,14 @@ def decode(decoder: MaskDecoder, image: Tensor, position: Tensor, sparse: Tensor
     prompts = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, sparse[0]])
     tokens, pixels = _two_way(decoder, prompts, _rows(image + dense), _rows(position))
     wanted = slice(1, None) if several else slice(0, 1)
-    scores = decoder.iou_prediction_head(tokens[:1])[:, wanted]
+    qualities = decoder.iou_prediction_head(tokens[:1])[:, wanted]
     networks = list(enumerate(decoder.output_hypernetworks_mlps))[wanted]
     filters = torch.stack([network(tokens[1 + number]) for number, network in networks])
-    return _upscaled(decoder, pixels, filters, image.shape[-2:])[None], scores
+    return _upscaled(decoder, pixels, filters, image.shape[-2:])[None], qualities
 
 
 def _two_way(decoder: MaskDecoder, prompts: Tensor, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens ``(T, C)`` and image positions ``(N, C)`` after they have looked at each other."""
+    """Return tokens ``(T, C)`` and image positions ``(N, C)`` after they have attended to each other."""
     transformer, tokens = decoder.transformer, prompts
     for block in transformer.layers:
         tokens, pixels = _block(block, tokens, prompts, pixels, position)
@@ -59,7 +60,7 @@ def _block(block: TwoWayAttentionBlock, tokens: Tensor, prompts: Tensor, pixels:
 
 
 def _tokens_to_image(attention: Attention, queries: Tensor, values: Tensor, keys: Tensor) -> Tensor:
-    """Few queries ``(T, C)`` look at many values ``(N, C)`` by their keys ``(N, C)``."""
+    """Return what few queries ``(T, C)`` find in many values ``(N, C)`` by their keys ``(N, C)``."""
     asked = _by_head(attention, attention.q_proj(queries))
     # The keys' bias adds the same to every score of a query, which softmax takes out again.
     asked = torch.einsum("thd,chd->htc", asked, _by_head(attention, attention.k_proj.weight.T))
@@ -70,7 +71,7 @@ def _tokens_to_image(attention: Attention, queries: Tensor, values: Tensor, keys
 
 
 def _image_to_tokens(attention: Attention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Many queries ``(N, C)`` look at few values ``(T, C)`` by their keys ``(T, C)``."""
+    """Return what many queries ``(N, C)`` find in few values ``(T, C)`` by their keys ``(T, C)``."""
     few = _scaled(attention, _by_head(attention, attention.k_proj(keys)))
     answers = torch.einsum("thd,chd->htc", few, _by_head(attention, attention.q_proj.weight.T)).flatten(0, 1)
     offsets = torch.einsum("thd,hd->ht", few, _by_head(attention, attention.q_proj.bias[None])[0]).flatten()
@@ -82,7 +83,7 @@ def _image_to_tokens(attention: Attention, queries: Tensor, keys: Tensor, values
 
 
 def _upscaled(decoder: MaskDecoder, pixels: Tensor, filters: Tensor, shape: torch.Size) -> Tensor:
-    """Masks ``(m, 4 h, 4 w)``: pixels are split in four twice, and read with the filters ``(m, c)`` of the masks."""
+    """Return masks ``(m, 4 h, 4 w)``: each pixel is split in four twice and read with the filters ``(m, c)`` of the masks."""
     first, norm, activation, second, last = decoder.output_upscaling
     finer = F.layer_norm(_split(first, pixels), norm.weight.shape, norm.weight, norm.bias, norm.eps)
     finest = last(_split(second, activation(finer)))
@@ -92,14 +93,14 @@ def _upscaled(decoder: MaskDecoder, pixels: Tensor, filters: Tensor, shape: torc
 
 
 def _split(convolution: torch.nn.ConvTranspose2d, pixels: Tensor) -> Tensor:
-    """A transposed 2x2 convolution of stride 2 on pixels ``(N, C)``: ``(4 N, c)``, the four of each pixel row by row."""
+    """Return a transposed 2x2 convolution of stride 2 of pixels ``(N, C)``: ``(4 N, c)``, the four of each pixel row by row."""
     weight = convolution.weight.permute(2, 3, 1, 0).flatten(0, 2)
     assert convolution.bias is not None
     return F.linear(pixels, weight, convolution.bias.repeat(4)).view(4 * len(pixels), -1)
 
 
 def _by_head(attention: Attention, x: Tensor) -> Tensor:
-    """``(n, heads * d) -> (n, heads, d)``."""
+    """Return ``(n, heads * d)`` as ``(n, heads, d)``."""
     return x.unflatten(-1, (attention.num_heads, -1))
 
 
@@ -108,5 +109,5 @@ def _scaled(attention: Attention, x: Tensor) -> Tensor:
 
 
 def _rows(maps: Tensor) -> Tensor:
-    """``(1, C, h, w) -> (h * w, C)``; no copy of maps whose channels lie last."""
+    """Return ``(1, C, h, w)`` as ``(h * w, C)``, without a copy if channels lie last."""
     return maps[0].permute(1, 2, 0).flatten(0, 1)

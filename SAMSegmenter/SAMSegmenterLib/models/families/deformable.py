@@ -25,7 +25,13 @@ class DeformableAttention(nn.Module):
         self.output_proj = nn.Linear(width, width)
 
     def forward(self, queries: Tensor, places: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Queries ``(B, Q, C)`` at places ``(Q, 2)``, x and y in 0..1, look at maps ``(B, H, W, C)``; gives ``(B, Q, C)``."""
+        """Return what queries ``(B, Q, C)`` find on maps, ``(B, Q, C)``.
+
+        Args:
+            queries: ``(B, Q, C)``.
+            places: ``(Q, 2)``, where each query looks first, x and y from 0 to 1.
+            maps: one ``(B, H, W, C)`` for each level.
+        """
         batch, count, width = queries.shape
         shape = batch, count, self.heads, self.levels, self.points
         offsets = self.sampling_offsets(queries).view(*shape, 2)
@@ -36,7 +42,7 @@ class DeformableAttention(nn.Module):
         return self.output_proj(seen.transpose(1, 2).reshape(batch, count, width))
 
     def _look(self, values: Tensor, places: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
-        """What the heads gather from one map: ``(B, heads, Q, C / heads)``. Offsets are in pixels of that map."""
+        """Return what the heads gather from one map, ``(B, heads, Q, C / heads)``; offsets are in pixels of that map."""
         batch, height, columns, width = values.shape
         values = self.value_proj(values).view(batch, height, columns, self.heads, -1)
         values = values.permute(0, 3, 4, 1, 2).reshape(batch * self.heads, width // self.heads, height, columns)

@@ -19,7 +19,7 @@ from .sam2 import Sam2Slices
 
 
 class Trunk(nn.Module):
-    """RepViT-M1: input ``(B, 3, n, n)`` to four maps, the finest first, of `channel_list` channels in reverse."""
+    """RepViT-M1, from an image ``(B, 3, n, n)`` to four maps, the finest first, of `channel_list` channels in reverse."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,11 +31,12 @@ class Trunk(nn.Module):
         self.body = create_model("repvit_m1", pretrained=False, features_only=True, out_indices=(0, 1, 2, 3))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the four maps of an image ``(B, 3, n, n)``."""
         return self.body(x)
 
 
 def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
-    """The network with the weights `state`, of the layout `config`; see `fitting.fitted`.
+    """Return the network of the layout `config` with the weights `state`; see `fitting.fitted`.
 
     Raises:
         CheckpointError: also if the package timm is missing.
@@ -48,10 +49,10 @@ def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     return without_prefix(state)
 
 
 def slice_model(network: SAM2Base, image_size: int, normaliser: str = "sam2") -> Sam2Slices:
-    """A `SliceModel`."""
+    """Return a `SliceModel` of the network."""
     return Sam2Slices(network, published(normaliser, image_size))

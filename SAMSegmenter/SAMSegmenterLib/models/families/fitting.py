@@ -1,4 +1,4 @@
-"""Putting the weights of a file into the network that they are of."""
+"""Weights of a file, put into the network to which they belong."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from torch import Tensor, nn
 from ...errors import CheckpointError
 
 State = Mapping[str, Tensor]
-Network = TypeVar("Network", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 NEEDS_TIMM = "{name} needs the package timm; install it with: pip install timm"
 
 
-def fitted(network: Network, state: State, source: str) -> Network:
-    """`network` with the weights `state`: float32, for inference, without gradients.
+def fitted(network: Module, state: State, source: str) -> Module:
+    """Return `network` with the weights `state`: float32, for inference, without gradients.
 
-    `source` is what messages call the weights.
+    Args:
+        network: is changed.
+        state: by name.
+        source: what messages call the weights.
 
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
@@ -29,7 +32,7 @@ def fitted(network: Network, state: State, source: str) -> Network:
 
 
 def check_fit(wanted: State, state: State, source: str) -> None:
-    """Raise `CheckpointError` unless `state` has the names and shapes of `wanted`."""
+    """Raise `CheckpointError` unless `state` has exactly the names and shapes of `wanted`; the message begins with `source`."""
     misshapen = [
         f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
         for name in wanted
@@ -48,7 +51,7 @@ def check_fit(wanted: State, state: State, source: str) -> None:
 
 
 def without_prefix(state: State, prefix: str = "module.") -> dict[str, Tensor]:
-    """`state` with `prefix` taken off the names that have it; training on several GPUs puts "module." there."""
+    """Return `state` with `prefix` removed from the names that have it; training on several GPUs puts "module." there."""
     return {name.removeprefix(prefix): value for name, value in state.items()}
 
 

@@ -1,7 +1,7 @@
-"""The layouts of networks of the `sam2` package, as data: what its YAML files state, without the packages that read these.
+"""The layouts of the networks of the `sam2` package, as data.
 
-A layout is a class of `sam2_package` by its name under `CLASS`, beside the arguments to make it from, some of which are layouts.
-Equal to the package's own files, which a test compares them with.
+They state what the package's YAML files do, without the packages that read these; a test compares both. A layout is the name of a
+class of `sam2_package` under `CLASS`, beside the arguments to make it from, some of which are layouts themselves.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def layout(config: str, image_size: int) -> Layout:
 
 
 def built(settings: Any) -> Any:
-    """Return the module of a layout, with those of the layouts in it; anything else as it is."""
+    """Return the module of a layout, with the modules of the layouts in it; anything else unchanged."""
     if not isinstance(settings, Mapping) or CLASS not in settings:
         return settings
     arguments = {name: built(value) for name, value in settings.items() if name != CLASS}
@@ -51,7 +51,7 @@ def _position(channels: int) -> Layout:
 
 
 def _image_encoder(finest: int, width: int, **trunk: Layout) -> Layout:
-    """The encoder whose trunk gives `finest` channels at its finest stage, and twice as many at each coarser one."""
+    """Return an encoder whose trunk has `finest` channels at its finest stage, and twice as many at each coarser one."""
     neck = {
         CLASS: "FpnNeck",
         "position_encoding": _position(width),
@@ -64,7 +64,7 @@ def _image_encoder(finest: int, width: int, **trunk: Layout) -> Layout:
 
 
 def _memory_attention(width: int, memory: int, blocks: int, hidden: int = 2048, dropout: float = 0.1, **rope: Any) -> Layout:
-    """Attention to memories of `memory` channels; `rope` is what differs in its rotary position encoding."""
+    """Return attention to memories of `memory` channels; `rope` is what differs in its rotary position encoding."""
     rotary = {"rope_theta": 10000.0, "feat_sizes": [64, 64], **rope}
     attention = {CLASS: "RoPEAttention", **rotary, "embedding_dim": width, "num_heads": 1, "downsample_rate": 1, "dropout": dropout}
     layer = {
@@ -94,7 +94,7 @@ def _memory_encoder(width: int, memory: int, blocks: int, layer_scale: float = 1
 
 
 def _sam2(trunk: Layout) -> Layout:
-    """SAM 2.0."""
+    """Return the layout of SAM 2.0."""
     return {
         CLASS: "SAM2Base",
         "image_encoder": _image_encoder(trunk["embed_dim"], 256, trunk=trunk),
@@ -125,24 +125,24 @@ def _sam2(trunk: Layout) -> Layout:
 
 
 def _sam2_1(trunk: Layout) -> Layout:
-    """SAM 2.1, which encodes absence and the age of object pointers."""
+    """Return the layout of SAM 2.1, which encodes absence and the age of object pointers."""
     new = ("no_obj_embed_spatial", "add_tpos_enc_to_obj_ptrs", "proj_tpos_enc_in_obj_ptrs", "use_signed_tpos_enc_to_obj_ptrs")
     return _sam2(trunk) | dict.fromkeys(new, True)
 
 
 def _edgetam() -> Layout:
-    """EdgeTAM but for its image encoder's trunk and its resampler of memories, which `edgetam` adds."""
+    """Return the layout of EdgeTAM without its image encoder's trunk and its resampler of memories, which `edgetam` adds."""
     encoder = _image_encoder(48, 256)
-    return _sam2(TINY) | {"image_encoder": encoder, "memory_attention": _memory_attention(256, 64, blocks=2)}
+    return _sam2(HIERA_TINY) | {"image_encoder": encoder, "memory_attention": _memory_attention(256, 64, blocks=2)}
 
 
 def _pico() -> Layout:
-    """samsegmenter-pico: a small SAM 2.1, trained to give candidates after a single click only."""
+    """Return the layout of samsegmenter-pico: a small SAM 2.1, trained to give candidates after a single click only."""
     rope: Layout = {"rope_theta": 100.0, "feat_sizes": [12, 12], "dropout": 0.0}
     encoder = _memory_encoder(96, 32, blocks=1, layer_scale=0.1)
     encoder["in_dim"] = encoder["mask_downsampler"]["embed_dim"] = 96
-    return _sam2_1(PICO) | {
-        "image_encoder": _image_encoder(32, 96, trunk=PICO),
+    return _sam2_1(HIERA_PICO) | {
+        "image_encoder": _image_encoder(32, 96, trunk=HIERA_PICO),
         "memory_attention": _memory_attention(96, 32, blocks=2, hidden=256, **rope),
         "memory_encoder": encoder,
         "multimask_output_for_tracking": False,
@@ -152,20 +152,20 @@ def _pico() -> Layout:
     }
 
 
-TINY = _hiera(96, 1, [1, 2, 7, 2], [5, 7, 9], window_pos_embed_bkg_spatial_size=[7, 7])
-SMALL = _hiera(96, 1, [1, 2, 11, 2], [7, 10, 13], window_pos_embed_bkg_spatial_size=[7, 7])
-LARGE = _hiera(144, 2, [2, 6, 36, 4], [23, 33, 43], window_pos_embed_bkg_spatial_size=[7, 7], window_spec=[8, 4, 16, 8])
-BASE_PLUS = {CLASS: "Hiera", "embed_dim": 112, "num_heads": 2}
-PICO = _hiera(32, 1, [1, 2, 4, 1], [4, 5, 6], window_pos_embed_bkg_spatial_size=[8, 8], window_spec=[8, 8, 8, 4])
+HIERA_TINY = _hiera(96, 1, [1, 2, 7, 2], [5, 7, 9], window_pos_embed_bkg_spatial_size=[7, 7])
+HIERA_SMALL = _hiera(96, 1, [1, 2, 11, 2], [7, 10, 13], window_pos_embed_bkg_spatial_size=[7, 7])
+HIERA_LARGE = _hiera(144, 2, [2, 6, 36, 4], [23, 33, 43], window_pos_embed_bkg_spatial_size=[7, 7], window_spec=[8, 4, 16, 8])
+HIERA_BASE_PLUS = {CLASS: "Hiera", "embed_dim": 112, "num_heads": 2}
+HIERA_PICO = _hiera(32, 1, [1, 2, 4, 1], [4, 5, 6], window_pos_embed_bkg_spatial_size=[8, 8], window_spec=[8, 8, 8, 4])
 LAYOUTS = {
     "samsegmenter_pico": _pico(),
     "edgetam": _edgetam(),
-    "configs/sam2/sam2_hiera_t.yaml": _sam2(TINY),
-    "configs/sam2/sam2_hiera_s.yaml": _sam2(SMALL),
-    "configs/sam2/sam2_hiera_b+.yaml": _sam2(BASE_PLUS),
-    "configs/sam2/sam2_hiera_l.yaml": _sam2(LARGE),
-    "configs/sam2.1/sam2.1_hiera_t.yaml": _sam2_1(TINY),
-    "configs/sam2.1/sam2.1_hiera_s.yaml": _sam2_1(SMALL),
-    "configs/sam2.1/sam2.1_hiera_b+.yaml": _sam2_1(BASE_PLUS),
-    "configs/sam2.1/sam2.1_hiera_l.yaml": _sam2_1(LARGE),
+    "configs/sam2/sam2_hiera_t.yaml": _sam2(HIERA_TINY),
+    "configs/sam2/sam2_hiera_s.yaml": _sam2(HIERA_SMALL),
+    "configs/sam2/sam2_hiera_b+.yaml": _sam2(HIERA_BASE_PLUS),
+    "configs/sam2/sam2_hiera_l.yaml": _sam2(HIERA_LARGE),
+    "configs/sam2.1/sam2.1_hiera_t.yaml": _sam2_1(HIERA_TINY),
+    "configs/sam2.1/sam2.1_hiera_s.yaml": _sam2_1(HIERA_SMALL),
+    "configs/sam2.1/sam2.1_hiera_b+.yaml": _sam2_1(HIERA_BASE_PLUS),
+    "configs/sam2.1/sam2.1_hiera_l.yaml": _sam2_1(HIERA_LARGE),
 }

@@ -20,11 +20,11 @@ from .normalisers import published
 from .sam import SamSlices, around, attended, vit
 
 SHARE = 4  # the bottleneck has a quarter of the channels
-BESIDE_MLP = 0.5  # how much the adapter beside the MLP counts
+BESIDE_MLP = 0.5  # weight of the bottleneck beside the MLP
 
 
 class Bottleneck(nn.Module):
-    """Down to a quarter of the channels and up again; names as published."""
+    """A layer down to a quarter of the channels and one up again; names as published."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -32,10 +32,11 @@ class Bottleneck(nn.Module):
         self.D_fc2 = nn.Linear(width // SHARE, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output for `x` ``(..., width)``, of the same shape."""
         return self.D_fc2(F.gelu(self.D_fc1(x)))
 
 
-class AdaptedBlock(Block):
+class MedSaBlock(Block):
     """A block of SAM's encoder with two bottlenecks."""
 
     def __init__(self, dim: int, **settings: Any) -> None:
@@ -44,6 +45,7 @@ class AdaptedBlock(Block):
         self.MLP_Adapter = Bottleneck(dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output for `x` ``(B, H, W, C)``, of the same shape."""
         seen = attended(self, x)
         x = x + seen + self.Space_Adapter(seen)
         normed = self.norm2(x)
@@ -51,7 +53,7 @@ class AdaptedBlock(Block):
 
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
-    """SAM of layout `config` ("vit_b" as published) with bottlenecks and the weights `state`; see `fitting.fitted`.
+    """Return SAM of layout `config` ("vit_b" as published) with bottlenecks and the weights `state`; see `fitting.fitted`.
 
     Raises:
         CheckpointError: also if the weights are of Med-SA's 3D form.
@@ -61,14 +63,14 @@ def build(config: str, image_size: int, state: State, source: str) -> Sam:
             f"{source}: this is Med-SA in its 3D form (trained with -thd), which sees several slices at once. "
             "Only its 2D form is supported; use a checkpoint without Depth_Adapter."
         )
-    return fitted(around(vit(config, image_size, AdaptedBlock), image_size), state, source)
+    return fitted(around(vit(config, image_size, MedSaBlock), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     return without_prefix(state)
 
 
 def slice_model(network: Sam, image_size: int, normaliser: str = "med_sa") -> SamSlices:
-    """A `SliceModel`, which takes points only and answers with one mask, as it was trained."""
+    """Return a `SliceModel` that takes points only and answers with one mask, as it was trained."""
     return SamSlices(network, published(normaliser, image_size), frozenset({"point"}), "never")

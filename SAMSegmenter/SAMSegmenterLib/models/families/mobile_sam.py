@@ -23,7 +23,7 @@ WIDTHS = (64, 128, 160, 320)
 ENCODER = "image_encoder."
 CLASSIFIER = (ENCODER + "norm_head.", ENCODER + "head.")  # left over from TinyViT, unused
 
-# Published names to those of timm, whose stages begin with the downsampling that ends the layer before.
+# From published names to those of timm, whose stages begin with the downsampling that ends the published layer before.
 RENAMED = (
     (r"^patch_embed\.seq\.0\.", "patch_embed.conv1."),
     (r"^patch_embed\.seq\.2\.", "patch_embed.conv2."),
@@ -35,7 +35,7 @@ RENAMED = (
 
 
 class Encoder(nn.Module):
-    """TinyViT and a neck: input ``(B, 3, n, n)`` to an embedding ``(B, 256, n / 16, n / 16)``."""
+    """TinyViT and a neck, from an image ``(B, 3, n, n)`` to an embedding ``(B, 256, n / 16, n / 16)``."""
 
     def __init__(self, image_size: int) -> None:
         super().__init__()
@@ -49,11 +49,12 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the embedding ``(B, 256, n / 16, n / 16)`` of an image ``(B, 3, n, n)``."""
         return self.neck(self.trunk(x))
 
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
-    """The network with the weights `state`; see `fitting.fitted`. There is one layout, called "vit_t".
+    """Return the network with the weights `state`; see `fitting.fitted`. There is one layout, called "vit_t".
 
     Raises:
         CheckpointError: also if the package timm is missing.
@@ -62,13 +63,13 @@ def build(config: str, image_size: int, state: State, source: str) -> Sam:
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     state = without_prefix(state)
     return {_renamed(name): value for name, value in state.items() if not name.startswith(CLASSIFIER)}
 
 
 def slice_model(network: Sam, image_size: int, normaliser: str = "sam") -> SamSlices:
-    """A `SliceModel`."""
+    """Return a `SliceModel` of the network."""
     return SamSlices(network, published(normaliser, image_size))
 
 

@@ -1,7 +1,7 @@
-"""How each family wants its pictures, and where its answers lie on the slice; each exactly as published.
+"""The input that each family wants of a slice, and where its answers lie on the slice; each exactly as published.
 
-The same weights fed with another scale of grey, another filter or another aspect ratio give worse masks without a word, so
-that none of this is shared unless it is the same.
+The same weights fed with another scale of grey, another filter or another aspect ratio silently give worse masks, so
+none of this is shared unless it is the same.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SAM_MEAN = (123.675, 116.28, 103.53)  # of grey levels 0 to 255
 SAM_STD = (58.395, 57.12, 57.375)
-SURE = 10.0  # logit of a pixel that a painted mask is sure of
+SURE = 10.0  # logit of a pixel that is certain in a painted mask
 
 Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """From a slice to a network's square input, and from its low-resolution logits back to the slice.
+    """The way from a slice to a network's square input, and from its low-resolution logits back to the slice.
 
     Attributes:
         size: side of the input in pixels.
-        resize: a uint8 slice to rows and columns: grey levels 0..255 as float32 ``(1 or 3, rows, columns)``.
-        scale: grey levels ``(3, rows, columns)`` to what the network was trained with.
-        enlarge: logits ``(n, h, w)`` of the input to those of the slice's extent on it, or of the slice.
-        keeps_aspect: the slice fills the input's left or upper part, the rest is zero; otherwise it is stretched.
+        resize: brings a uint8 slice to rows and columns: grey levels 0 to 255 as float32 ``(1 or 3, rows, columns)``.
+        scale: brings grey levels ``(3, rows, columns)`` to the values that the network was trained with.
+        enlarge: brings logits ``(n, h, w)`` of the input to the slice, ``(n, rows, columns)``.
+        keeps_aspect: whether the slice fills the input's left or upper part and the rest is zero; otherwise it is stretched.
     """
 
     size: int
@@ -43,29 +43,29 @@ class Normaliser:
     keeps_aspect: bool = False
 
     def image(self, pixels: np.ndarray) -> Tensor:
-        """The input ``(1, 3, size, size)`` that a uint8 slice ``(rows, columns[, 3])`` becomes."""
+        """Return the input, float32 ``(1, 3, size, size)``, of a uint8 slice ``(rows, columns[, 3])``."""
         rows, columns = self.extent(pixels.shape[:2])
         scaled = self.scale(self.resize(pixels, rows, columns).expand(3, -1, -1))
         return F.pad(scaled, (0, self.size - columns, 0, self.size - rows))[None]
 
     def extent(self, shape: Shape) -> Shape:
-        """Rows and columns of the input that a slice of this shape covers."""
+        """Return the rows and columns of the input that a slice of this shape covers."""
         if not self.keeps_aspect:
             return self.size, self.size
         factor = self.size / max(shape)
         return int(shape[0] * factor + 0.5), int(shape[1] * factor + 0.5)
 
     def to_input(self, xy: np.ndarray, shape: Shape) -> Tensor:
-        """Slice pixels ``(..., 2)`` to input pixels, float32; as published, which is up to half an input pixel off."""
+        """Return slice pixels ``(..., 2)`` as input pixels, float32; as published, which is up to half an input pixel off."""
         rows, columns = self.extent(shape)
         return torch.from_numpy(np.asarray(xy, float) * [columns / shape[1], rows / shape[0]]).float()
 
     def to_slice(self, low: Tensor, shape: Shape) -> Tensor:
-        """Logits ``(n, h, w)`` of the whole input to logits ``(n, rows, columns)`` of the slice."""
+        """Return logits ``(n, h, w)`` of the whole input as logits ``(n, rows, columns)`` of the slice."""
         return self.enlarge(self, low, shape)
 
     def mask_logits(self, mask: np.ndarray, low_size: int) -> Tensor:
-        """A painted mask, bool ``(rows, columns)``, as logits ``(low_size, low_size)`` of the whole input."""
+        """Return a painted mask, bool ``(rows, columns)``, as logits ``(low_size, low_size)`` of the whole input."""
         extent = self.extent(mask.shape)
         share = torch.from_numpy(mask.astype(np.float32))[None, None]
         share = F.interpolate(share, extent, mode="bilinear", antialias=True)
@@ -75,22 +75,24 @@ class Normaliser:
 
 
 def pillow_bilinear(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
+    """Return a slice, resized by Pillow's bilinear filter and rounded to grey levels: float32 ``(1 or 3, rows, columns)``."""
     return _pillow(pixels, rows, columns, Image.Resampling.BILINEAR)
 
 
 def pillow_bicubic(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
+    """Return a slice, resized by Pillow's bicubic filter and rounded to grey levels: float32 ``(1 or 3, rows, columns)``."""
     return _pillow(pixels, rows, columns, Image.Resampling.BICUBIC)
 
 
 def nearest(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
-    """The pixel at or before the corresponding place, as OpenCV takes it."""
+    """Return the pixels at or before the corresponding places, as OpenCV takes them: float32 ``(1 or 3, rows, columns)``."""
     height, width = pixels.shape[:2]
     taken = pixels[np.arange(rows)[:, None] * height // rows, np.arange(columns) * width // columns]
     return _channels_first(taken)
 
 
 def antialiased(pixels: np.ndarray, rows: int, columns: int) -> Tensor:
-    """Bilinear in floating point, without rounding to grey levels."""
+    """Return a slice, resized bilinearly without rounding to grey levels: float32 ``(1 or 3, rows, columns)``."""
     return F.interpolate(_channels_first(pixels)[None], (rows, columns), mode="bilinear", antialias=True)[0]
 
 
@@ -105,19 +107,22 @@ def _channels_first(pixels: np.ndarray) -> Tensor:
 
 
 def sam_statistics(grey: Tensor) -> Tensor:
+    """Return grey levels ``(3, rows, columns)``, standardised by SAM's mean and deviation."""
     return _standardised(grey, SAM_MEAN, SAM_STD)
 
 
 def imagenet_statistics(grey: Tensor) -> Tensor:
+    """Return grey levels ``(3, rows, columns)``, standardised by ImageNet's mean and deviation."""
     return _standardised(grey / 255, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def unit(grey: Tensor) -> Tensor:
+    """Return grey levels of any shape on a scale of 0 to 1."""
     return grey / 255
 
 
 def min_max(grey: Tensor) -> Tensor:
-    """The slice's darkest pixel to 0, its brightest to 1."""
+    """Return grey levels of any shape on a scale from 0 for the darkest to 1 for the brightest."""
     low, high = grey.min(), grey.max()
     return (grey - low) / (high - low).clamp(min=1e-8)
 
@@ -127,17 +132,21 @@ def _standardised(values: Tensor, mean: tuple[float, ...], std: tuple[float, ...
 
 
 def directly(normaliser: Normaliser, low: Tensor, shape: Shape) -> Tensor:
+    """Return logits ``(n, h, w)`` enlarged to the slice in one step, ``(n, rows, columns)``."""
     return _bilinear(low, shape)
 
 
 def by_way_of_input(normaliser: Normaliser, low: Tensor, shape: Shape) -> Tensor:
-    """First to the input's size, then the part that the slice covers to the slice."""
+    """Return logits ``(n, h, w)`` enlarged to the input, and then from the slice's part of it to the slice, ``(n, rows, columns)``."""
     rows, columns = normaliser.extent(shape)
     return _bilinear(_bilinear(low, (normaliser.size, normaliser.size))[:, :rows, :columns], shape)
 
 
 def as_probabilities(normaliser: Normaliser, low: Tensor, shape: Shape) -> Tensor:
-    """Probabilities are interpolated instead of logits, which moves the edge where logits are steep on one side."""
+    """Return logits ``(n, h, w)`` enlarged to the slice as probabilities, ``(n, rows, columns)``.
+
+    That moves the edge where logits are steep on one side.
+    """
     return torch.logit(_bilinear(torch.sigmoid(low), shape), eps=1e-6)
 
 
@@ -158,10 +167,10 @@ PUBLISHED = {
 
 
 def published(name: str, size: int) -> Normaliser:
-    """The normaliser that was published as `name`, one of `PUBLISHED`, for inputs of `size` pixels."""
+    """Return the normaliser that was published as `name`, one of `PUBLISHED`, for inputs of `size` pixels."""
     resize, scale, enlarge, keeps_aspect = PUBLISHED[name]
     return Normaliser(size, resize, scale, enlarge, keeps_aspect)
 
 
-# What a propagation network subtracts from the channels in 0..1, and divides them by.
+# The means that a model that propagates subtracts from channels of 0 to 1, and the deviations by which it divides them.
 CHANNEL_STATISTICS = {"sam2": (IMAGENET_MEAN, IMAGENET_STD), "biomedical_sam2": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}

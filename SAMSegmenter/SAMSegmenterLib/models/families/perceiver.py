@@ -19,7 +19,7 @@ CHANNELS, DEPTH, WIDER = 64, 2, 4
 
 
 class Perceiver(nn.Module):
-    """Memories ``(B, 64, n, n)`` to tokens ``(B, 512, 64)``; n a multiple of `side`.
+    """A resampler of memories ``(B, 64, n, n)`` to tokens ``(B, 512, 64)``; n is a multiple of `side`.
 
     Attributes:
         placeless: how many of the tokens, the first ones, have no place on the slice.
@@ -31,11 +31,11 @@ class Perceiver(nn.Module):
         self.placeless, self.side = placeless, side
         self.latents = nn.Parameter(torch.zeros(placeless, CHANNELS))
         self.latents_2d = nn.Parameter(torch.zeros(side * side, CHANNELS))
-        self.layers = nn.ModuleList(_Layer() for _ in range(DEPTH))
+        self.layers = nn.ModuleList(_PerceiverLayer() for _ in range(DEPTH))
         self.norm = nn.LayerNorm(CHANNELS)
 
     def forward(self, maps: Tensor, position: Tensor) -> Tensor:
-        """`position` ``(1, n * n, 64)`` says where each pixel of the maps lies."""
+        """Return the tokens of `maps`; `position` ``(1, n * n, 64)`` says where each of their pixels lies."""
         batch, channels, rows, columns = maps.shape
         whole = self.latents.expand(batch, -1, -1)
         pixels = maps.flatten(2).transpose(1, 2)
@@ -47,13 +47,13 @@ class Perceiver(nn.Module):
         return self.norm(torch.cat([whole, parts.view(batch, -1, channels)], 1))
 
     def positions(self) -> Tensor:
-        """Where each token lies, ``(1, 512, 64)``: zero for those without a place."""
+        """Return the place of each token, ``(1, 512, 64)``: zero for those without a place."""
         grid = PositionEmbeddingSine(CHANNELS)(self.latents.new_zeros(1, CHANNELS, self.side, self.side))
         return F.pad(grid.flatten(2).transpose(1, 2), (0, 0, self.placeless, 0))
 
 
-class _Layer(nn.Module):
-    """Tokens look at pixels, think, look at one another, and think."""
+class _PerceiverLayer(nn.Module):
+    """A layer in which tokens attend to pixels and to one another, each followed by an MLP."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the slice models of all families have in common: prompts in, masks out, around an encoder and a decoder."""
+"""The common parts of the slice models of all families: prompts in, masks out, around an encoder and a decoder."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Asked:
 
 
 class Promptable(ABC):
-    """A `SliceModel` of a network; subclasses say how that encodes and decodes.
+    """A `SliceModel` of a network; subclasses say how the network encodes and decodes.
 
     Args:
         network: in evaluation mode, on the device where it is to run.
-        normaliser: how it wants its pictures.
-        prompts: those that it was trained with, of "point", "box" and "mask".
+        normaliser: how it wants its input.
+        prompts: the kinds with which it was trained, of "point", "box" and "mask".
         candidates: when to answer with several masks: to a lone point, which may mean a part or the whole; always; or never.
 
     Attributes:
         title: what the user reads.
-        why: what its file was recognised by, for the user; empty if it was chosen by its name.
+        why: by what its file was recognised, for the user; empty if it was chosen by its name.
     """
 
     title, why = "the model", ""
@@ -64,11 +64,12 @@ class Promptable(ABC):
 
     @property
     def device(self) -> torch.device:
+        """Return the device on which the network runs."""
         return next(self.network.parameters()).device
 
     @torch.inference_mode()
     def embed(self, pixels: np.ndarray) -> Embedding:
-        """See `protocols.SliceModel.embed`."""
+        """Return what the network knows of a slice; see `interfaces.SliceModel.embed`."""
         return Embedding(self._encode(self.normaliser.image(pixels).to(self.device)), pixels.shape[:2])
 
     @torch.inference_mode()
@@ -80,7 +81,7 @@ class Promptable(ABC):
         box: np.ndarray | None = None,
         mask_logits: np.ndarray | None = None,
     ) -> SliceMasks:
-        """See `protocols.SliceModel.masks`."""
+        """Return the masks that prompts may mean; see `interfaces.SliceModel.masks`."""
         points = None if points is None or not len(points) else points
         self._check({"point": points, "box": box, "mask": mask_logits})
         clicks = None
@@ -91,13 +92,13 @@ class Promptable(ABC):
         prior = None if mask_logits is None else torch.as_tensor(mask_logits, dtype=torch.float32, device=self.device)[None, None]
         lone = points is not None and len(points) == 1 and box is None and prior is None
         several = self.candidates == "always" or (self.candidates == "ambiguous" and lone)
-        low, scores = self._decode(embedding.features, Asked(clicks, corners, prior, several))
+        low, qualities = self._decode(embedding.features, Asked(clicks, corners, prior, several))
         low = low[0].float()
         logits = self.normaliser.to_slice(low, embedding.shape)
-        return SliceMasks(logits.cpu().numpy(), scores[0].float().cpu().numpy(), low.cpu().numpy())
+        return SliceMasks(logits.cpu().numpy(), qualities[0].float().cpu().numpy(), low.cpu().numpy())
 
     def mask_logits(self, mask: np.ndarray) -> np.ndarray:
-        """See `protocols.SliceModel.mask_logits`."""
+        """Return a mask as `masks` takes it; see `interfaces.SliceModel.mask_logits`."""
         return self.normaliser.mask_logits(mask, self.size // 4).numpy()
 
     def _placed(self, xy: np.ndarray, shape: tuple[int, int]) -> Tensor:
@@ -113,12 +114,12 @@ class Promptable(ABC):
 
     @abstractmethod
     def _dense_position(self) -> Tensor:
-        """The places of an input's features, embedded as the decoder takes them."""
+        """Return the places of an input's features, embedded as the decoder takes them."""
 
     @abstractmethod
     def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Features of an input ``(1, 3, size, size)``."""
+        """Return the features of an input ``(1, 3, size, size)``."""
 
     @abstractmethod
     def _decode(self, features: tuple[Tensor, ...], asked: Asked) -> tuple[Tensor, Tensor]:
-        """Logits ``(1, n, h, w)`` and expected qualities ``(1, n)``, of `features` from `_encode`."""
+        """Return logits ``(1, n, h, w)`` and expected qualities ``(1, n)`` for `features` from `_encode`."""

@@ -27,24 +27,24 @@ WINDOW = 14
 
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
-    """The network `config`, one of `LAYOUTS`, with the weights `state`; see `fitting.fitted`."""
+    """Return the network `config`, one of `LAYOUTS`, with the weights `state`; see `fitting.fitted`."""
     return fitted(around(vit(config, image_size), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     return without_prefix(state)
 
 
 def slice_model(network: Sam, image_size: int, normaliser: str) -> Promptable:
-    """A `SliceModel` of SAM ("sam") or MedSAM ("medsam"), which takes boxes only."""
+    """Return a `SliceModel` of SAM ("sam") or of MedSAM ("medsam"), which takes boxes only."""
     if normaliser == "medsam":
         return SamSlices(network, published(normaliser, image_size), frozenset({"box"}), "never")
     return SamSlices(network, published(normaliser, image_size))
 
 
 def vit(config: str, image_size: int, block: type[Block] = Block, encoder: type[ImageEncoderViT] = ImageEncoderViT) -> ImageEncoderViT:
-    """SAM's image encoder, with other blocks or as another class if given."""
+    """Return SAM's image encoder, with other blocks or as another class if given."""
     width, heads, depth, whole = LAYOUTS[config]
     norm = partial(nn.LayerNorm, eps=1e-6)
     made = encoder(img_size=image_size, patch_size=PATCH, embed_dim=width, depth=0, out_chans=CHANNELS, norm_layer=norm)
@@ -58,7 +58,7 @@ def vit(config: str, image_size: int, block: type[Block] = Block, encoder: type[
 
 
 def around(image_encoder: nn.Module, image_size: int) -> Sam:
-    """A SAM of an image encoder with the prompt encoder and the mask decoder that all SAMs share."""
+    """Return a SAM of an image encoder, with the prompt encoder and the mask decoder that all SAMs share."""
     grid = image_size // PATCH
     prompt_encoder = PromptEncoder(CHANNELS, (grid, grid), (image_size, image_size), mask_in_chans=16)
     transformer = TwoWayTransformer(depth=2, embedding_dim=CHANNELS, num_heads=8, mlp_dim=2048)
@@ -67,7 +67,7 @@ def around(image_encoder: nn.Module, image_size: int) -> Sam:
 
 
 def attended(block: Block, x: Tensor) -> Tensor:
-    """What a block's attention adds to its input ``(B, H, W, C)``; for blocks with more parts than SAM's."""
+    """Return what a block's attention adds to its input ``(B, H, W, C)``; for blocks with more parts than SAM's."""
     normed = block.norm1(x)
     if not block.window_size:
         return block.attn(normed)

@@ -23,9 +23,7 @@ CERTAIN = 32.0  # upstream's bound of the logits of a mask to be corrected
 
 
 def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
-    """The network with the weights `state`: float32, on the CPU, for inference, without gradients.
-
-    `source` is what messages call the weights.
+    """Return the network of the layout `config` with the weights `state`; see `fitting.fitted`.
 
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
@@ -34,12 +32,12 @@ def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     return without_prefix(state)
 
 
 def slice_model(network: SAM2Base, image_size: int, normaliser: str = "sam2") -> Promptable:
-    """A `SliceModel` that answers as upstream's `SAM2ImagePredictor`."""
+    """Return a `SliceModel` that answers as upstream's `SAM2ImagePredictor` does."""
     return Sam2Slices(network, published(normaliser, image_size))
 
 
@@ -69,7 +67,7 @@ class Sam2Slices(Promptable):
     def _decode(self, features: tuple[Tensor, ...], asked: Asked) -> tuple[Tensor, Tensor]:
         coarse, *finer = features
         sparse, dense = self._prompted(asked)
-        low, scores, _, _ = self.network.sam_mask_decoder(
+        low, qualities, _, _ = self.network.sam_mask_decoder(
             image_embeddings=coarse,
             image_pe=self._position.to(self.device),
             sparse_prompt_embeddings=sparse,
@@ -78,16 +76,16 @@ class Sam2Slices(Promptable):
             repeat_image=False,
             high_res_features=finer or None,
         )
-        return low, scores
+        return low, qualities
 
     def _prompted(self, asked: Asked) -> tuple[Tensor, Tensor]:
-        """Embedded prompts, sparse and dense; a box is a pair of points."""
+        """Return embedded prompts, sparse and dense; a box is embedded as a pair of points."""
         prior = None if asked.prior is None else asked.prior.clamp(-CERTAIN, CERTAIN)
         return self.network.sam_prompt_encoder(points=_as_points(asked.clicks, asked.corners), boxes=None, masks=prior)
 
 
 def _as_points(clicks: tuple[Tensor, Tensor] | None, corners: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    """Clicks and the corners of a box, which come first and are of kinds 2 and 3."""
+    """Return clicks and the corners of a box as points; the corners come first and are of kinds 2 and 3."""
     if corners is None:
         return clicks
     kinds = torch.tensor([[2, 3]], dtype=torch.int32, device=corners.device)

@@ -27,8 +27,8 @@ BOTTLENECK = 32
 AUXILIARY = ("side1.", "side2.", "up4.")  # outputs for training, and a stage that the published network never runs
 
 
-class AdaptedBlock(nn.Module):
-    """A block of the trunk behind a bottleneck that is added to what it sees."""
+class Sam2UNetBlock(nn.Module):
+    """A block of the trunk behind a bottleneck whose output is added to the block's input."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -37,11 +37,12 @@ class AdaptedBlock(nn.Module):
         self.prompt_learn = nn.Sequential(nn.Linear(width, BOTTLENECK), nn.GELU(), nn.Linear(BOTTLENECK, width), nn.GELU())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output for `x` ``(B, H, W, C)``."""
         return self.block(x + self.prompt_learn(x))
 
 
 class Convolution(nn.Module):
-    """A convolution that keeps the picture's size, and a batch norm."""
+    """A convolution that keeps the image's size, and a batch norm."""
 
     def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int], dilation: int = 1) -> None:
         super().__init__()
@@ -50,11 +51,12 @@ class Convolution(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output ``(B, outputs, h, w)`` for `x` ``(B, inputs, h, w)``."""
         return self.bn(self.conv(x))
 
 
 class ReceptiveField(nn.Module):
-    """Looks at a stage of the trunk at four ranges at once and brings it to 64 channels."""
+    """Four branches that see a stage of the trunk at different ranges and bring it to 64 channels."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -64,6 +66,7 @@ class ReceptiveField(nn.Module):
         self.conv_res = Convolution(inputs, CHANNELS, (1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output ``(B, 64, h, w)`` for a stage `x` ``(B, inputs, h, w)``."""
         ranges = [branch(x) for branch in (self.branch0, self.branch1, self.branch2, self.branch3)]
         return F.relu(self.conv_cat(torch.cat(ranges, 1)) + self.conv_res(x))
 
@@ -78,13 +81,14 @@ class ReceptiveField(nn.Module):
 
 
 class Up(nn.Module):
-    """Enlarges a coarse stage to the next finer one and merges the two."""
+    """A step that enlarges a coarse stage to the next finer one and merges the two."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.ModuleDict({"double_conv": nn.Sequential(*self._layers(2 * CHANNELS), *self._layers(CHANNELS))})
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Return the stages ``(B, 64, h, w)`` merged, at the size of the fine one."""
         coarse = F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=True)
         return self.conv["double_conv"](torch.cat([fine, coarse], 1))
 
@@ -94,17 +98,18 @@ class Up(nn.Module):
 
 
 class Sam2UNet(nn.Module):
-    """Input ``(B, 3, n, n)`` to logits ``(B, 1, n, n)``; names as published."""
+    """A U-Net from an image ``(B, 3, n, n)`` to logits ``(B, 1, n, n)``; names as published."""
 
     def __init__(self, trunk: Hiera) -> None:
         super().__init__()
         self.encoder = trunk
-        trunk.blocks = nn.ModuleList(AdaptedBlock(block) for block in trunk.blocks)
+        trunk.blocks = nn.ModuleList(Sam2UNetBlock(block) for block in trunk.blocks)
         self.rfb1, self.rfb2, self.rfb3, self.rfb4 = (ReceptiveField(width) for width in reversed(trunk.channel_list))
         self.up1, self.up2, self.up3 = Up(), Up(), Up()
         self.head = nn.Conv2d(CHANNELS, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits ``(B, 1, n, n)`` of an image ``(B, 3, n, n)``."""
         stages = self.encoder(x)
         fine, middle, coarse, coarsest = (rfb(stage) for rfb, stage in zip(self._fields, stages, strict=True))
         merged = self.up3(self.up2(self.up1(coarsest, coarse), middle), fine)
@@ -116,7 +121,7 @@ class Sam2UNet(nn.Module):
 
 
 class Sam2UNetProposer:
-    """A `Proposer` of a `Sam2UNet`; `why` says what its file was recognised by, if it was not chosen by its name."""
+    """A `Proposer` of a `Sam2UNet`; `why` says by what its file was recognised, if it was not chosen by its name."""
 
     title, why = "the model", ""
 
@@ -126,22 +131,22 @@ class Sam2UNetProposer:
 
     @torch.inference_mode()
     def propose(self, pixels: np.ndarray) -> np.ndarray:
-        """See `protocols.Proposer.propose`."""
+        """Return the logits of a slice; see `interfaces.Proposer.propose`."""
         image = self._normaliser.image(pixels).to(self.network.head.weight.device)
         return self._normaliser.to_slice(self.network(image)[0], pixels.shape[:2])[0].cpu().numpy()
 
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam2UNet:
-    """The network around the trunk of the layout `config`, Hiera large as published; see `fitting.fitted`."""
+    """Return the network around the trunk of the layout `config`, Hiera large as published; see `fitting.fitted`."""
     trunk = layouts.built(layouts.layout(config, image_size)["image_encoder"]["trunk"])
     return fitted(Sam2UNet(trunk), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names, without those that only training uses."""
+    """Return the weights of a published file under the network's names, without those that only training uses."""
     return {name: value for name, value in without_prefix(state).items() if not name.startswith(AUXILIARY)}
 
 
 def proposer(network: Sam2UNet, image_size: int, normaliser: str = "sam2_unet") -> Sam2UNetProposer:
-    """A `Proposer`."""
+    """Return a `Proposer` of the network."""
     return Sam2UNetProposer(network, image_size, normaliser)

@@ -20,8 +20,8 @@ from .sam import SamSlices, around, attended, vit
 SHARE = 4  # hidden channels are a quarter
 
 
-class Adapter(nn.Module):
-    """Weighs channels by what the whole picture holds, then looks at each place's surroundings; names as published."""
+class ParallelAdapter(nn.Module):
+    """An adapter that weighs channels by the whole image and then adds each place's surroundings; names as published."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -37,34 +37,39 @@ class Adapter(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output for `x` ``(B, H, W, C)``, of the same shape."""
         weighed = x * self.channel(x.mean((1, 2)))[:, None, None]
         around = self.spatial(weighed.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return self.norm(x + around)
 
 
-class AdaptedBlock(Block):
+class SamMed2dBlock(Block):
     """A block of SAM's encoder with an adapter parallel to its MLP."""
 
     def __init__(self, dim: int, **settings: Any) -> None:
         super().__init__(dim, **settings)
-        self.Adapter = Adapter(dim)
+        self.Adapter = ParallelAdapter(dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output for `x` ``(B, H, W, C)``, of the same shape."""
         x = x + attended(self, x)
         normed = self.norm2(x)
         return x + self.mlp(normed) + self.Adapter(normed)
 
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
-    """SAM of layout `config` ("vit_b" as published) with adapters and the weights `state`; see `fitting.fitted`."""
-    return fitted(around(vit(config, image_size, AdaptedBlock), image_size), state, source)
+    """Return SAM of layout `config` ("vit_b" as published) with adapters and the weights `state`; see `fitting.fitted`."""
+    return fitted(around(vit(config, image_size, SamMed2dBlock), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:
-    """The weights of a published file under the network's names."""
+    """Return the weights of a published file under the network's names."""
     return without_prefix(state)
 
 
 def slice_model(network: Sam, image_size: int, normaliser: str = "sam_med2d") -> SamSlices:
-    """A `SliceModel`. It was trained with clicks that correct its own last answer: give that back as `mask_logits`."""
+    """Return a `SliceModel` of the network.
+
+    It was trained with clicks that correct its own last answer, so give that back as `mask_logits`.
+    """
     return SamSlices(network, published(normaliser, image_size), candidates="always")

@@ -1,4 +1,4 @@
-"""Getting a published model onto this machine, when the user asks for it."""
+"""Downloads of published models, when the user asks for them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ..catalog import CatalogEntry
 from . import hashes, licences, store
 from .folders import receiving_folder
 from .locks import never, turn
-from .transfer import Cancel, DownloadError, Progress, Transfer, shown
+from .transfer import Cancel, DownloadError, DownloadProgress, Transfer, shown
 
 MIRROR_VARIABLE = "SAMSEGMENTER_MIRROR"
 
 
 def unwatched(done: int, total: int | None) -> None:
-    """Progress that nobody looks at."""
+    """Ignore the progress of a download."""
 
 
-def fetch(entry: CatalogEntry, progress: Progress = unwatched, cancel: Cancel = never, accept_licence: bool = False) -> Path:
-    """Download the file of `entry` into the first folder of models that can be written to, and check it.
+def fetch(entry: CatalogEntry, progress: DownloadProgress = unwatched, cancel: Cancel = never, accept_licence: bool = False) -> Path:
+    """Download the file of `entry` into the first folder of models that can be written to, check it, and return its path.
 
     Nothing is downloaded if it is installed. A download that was broken off or cancelled goes on where it ended; while
     another program is downloading the same file, this waits and then takes that program's.
 
     Args:
         entry: of the catalog.
-        progress: called with the bytes that have arrived and their number in the end, None if nobody knows.
-        cancel: asked often; true ends the download.
+        progress: called with the bytes that have arrived and their number in the end, None if that is not known.
+        cancel: called often; the download ends if it returns true.
         accept_licence: the user has seen `licences.terms` and accepted them, which is remembered.
 
     Returns:
@@ -65,13 +65,13 @@ def fetch(entry: CatalogEntry, progress: Progress = unwatched, cancel: Cancel = 
 
 
 def address(entry: CatalogEntry) -> str:
-    """Where the file of `entry` is downloaded from, without what may be secret in the address: to be shown, see `transfer.shown`.
+    """Return the address from which the file of `entry` is downloaded, without secret parts, to be shown; see `transfer.shown`.
 
-    The variable SAMSEGMENTER_MIRROR may name a folder on a server of one's own, which is asked instead for all models.
+    The variable SAMSEGMENTER_MIRROR may name a folder on a server of one's own, from which all models then come.
 
     Raises:
-        DownloadError: it is published nowhere, says how to come by it; or the variable holds no address, which is not repeated, as
-            there may be a password in it.
+        DownloadError: it is published nowhere, with how to obtain it; or the variable holds no address. The message does not repeat
+            the variable, as there may be a password in it.
     """
     return shown(_address(entry))
 
@@ -103,7 +103,7 @@ def _on_mirror(mirror: str, file: str) -> str:
     return parts._replace(path=f"{parts.path.rstrip('/')}/{file}", fragment="").geturl()
 
 
-def _get(entry: CatalogEntry, url: str, target: Path, progress: Progress, cancel: Cancel) -> None:
+def _get(entry: CatalogEntry, url: str, target: Path, progress: DownloadProgress, cancel: Cancel) -> None:
     part, notes = store.transient(target)
     transfer = Transfer(url, part, notes, entry.bytes, progress, cancel)
     while True:
@@ -114,7 +114,7 @@ def _get(entry: CatalogEntry, url: str, target: Path, progress: Progress, cancel
         if not wrong:
             break
         transfer.discard()
-        if not continued:  # else the parts may have been of different files, and one download in one go decides
+        if not continued:  # otherwise the parts may come from different files, and a download in one go decides
             raise DownloadError(f"{shown(url)}: what arrived {wrong}")
     os.replace(part, target)
     notes.unlink(missing_ok=True)
@@ -122,7 +122,7 @@ def _get(entry: CatalogEntry, url: str, target: Path, progress: Progress, cancel
 
 
 def _wrong(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
-    """Why what has arrived is not the file of `entry`, in words; empty if it is."""
+    """Return in words why what has arrived is not the file of `entry`; empty if it is."""
     wanted = hashes.expected(entry)
     if wanted is None and entry.bytes is None:
         misfit = _misfit(entry, part, target, sha256)
@@ -136,15 +136,18 @@ def _wrong(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
 
 
 def _misfit(entry: CatalogEntry, part: Path, target: Path, sha256: str) -> str:
-    """Why what has arrived, of which neither hash nor size is known, has not the weights of the network of `entry`; empty if it has."""
-    from .. import loading  # needs torch, which a host may install after it has shown what can be downloaded
+    """Return why what has arrived does not hold the weights of `entry`; empty if it does.
+
+    This is for files of which neither hash nor size is published.
+    """
+    from .. import loading  # needs torch, which a host may install only after it has shown what can be downloaded
     from ..weights.checkpoint import read_checkpoint
 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".samsegmenter-") as folder:
-        whole = Path(folder) / target.name  # a part would not be read
+        whole = Path(folder) / target.name  # a file called .part would not be read
         os.replace(part, whole)
         try:
-            loading.build(loading.Found(whole, sha256, read_checkpoint(whole).weights, entry, is_published=True, why=""))
+            loading.build(loading.RecognisedFile(whole, sha256, read_checkpoint(whole).weights, entry, is_published=True, why=""))
         except CheckpointError as error:
             return str(error).replace(str(whole), target.name).rstrip(".")
         finally:

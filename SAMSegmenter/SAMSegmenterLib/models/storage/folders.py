@@ -1,4 +1,4 @@
-"""Where model files lie on this machine, beside those that ship with the package."""
+"""The folders of model files on this machine, beside those that ship with the package."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FOLDER_VARIABLE = "SAMSEGMENTER_MODELS"
 
 
 def folders() -> tuple[Path, ...]:
-    """The folders that are searched for model files, in this order; any of them may be missing or read-only.
+    """Return the folders that are searched for model files, in this order; any of them may be missing or read-only.
 
-    They are named in the variable SAMSEGMENTER_MODELS, separated as in PATH: a user's own first, then for instance a
-    department's share or a DVD. Without the variable it is one folder in the user's data.
+    The variable SAMSEGMENTER_MODELS names them, separated as in PATH: a user's own first, then for instance a department's share or a
+    DVD. Without the variable it is one folder in the user's data.
     """
     named = [part.strip() for part in os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep)]
     chosen = tuple(expanded(part) for part in named if part)
@@ -26,24 +26,24 @@ def folders() -> tuple[Path, ...]:
 
 
 def expanded(path: str | Path) -> Path:
-    """`path` with the home folder in place of ``~``; as it is where there is no such user."""
+    """Return `path` with the home folder in place of ``~``; unchanged if there is no such user."""
     return Path(os.path.expanduser(path))
 
 
 def receiving_folder() -> Path:
-    """The first of `folders` that can be written to, made if it is missing.
+    """Return the first of `folders` that can be written to, after making it if it is missing.
 
     Raises:
         OutputError: none can be; says why for each.
     """
     refusals = []
     for folder in folders():
-        if folder.parts[:1] == ("~",):  # nobody knows what it stands for, and it would be made in the working folder
+        if folder.parts[:1] == ("~",):  # it cannot be expanded, and would be made in the working folder
             refusals.append(f"{folder} (there is no home folder)")
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell, on Windows and on shares
+            with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell this on Windows and on shares
                 return folder
         except OSError as error:
             refusals.append(f"{folder} ({error.strerror})")
@@ -53,7 +53,7 @@ def receiving_folder() -> Path:
 
 
 def shared_mode(folder: Path) -> int:
-    """The permissions of files in `folder` with which all who may write there can go on, whatever the umask of who made them.
+    """Return the permissions with which all who may write in `folder` can change a file there, whatever the umask of its maker.
 
     Raises:
         OSError: the folder is missing or out of reach.
@@ -62,6 +62,6 @@ def shared_mode(folder: Path) -> int:
 
 
 def share(path: Path) -> None:
-    """Give the file `path` the `shared_mode` of its folder, if it is the user's own and the file system knows permissions."""
+    """Give the file `path` the `shared_mode` of its folder, if it belongs to the user and the file system knows permissions."""
     with suppress(OSError):
         path.chmod(shared_mode(path.parent))

@@ -1,4 +1,4 @@
-"""That a model file is the one it is taken for."""
+"""Checks that a model file is the one it is taken for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .. import catalog
 from ..catalog import CatalogEntry
 from . import records
 
-RECORDS = "hashes.json"
+HASHES = "hashes.json"
 CHUNK_BYTES = 1 << 20
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file as 64 lower-case hexadecimal digits.
+    """Return the SHA-256 of a file as 64 lower-case hexadecimal digits.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -32,15 +32,15 @@ def file_sha256(path: Path) -> str:
 
 
 def expected(entry: CatalogEntry) -> str | None:
-    """The SHA-256 that the file of `entry` must have: the published one, or that of its first use here; None before that."""
-    return entry.sha256 or records.read(RECORDS).get(entry.id)
+    """Return the SHA-256 that the file of `entry` must have: the published one, or that of its first use here; None before that."""
+    return entry.sha256 or records.read(HASHES).get(entry.id)
 
 
 def check(entry: CatalogEntry, path: Path, sha256: str | None = None) -> str:
-    """Compare the file `path` with what is known of `entry` and return its SHA-256.
+    """Return the SHA-256 of the file `path`, after comparing it with what is known of `entry`.
 
-    Nothing is recorded: call `remember` when the file has proved to be a network. `sha256` is that of the file, if it is
-    known already.
+    Nothing is recorded: call `remember` when the file has proved to hold the model. `sha256` is that of the file, if it is
+    already known.
 
     Raises:
         CheckpointError: it is another file.
@@ -57,7 +57,7 @@ def check(entry: CatalogEntry, path: Path, sha256: str | None = None) -> str:
 
 
 def check_size(entry: CatalogEntry, path: Path) -> None:
-    """Tell a file that is cut short, or another one, from that of `entry` without reading it.
+    """Check, without reading it, that a file has the size of that of `entry`.
 
     Raises:
         CheckpointError: it is empty, or not as long as the published one.
@@ -70,10 +70,10 @@ def check_size(entry: CatalogEntry, path: Path) -> None:
 
 
 def remember(entry: CatalogEntry, sha256: str) -> None:
-    """Record the SHA-256 of the first file that was used as `entry`, where none is published, to compare every later one with."""
+    """Record the SHA-256 of the first file that was used as `entry`, if none is published, to compare every later one with it."""
     if expected(entry) is None:
-        with suppress(OutputError):  # without a folder to write to, every use is the first
-            records.note(RECORDS, entry.id, sha256)
+        with suppress(OutputError):  # without a folder that can be written to, every use is the first
+            records.note(HASHES, entry.id, sha256)
 
 
 def _difference(entry: CatalogEntry) -> str:

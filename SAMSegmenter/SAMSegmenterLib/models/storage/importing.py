@@ -1,4 +1,4 @@
-"""Taking model files that the user has into the folder of models, for machines without a network and for own weights."""
+"""Import of model files that the user has, for machines without a connection and for the user's own weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...errors import CheckpointError, InputError, OutputError
 from ...files import replacing
 from .. import catalog, loading
 from ..catalog import CatalogEntry
-from ..loading import Found
+from ..loading import RecognisedFile
 from . import hashes, store
 from .folders import folders, receiving_folder, share
 from .locks import turn
@@ -22,7 +22,7 @@ SUFFIXES = {".pt", ".pth", ".ckpt", ".safetensors"}
 
 
 def files_in(path: Path) -> list[Path]:
-    """The model files that `path` means: itself, or those in the folder that it is, by name.
+    """Return the model files that `path` means: itself or, if it is a folder, those in it in the order of their names.
 
     Raises:
         InputError: the folder has none, or cannot be read.
@@ -39,7 +39,7 @@ def files_in(path: Path) -> list[Path]:
 
 
 def import_file(path: Path, family: str | None = None, id: str | None = None) -> CatalogEntry:
-    """Read a model file and `install` it; `family` says what it is where that cannot be told.
+    """Read a model file, `install` it and return the model; `family` says what it is where that cannot be told.
 
     Raises:
         Ambiguous: several networks fit; ask for `family`.
@@ -48,22 +48,22 @@ def import_file(path: Path, family: str | None = None, id: str | None = None) ->
     return install(loading.read(Path(path), family), id)
 
 
-def install(found: Found, id: str | None = None) -> CatalogEntry:
-    """Copy a model file that was read into the folder of models; returns the model that it is from now on.
+def install(found: RecognisedFile, id: str | None = None) -> CatalogEntry:
+    """Copy a recognised model file into the folder of models, and return the model that it has become.
 
-    A published file is known by its hash or, where none is published, by its name and size, and installed as that model. Any other
-    file of a layout that is supported becomes a model of the user's own. The file that was read stays as it is.
+    A published file is known by its hash or, where none is published, by its name and size, and is installed as that model. Any other
+    file of a supported layout becomes a model of the user's own. The file that was read stays unchanged.
 
     Args:
         found: from `loading.read`; show its `why` to the user.
-        id: of the model that it shall be; by default that of the published file, or the file's name.
+        id: the id that the model shall have; by default that of the published file, or the file's name.
 
     Raises:
         CheckpointError: its weights do not fit the network, or it is not the model called `id`.
         InputError: `id` cannot be a name, or is taken, or another file lies where this one would.
         OutputError: no folder can be written to, or the disk is full.
     """
-    loading.build(found)  # it must fit now, not when it is wanted
+    loading.build(found)  # weights that do not fit must fail now, not when the model is used
     published = _published(found, id)
     if published:
         _install_published(published, found)
@@ -78,16 +78,16 @@ def install(found: Found, id: str | None = None) -> CatalogEntry:
     return entry
 
 
-def _install_published(entry: CatalogEntry, found: Found) -> None:
+def _install_published(entry: CatalogEntry, found: RecognisedFile) -> None:
     hashes.check(entry, found.path, found.sha256)
-    if hashes.expected(entry) is None:  # else what is there now and differs is worth nothing
+    if hashes.expected(entry) is None:  # otherwise a file there that differs is not worth keeping
         _check_place(entry.file, found.sha256)
     _copy(found.path, entry.file)
-    hashes.remember(entry, found.sha256)  # only now: what is recorded as the first use must be here
+    hashes.remember(entry, found.sha256)  # only now, because the file of the recorded first use must be here
 
 
-def _published(found: Found, id: str | None) -> CatalogEntry | None:
-    """The entry of the catalog that a file is, or None if it is the user's own."""
+def _published(found: RecognisedFile, id: str | None) -> CatalogEntry | None:
+    """Return the entry of the catalog to which a file belongs; None if it is the user's own."""
     layout = found.entry
     if found.is_published:
         if id not in (None, layout.id):
@@ -107,7 +107,7 @@ def _id_of(path: Path) -> str:
 
 
 def _suffix(path: Path) -> str:
-    """What the file's copy shall end in, so that it is taken for weights and for nothing else in the folder of models."""
+    """Return the ending for the file's copy, so that it is taken for weights and for nothing else in the folder of models."""
     suffix = path.suffix.lower()
     return suffix if suffix in SUFFIXES else ".pt" if zipfile.is_zipfile(path) else ".safetensors"
 
@@ -116,7 +116,7 @@ def _check_free(id: str, file: str, sha256: str) -> None:
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", id):
         raise InputError(f"{id!r} cannot be the name of a model; use letters, digits, dots, hyphens and underscores.")
     published = {name.casefold() for entry in catalog.entries() for name in (entry.id, entry.file)}
-    if not published.isdisjoint({id.casefold(), file.casefold()}):  # many file systems do not tell a from A
+    if not published.isdisjoint({id.casefold(), file.casefold()}):  # many file systems ignore case
         raise InputError(f"{id!r} is the name of a published model, and this file is another one. Choose a name with --as.")
     taken = next((entry for entry in store.entries() if entry.id == id), None)
     if taken and hashes.expected(taken) not in (None, sha256):

@@ -1,4 +1,4 @@
-"""Asking before weights are fetched whose licence is not permissive."""
+"""Consent to licences that are not permissive, before weights are downloaded."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from ...errors import InputError
 from ..catalog import CatalogEntry
 from . import records
 
-RECORDS = "licences.json"
+ACCEPTED = "licences.json"
 PERMISSIVE = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "MIT"}
 
 
 class LicenceNotAccepted(InputError):
-    """The licence of `entry` has to be shown to the user and accepted first."""
+    """A request to show the licence of `entry` to the user and have it accepted first."""
 
     def __init__(self, entry: CatalogEntry) -> None:
         super().__init__(
@@ -22,21 +22,21 @@ class LicenceNotAccepted(InputError):
 
 
 def terms(entry: CatalogEntry) -> str:
-    """The licence in one line for the user: its name, where its text is, and whether commercial use is allowed."""
+    """Return the licence in one line for the user: its name, where its text is, and whether commercial use is allowed."""
     text = f", see {entry.licence_url}" if entry.licence_url else ""
     return f"Licence: {entry.licence}{text}. Commercial use is {'allowed' if entry.commercial_use else 'not allowed'}."
 
 
 def is_accepted(entry: CatalogEntry) -> bool:
-    """Whether the weights may be fetched without asking: the licence is permissive, or was accepted here before."""
+    """Return whether the weights may be downloaded without asking: the licence is permissive, or was accepted here before."""
     permissive = entry.commercial_use and entry.licence in PERMISSIVE
-    return permissive or records.read(RECORDS).get(entry.id) == entry.licence
+    return permissive or records.read(ACCEPTED).get(entry.id) == entry.licence
 
 
 def accept(entry: CatalogEntry) -> None:
-    """Remember that the user has accepted the licence of `entry`, until the catalog names another one.
+    """Record that the user has accepted the licence of `entry`, until the catalog names another one.
 
     Raises:
         OutputError: no folder of models can be written to.
     """
-    records.note(RECORDS, entry.id, entry.licence)
+    records.note(ACCEPTED, entry.id, entry.licence)

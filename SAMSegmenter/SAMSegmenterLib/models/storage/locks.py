@@ -15,13 +15,13 @@ LOOK_SECONDS = 0.2
 
 
 def never() -> bool:
-    """Do not cancel."""
+    """Return False: do not cancel."""
     return False
 
 
 @contextmanager
 def turn(path: Path, cancel: Callable[[], bool] = never) -> Iterator[None]:
-    """Hold the right to write the file `path`; waits while another process or thread holds it.
+    """Hold the right to write the file `path` within the block; wait while another process or thread holds it.
 
     The operating system takes the right back from a process that ends, however it ends.
 

@@ -1,4 +1,4 @@
-"""What was learned or decided about models on this machine: small JSON files beside them, each an object by model id."""
+"""Records about the models on this machine: small JSON files beside them, each with an object by model id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADVICE = "Delete it; licences are asked for and hashes learned again, models of 
 
 
 def read(name: str) -> dict[str, Any]:
-    """The records of all folders of models in the file `name`; where several know an id, the first folder counts.
+    """Return the records in the files called `name` of all folders of models; if several know an id, the first folder counts.
 
     Raises:
         InputError: the file in the first folder is damaged; says what to do.
@@ -40,7 +40,7 @@ def note(name: str, id: str, value: Any) -> None:
 
 
 def forget(path: Path, id: str) -> None:
-    """Drop what the file of records `path` holds of the model `id`, if anything.
+    """Drop the record of the model `id`, if there is one, from the file of records `path`.
 
     Raises:
         OutputError: it cannot be written.
@@ -63,7 +63,7 @@ def _change(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> N
 
 
 def _load_if_possible(path: Path) -> dict[str, Any]:
-    # The user can seldom mend a folder that others keep, and a share that is gone for an hour shall not stop all work.
+    # The user can seldom repair a folder that others keep, and a share that is gone for an hour must not stop all work.
     try:
         return _load(path)
     except InputError as error:

@@ -18,11 +18,11 @@ from .locks import turn
 
 SHIPPED = Path(__file__).parents[2] / "Resources" / "Models"
 OWN = "own.json"
-RECORDS = hashes.RECORDS, OWN  # what removing a model forgets
+FORGOTTEN = hashes.HASHES, OWN  # records from which a removed model is dropped
 
 
 def entries() -> tuple[CatalogEntry, ...]:
-    """Every model that can be chosen by name: the catalog, then the user's own.
+    """Return every model that can be chosen by name: those of the catalog, then the user's own.
 
     Raises:
         InputError: the record of the user's own models is damaged.
@@ -31,7 +31,7 @@ def entries() -> tuple[CatalogEntry, ...]:
 
 
 def entry(id: str) -> CatalogEntry:
-    """The model called `id`.
+    """Return the model called `id`.
 
     Raises:
         InputError: there is none; names the one that may be meant.
@@ -43,14 +43,14 @@ def entry(id: str) -> CatalogEntry:
 
 
 def status(entry: CatalogEntry) -> Path | None:
-    """The file of `entry` on this machine, or None if it is not installed."""
+    """Return the file of `entry` on this machine; None if it is not installed."""
     places = (SHIPPED,) if entry.shipped else folders()
     # os.path, because Path.is_file raises if a share is gone or forbidden.
     return next((folder / entry.file for folder in places if os.path.isfile(folder / entry.file)), None)
 
 
 def locate(entry: CatalogEntry) -> Path:
-    """The file of `entry` on this machine.
+    """Return the file of `entry` on this machine.
 
     Raises:
         CheckpointError: it is not there; says how to get it.
@@ -73,7 +73,7 @@ def locate(entry: CatalogEntry) -> Path:
 
 
 def remove(entry: CatalogEntry) -> list[Path]:
-    """Delete the file of `entry`, what is left of its download, and what was recorded of it, in all folders.
+    """Delete the file of `entry`, the rest of its download, and its records, in all folders.
 
     Returns:
         The files that were deleted.
@@ -84,13 +84,13 @@ def remove(entry: CatalogEntry) -> list[Path]:
     """
     if entry.shipped:
         raise InputError(f"{entry.id}: ships with SAMSegmenter and stays.")
-    recorded = any(entry.id in records.read(name) for name in RECORDS)
+    recorded = any(entry.id in records.read(name) for name in FORGOTTEN)
     removed: list[Path] = []
     refusals = []
     for folder in folders():
         try:
             removed += _delete(folder / entry.file)
-            for name in RECORDS:
+            for name in FORGOTTEN:
                 records.forget(folder / name, entry.id)
         except OutputError as error:
             refusals.append(str(error))
@@ -102,12 +102,12 @@ def remove(entry: CatalogEntry) -> list[Path]:
 
 
 def transient(path: Path) -> tuple[Path, Path]:
-    """The files beside `path` while it is being downloaded: what has arrived, and what is known of where it came from."""
+    """Return the files beside `path` during its download: what has arrived, and a note of where it came from."""
     return path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
 
 
 def keep_own(id: str, file: str, like: CatalogEntry) -> CatalogEntry:
-    """Make the file called `file` in the folder of models a model of the user's own that is chosen as `id`.
+    """Record the file called `file` in the folder of models as a model of the user's own, chosen as `id`, and return the model.
 
     `like` is the model whose layout, input size and normaliser it has.
 
@@ -156,7 +156,7 @@ def _own_entry(id: str, kept: Any) -> CatalogEntry:
 
 
 def _delete(path: Path) -> list[Path]:
-    """Delete a model file and what is left of its download; returns what there was."""
+    """Delete a model file and the rest of its download; return the files that there were."""
     found = [each for each in (path, *transient(path)) if os.path.isfile(each)]
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Fetching one large file over a network that is slow, breaks off or lies."""
+"""The download of one large file over a connection that is slow, breaks off or lies."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from requests.utils import get_environ_proxies, select_proxy
 from ...errors import Cancelled, CheckpointError, OutputError, printable
 from .folders import share
 
-Progress = Callable[["int", "int | None"], None]
+DownloadProgress = Callable[["int", "int | None"], None]
 Cancel = Callable[[], bool]
 
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, 10.0
-ATTEMPTS = 4  # in a row without a byte more than before
+ATTEMPTS = 4  # in a row that bring no more bytes
 FIRST_PAUSE_SECONDS = 1.0
-CHUNK_BYTES = 1 << 14  # a slow host is waited for until so many have come, and only then asked whether to stop
+CHUNK_BYTES = 1 << 14  # `cancel` is asked after every chunk, so that a slow host delays it by one
 SPARE_BYTES = 16 << 20  # left free on the disk
-ASK_SPACE_EVERY_BYTES = SPARE_BYTES // 2  # of a file of unknown size: rarely, but before it can use up what is spared
+ASK_SPACE_EVERY_BYTES = SPARE_BYTES // 2  # for a file of unknown size: rarely, but before it can use up the spare bytes
 LARGEST_BYTES = 16 << 30
 WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
 
 class DownloadError(CheckpointError):
-    """A model file that could not be fetched; says from where, why, and what to do."""
+    """A model file that could not be downloaded; the message says from where, why, and what to do."""
 
 
 class _Broken(Exception):
-    """What arrived is incomplete or cannot be continued; another attempt may do better."""
+    """A download that is incomplete or cannot be continued; another attempt may succeed."""
 
 
 PASSING = _Broken, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
@@ -44,32 +44,32 @@ PASSING = _Broken, requests.ConnectionError, requests.Timeout, requests.exceptio
 
 @dataclass(frozen=True)
 class Transfer:
-    """A file on its way to this machine; it goes on where an earlier attempt ended if the host still has the same version.
+    """A file on its way to this machine; it continues an earlier attempt if the host still has the same version.
 
     Proxies are those of the environment or the system.
 
     Attributes:
-        url: where it comes from; messages and `notes` have it as `shown`.
+        url: where it comes from; in messages and `notes` it stands as `shown`.
         part: what has arrived; kept if the transfer fails or is cancelled.
         notes: a small file that remembers what `part` is a part of.
         size: of the whole file in bytes, if it is known.
-        progress: called with the bytes that have arrived and their number in the end, None if nobody knows.
-        cancel: asked often; true ends the transfer.
+        progress: called with the bytes that have arrived and their number in the end, None if that is not known.
+        cancel: called often; the transfer ends if it returns true.
     """
 
     url: str
     part: Path
     notes: Path
     size: int | None
-    progress: Progress
+    progress: DownloadProgress
     cancel: Cancel
 
     def run(self) -> None:
-        """Fetch the file; attempts that fail are repeated, with growing pauses.
+        """Download the file; repeat attempts that fail, with growing pauses.
 
         Raises:
             Cancelled: `cancel` returned true.
-            DownloadError: the host cannot be reached, refuses, keeps breaking off, or sends something else.
+            DownloadError: the host cannot be reached, refuses, keeps breaking off, or sends another file.
             OutputError: the disk is too full.
             OSError: `part` cannot be written.
         """
@@ -88,7 +88,7 @@ class Transfer:
                     raise self._error(f"could not be downloaded ({_reason(error)}); {_proxy(self.url)}.") from error
 
     def discard(self) -> None:
-        """Forget what has arrived."""
+        """Delete what has arrived."""
         self.part.unlink(missing_ok=True)
         self.notes.unlink(missing_ok=True)
 
@@ -113,10 +113,10 @@ class Transfer:
             self._receive(response, start, total)
 
     def _accepted(self, response: requests.Response, have: int, version: str | None) -> tuple[int, int | None]:
-        """Where the body that the host sends starts in the file, and the file's size if the host tells it.
+        """Return where in the file the body starts that the host sends, and the file's size if the host tells it.
 
         Raises:
-            _Broken: it cannot go on after the first `have` bytes of `version`, or not now.
+            _Broken: it cannot continue after the first `have` bytes of `version`, or not now.
             DownloadError: it refuses, or sends a page.
         """
         status = response.status_code
@@ -155,9 +155,9 @@ class Transfer:
     def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
         done, most, asked = start, total or LARGEST_BYTES, start
         self.progress(done, total)
-        with self.part.open("ab") as file:  # buffered: else what does not fit on the disk is left out without an error
+        with self.part.open("ab") as file:  # buffered: otherwise bytes that do not fit on the disk are left out without an error
             for chunk in response.iter_content(CHUNK_BYTES):
-                if total is None and done - asked >= ASK_SPACE_EVERY_BYTES:  # then nobody could see before that the disk is too small
+                if total is None and done - asked >= ASK_SPACE_EVERY_BYTES:  # it could not be seen before whether the disk is large enough
                     self._check_space(total, done)
                     asked = done
                 done += len(chunk)
@@ -165,14 +165,17 @@ class Transfer:
                     self.discard()
                     raise self._error(f"sends more than the {most} bytes of {_whose(total)}. It is not the published file.")
                 file.write(chunk)
-                file.flush()  # so that the size of part is what has arrived
+                file.flush()  # so that the size of `part` is the number of bytes that have arrived
                 self.progress(done, total)
                 self._stop_if_cancelled()
         if not done or (total and done < total):
             raise _Broken(f"the host broke off after {done} of {total or 'unknown'} bytes")
 
     def _version_of_part(self) -> str | None:
-        """Which version of the file has arrived in part; None if that is not known or others keep it: it cannot be continued."""
+        """Return which version of the file has arrived in part.
+
+        None if that is not known, or if the part belongs to another user: then it cannot be continued.
+        """
         try:
             noted = json.loads(self.notes.read_text(encoding="utf-8"))
             return noted["version"] if noted["url"] == shown(self.url) and os.access(self.part, os.W_OK) else None
@@ -197,23 +200,25 @@ class Transfer:
 
     @property
     def _arrived(self) -> int:
+        """Return the number of bytes that have arrived."""
         return self.part.stat().st_size if self.part.is_file() else 0
 
     @property
     def _kept(self) -> str:
+        """Return a sentence about what has arrived."""
         if not self._arrived:
             return "Nothing had arrived."
         return f"The {self._arrived / 1e6:.1f} MB that have arrived are kept; the next attempt goes on from there."
 
 
 def shown(url: str) -> str:
-    """Return an address without what may be secret in it: the user's name and password, and what stands behind a question mark."""
+    """Return an address without its secret parts: the user's name and password, and everything behind a question mark."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def check_secure(addresses: list[str]) -> None:
-    """Raise `DownloadError` if an encrypted address led, by way of the others, to one that anybody on the way can change."""
+    """Raise `DownloadError` if an encrypted address led, possibly by way of others, to one that is not encrypted."""
     first, *others = addresses
     open_one = next((each for each in others if not each.startswith("https:")), None)
     if first.startswith("https:") and open_one:
@@ -221,13 +226,13 @@ def check_secure(addresses: list[str]) -> None:
 
 
 def _version(response: requests.Response) -> str | None:
-    """What tells versions of a file apart, in the host's words; None if it has none that are exact."""
+    """Return what tells versions of a file apart, in the host's words; None if it has nothing exact."""
     etag = response.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
 def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
-    """Start and size from a header such as ``bytes 200-999/1000`` or ``bytes */1000``."""
+    """Return start and size from a header such as ``bytes 200-999/1000`` or ``bytes */1000``."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")
     start = span.partition("-")[0]
@@ -235,7 +240,7 @@ def _content_range(response: requests.Response) -> tuple[int | None, int | None]
 
 
 def _count(text: str) -> int | None:
-    """A number of bytes in a header; None if there is none."""
+    """Return the number of bytes in a header; None if there is none."""
     return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
@@ -244,13 +249,13 @@ def _whose(total: int | None) -> str:
 
 
 def _proxy(url: str) -> str:
-    """Which proxy a request to `url` goes through, in words and without what may be secret in its address."""
+    """Return in words which proxy a request to `url` goes through, without the secret parts of its address."""
     proxy = select_proxy(url, get_environ_proxies(url))
     return f"the proxy in use is {printable(re.sub('.*(@|//)', '', proxy))}" if proxy else "no proxy is set for this address"
 
 
 def _reason(error: Exception) -> str:
-    """An error in a line, without what may be secret in the addresses that libraries quote."""
+    """Return an error in one line, without the secret parts of addresses that libraries quote."""
     line = printable(str(error).strip().partition("\n")[0])
     return re.sub(r"\?[^\s'\")]*", "", re.sub(r"[^\s/'\"(]*@", "", line))[:200] or type(error).__name__
 

@@ -1,1 +1,1 @@
-"""Files of weights, read without trust in what they hold."""
+"""Files of weights, read without trusting their content."""

@@ -1,4 +1,4 @@
-"""Reading files of network weights without ever running code that they may carry."""
+"""Reading of files of weights without ever running code that they may carry."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ NOTED_CONTAINER, NOTED_BESIDE = "samsegmenter.container", "samsegmenter.beside" 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file of weights holds.
+    """The content of a file of weights.
 
     Attributes:
-        weights: by name, on the CPU, in the precision they are stored in.
+        weights: by name, on the CPU, in the precision in which they are stored.
         container: the name under which they lay in the file; empty if directly inside.
         beside: the names of what lay beside that container.
     """
@@ -45,18 +45,19 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, permissive: bool = False) -> Checkpoint:
-    """Read the named weights in `path`.
+    """Return the named weights in `path`.
 
-    The content tells safetensors from files of ``torch.save``, whatever the file is called; of the latter nothing but tensors is
+    Files of safetensors and of ``torch.save`` are told by their content, whatever their name; of the latter only tensors are
     read. Weights may lie directly inside or in one of `CONTAINERS`; a prefix from `PREFIXES` that all names share is dropped.
 
     Args:
-        permissive: pass over Python objects of every kind that lie beside the weights, not only those of training, and read
-            formats from before PyTorch 1.6 where the installed torch does so safely.
+        path: the file.
+        permissive: skip Python objects of every kind that lie beside the weights, not only those of training, and read
+            formats from before PyTorch 1.6 if the installed torch does so safely.
 
     Raises:
-        CheckpointError: missing, empty, truncated, not weights at all, larger inside than outside, weights that are no
-            finite numbers, or a file that would run code; nothing of it has been run.
+        CheckpointError: the file is missing, empty, truncated, or no weights; would fill more memory than it has bytes; has
+            weights that are not finite numbers; or would run code. No code of it has been run.
     """
     path = Path(path)
     head = _head(path)
@@ -102,7 +103,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
             noted = file.metadata() or {}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is truncated, or not a safetensors file ({error}). {AGAIN}.") from error
-    except AttributeError as error:  # what safetensors makes of numbers that are newer than this torch
+    except AttributeError as error:  # from safetensors, for types of numbers that are newer than this torch
         raise CheckpointError(f"{path}: its weights are not stored as plain numbers ({error}).") from error
     checkpoint = _unwrapped(weights, path)
     beside = frozenset(noted.get(NOTED_BESIDE, "").split("\n")) - {""}
@@ -129,7 +130,7 @@ def _read_archive(path: Path, permissive: bool) -> Checkpoint:
 
 
 def _read_older(path: Path, permissive: bool) -> Checkpoint:
-    """Read a format from before PyTorch 1.6, which torch alone reads; some versions of it do so without any restriction."""
+    """Read a format from before PyTorch 1.6; torch alone reads it, some of its versions without any restriction."""
     what = f"{path}: is not a file of PyTorch weights as saved since PyTorch 1.6"
     if not permissive:
         raise CheckpointError(f"{what}, and was not opened, because older ones can run code. Use a .safetensors file, or: {CONVERT}")
@@ -150,7 +151,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _unwrapped(content: Mapping[str, Any] | Any, path: Path) -> Checkpoint:
-    """Find the weights in what a file holds; they are `StoredTensor` where their numbers are still in the file."""
+    """Return the weights among a file's content; they are `StoredTensor` where their numbers are still in the file."""
     container = ""
     beside: frozenset[str] = frozenset()
     if isinstance(content, dict):
@@ -195,7 +196,7 @@ def _without_prefix(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 
 def _check_plain(weights: Mapping[str, Any], path: Path) -> None:
-    """Raise CheckpointError for tensors that are not plain numbers."""
+    """Raise `CheckpointError` for tensors that are not plain numbers."""
     odd = [name for name, value in weights.items() if not _is_plain(value)]
     if odd:
         raise CheckpointError(f"{path}: {len(odd)} of {len(weights)} weights are not stored as plain numbers ({', '.join(odd[:3])}).")
@@ -208,7 +209,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _check_stored(weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Raise CheckpointError for tensors that would fill more memory than the file has bytes."""
+    """Raise `CheckpointError` for tensors that would fill more memory than the file has bytes."""
     needed = sum(value.numel() * value.element_size() for value in weights.values())
     if needed > 2 * path.stat().st_size:  # twice, because two names may share their numbers
         raise CheckpointError(f"{path}: its weights would fill {needed / 1e9:.1f} GB, which are not in the file. It is damaged or hostile.")
@@ -224,5 +225,5 @@ def _check_finite(weights: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def _is_finite(value: torch.Tensor) -> bool:
-    # NumPy, because torch wakes its threads for each of hundreds of small tensors: 0.1 s instead of 1 s on busy cores.
+    # NumPy, because torch wakes its threads for each of hundreds of small tensors, which takes far longer on busy cores.
     return bool(np.isfinite(value.detach().float().numpy()).all())

@@ -1,4 +1,4 @@
-"""Taking the weights out of a file that holds more than that, into a .safetensors file, which can hold nothing else."""
+"""Conversion of a file that holds more than weights to a .safetensors file, which can hold nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from .checkpoint import NOTED_BESIDE, NOTED_CONTAINER, Checkpoint, read_checkpoi
 
 
 def convert(source: Path, target: Path) -> Checkpoint:
-    """Write the weights in `source` to `target`, and return them; Python objects beside them are passed over, none is run.
+    """Write the weights in `source` to `target`, and return them.
 
-    Where the weights lay in the file is noted in the new one, because `detect` goes by that, too.
+    Python objects beside the weights are skipped, and none of their code is run. Where the weights lay in the file is noted in the new
+    one, because `detect` uses that, too.
 
     Raises:
-        InputError: `target` is not called .safetensors, or is there already.
+        InputError: `target` is not called .safetensors, or exists already.
         CheckpointError: as `checkpoint.read_checkpoint`, which reads formats from before PyTorch 1.6 with PyTorch 2.10 and newer.
         OutputError: `target` cannot be written.
     """
@@ -31,12 +32,12 @@ def convert(source: Path, target: Path) -> Checkpoint:
     noted = {NOTED_CONTAINER: checkpoint.container, NOTED_BESIDE: "\n".join(sorted(checkpoint.beside))}
     content = save(_apart(checkpoint.weights), noted)
     with replacing(target) as file:
-        file.write_bytes(content)  # which says so if the disk is full, and lets others read the file; the library does neither
+        file.write_bytes(content)  # unlike the library, it reports a full disk, and lets others read the file
     return checkpoint
 
 
 def _apart(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights in memory that none of them shares with another, as safetensors wants them."""
+    """Return the weights without memory that two of them share, as safetensors wants them."""
     seen: set[int] = set()
     apart = {}
     for name, value in weights.items():

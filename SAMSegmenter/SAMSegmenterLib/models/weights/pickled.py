@@ -1,7 +1,7 @@
-"""Pickles read without running anything: an interpreter that knows plain containers and leaves all else opaque.
+"""Pickles read without running anything: an interpreter that knows plain containers and leaves everything else opaque.
 
 The opcodes are those of Python's `pickletools` that ``torch.save`` writes in protocols 1 to 5. Names of classes and functions are
-only compared with lists, never looked up; nothing is imported or called but what the caller gives for them.
+only compared with lists, never looked up; nothing is imported or called except what the caller provides.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-LARGEST_PICKLE = 64 << 20  # bytes; that of the largest network has 0.3 MB
-MOST_OPCODES = 2_000_000  # each makes 100 bytes of memory at most, beside what it copies from the file
-KEYS = str, int, float, bool, bytes, type(None)  # hashing others may recurse as deep as a file likes
+LARGEST_PICKLE = 64 << 20  # bytes; the largest network has 0.3 MB
+MOST_OPCODES = 2_000_000  # each takes at most 100 bytes of memory besides what it copies from the file
+KEYS = str, int, float, bool, bytes, type(None)  # hashing other types may recurse as deep as a file likes
 PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
@@ -22,11 +22,11 @@ CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
 class PickleError(ValueError):
-    """A pickle that is damaged, or beyond what this interpreter knows; the message goes on after the file's name, without a full stop."""
+    """A pickle that is damaged, or beyond this interpreter; the message continues a sentence after the file's name, without a full stop."""
 
 
 class ForbiddenName(PickleError):
-    """A pickle wants a class or function that is on no list; `name` says which."""
+    """A pickle that wants a class or function that is on no list; `name` says which."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -34,7 +34,7 @@ class ForbiddenName(PickleError):
 
 
 class Name(NamedTuple):
-    """The name of a class or function, as a file has it."""
+    """The name of a class or function in a file."""
 
     module: str
     name: str
@@ -45,7 +45,7 @@ class Name(NamedTuple):
 
 @dataclass(eq=False)
 class Opaque:
-    """Takes the place of an object that is not wanted; what a file says of its content is dropped.
+    """A stand-in for an object that is not wanted; the object's content is dropped.
 
     Attributes:
         kind: the name of its class, or of the function that would have made it.
@@ -58,7 +58,7 @@ class Opaque:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the names in a pickle mean.
+    """The meaning of the names in a pickle.
 
     Attributes:
         calls: by name, what a call gives, from its arguments; they raise `PickleError` for arguments that cannot be right.
@@ -72,7 +72,7 @@ class Vocabulary:
 
 
 def interpret(content: bytes, vocabulary: Vocabulary) -> Any:
-    """Return what the pickle `content` holds: plain values, lists, tuples, dicts, `Name`, `Opaque`, and what `vocabulary` makes.
+    """Return the content of a pickle: plain values, lists, tuples, dicts, `Name`, `Opaque`, and what `vocabulary` makes.
 
     Raises:
         ForbiddenName: it wants a class or function that is not known.
@@ -88,13 +88,13 @@ def interpret(content: bytes, vocabulary: Vocabulary) -> Any:
             machine.step(opcode.name, argument)
     except PickleError:
         raise
-    except (ValueError, IndexError, OverflowError) as error:  # from genops, and from taking off an empty stack
+    except (ValueError, IndexError, OverflowError) as error:  # from genops, and from an empty stack
         raise PickleError(f"its description of the weights is damaged: {str(error)[:100]}") from error
     return machine.result()
 
 
 def expect(holds: bool, what: str = "its description of the weights is damaged") -> None:
-    """Raise `PickleError` unless `holds`."""
+    """Raise `PickleError` with the message `what` unless `holds`."""
     if not holds:
         raise PickleError(what)
 
@@ -123,7 +123,7 @@ class _Machine:
             run(self, argument)
 
     def result(self) -> Any:
-        """Return the object, when all is read."""
+        """Return the object, after all opcodes have run."""
         expect(len(self._stack) == 1 and not self._below)
         return self._stack[0]
 
@@ -132,7 +132,7 @@ class _Machine:
         self._stack = []
 
     def marked(self, _: Any = None) -> list[Any]:
-        """Take off all above the last mark."""
+        """Remove everything above the last mark, and return it."""
         items, self._stack = self._stack, self._below.pop()
         return items
 
@@ -199,7 +199,7 @@ class _Machine:
         self.call(None)
 
     def fill_in(self, _: Any) -> None:
-        """Drop the state of an object: what is wanted has none, but for attributes of an OrderedDict."""
+        """Drop the state of an object: what is wanted has none, except attributes of an OrderedDict."""
         self._stack.pop()
         expect(bool(self._stack))
 

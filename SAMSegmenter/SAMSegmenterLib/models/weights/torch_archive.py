@@ -1,6 +1,6 @@
 """The archive that ``torch.save`` writes since PyTorch 1.6: an uncompressed zip of one pickle and a file of numbers for each storage.
 
-Where an entry lies is taken from the archive's directory and held against the entry's own header, its neighbours, and the end
+The place of an entry is taken from the archive's directory and checked against the entry's own header, its neighbours, and the end
 of the file, so that nothing is read or allocated that the file does not hold.
 """
 
@@ -16,16 +16,16 @@ from io import FileIO
 from pathlib import Path
 
 LARGEST_DIRECTORY = 8 << 20  # bytes, as of 80 000 entries; the largest network has a thousand
-LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and of what comes after it (APPNOTE 4.3.7)
+LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and of the extra field (APPNOTE 4.3.7)
 AGAIN = "Get the file again and compare its size with the original"
 UNPACK = "If it is a .zip of a model, unpack it and give the file inside"
 ENCRYPTED, UTF_8 = 0x1, 0x800
 
 
 class ArchiveError(ValueError):
-    """A file that is no such archive.
+    """A file that is not such an archive.
 
-    The message goes on after the file's name and has no full stop; `advice` is the sentence to follow it.
+    The message continues a sentence after the file's name, without a full stop; `advice` is the sentence to follow it.
     """
 
     def __init__(self, message: str, advice: str = AGAIN) -> None:
@@ -35,7 +35,7 @@ class ArchiveError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """Where the bytes of an entry lie in the file."""
+    """The place of an entry's bytes in the file."""
 
     start: int
     size: int
@@ -53,7 +53,7 @@ class Archive:
         self.entries = entries
 
     def read(self, name: str, most: int) -> bytes:
-        """Return an entry's bytes, or ``b""`` if it is not there.
+        """Return an entry's bytes; ``b""`` if there is no such entry.
 
         Raises:
             ArchiveError: it has more than `most` bytes.
@@ -82,7 +82,7 @@ class Archive:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Archive]:
-    """Open the archive at `path`.
+    """Open the archive at `path` for the block.
 
     Raises:
         ArchiveError: it is damaged, or has what ``torch.save`` never writes: compressed or encrypted entries, entries of the same
@@ -123,7 +123,7 @@ class _Frugal:
 
 
 def _entry(file: FileIO, member: zipfile.ZipInfo, limit: int) -> Entry:
-    """Where the bytes of `member` lie; they must end at `limit` at the latest."""
+    """Return where the bytes of `member` lie; they must not reach beyond `limit`."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & ENCRYPTED:
         raise ArchiveError("is compressed or encrypted, which PyTorch's files never are, and was not opened", UNPACK)
     file.seek(min(max(member.header_offset, 0), limit))
@@ -139,7 +139,7 @@ def _entry(file: FileIO, member: zipfile.ZipInfo, limit: int) -> Entry:
 
 
 def _within_one_folder(placed: dict[str, Entry]) -> dict[str, Entry]:
-    """The entries by their names without the folder that all are in."""
+    """Return the entries by their names without the one folder in which all of them lie."""
     folder = next(iter(placed), "").partition("/")[0] + "/"
     names = {name: name.removeprefix(folder) for name in placed}
     if any(name == inner or ".." in inner.split("/") for name, inner in names.items()):

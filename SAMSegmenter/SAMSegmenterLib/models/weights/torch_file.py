@@ -1,8 +1,8 @@
 """Tensors in the files that ``torch.save`` writes, read without torch's unpickler.
 
-Torch below 2.10 can be made to corrupt memory by a crafted file even with ``weights_only=True``, and some computers can have no newer
-one. Here the pickle is interpreted by `pickled`, every size is held against the file before memory is asked for, and only
-the numbers of those tensors are read that are wanted.
+A crafted file can make torch below 2.10 corrupt memory even with ``weights_only=True``, and some computers cannot have a newer
+one. Here `pickled` interprets the pickle, every size is checked against the file before memory is taken for it, and only
+the numbers of wanted tensors are read.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ODD_TENSORS |= {"torch._utils._rebuild_device_tensor_from_numpy", "torch._utils.
 MOST_DIMENSIONS = 64
 MOST_NUMBERS = 1 << 48  # in a shape, so that products of sizes stay within what torch can count
 
-# Packages whose objects lie beside the weights in files written in training. None is wanted, and none of their code is run.
+# Packages whose objects lie beside the weights in files written during training. None is used, and none of their code is run.
 TRAINING = {"argparse", "addict", "collections", "datetime", "easydict", "enum", "lightning", "ml_collections", "numpy", "omegaconf"}
 TRAINING |= {"pathlib", "pytorch_lightning", "torch", "types", "typing", "uuid", "yacs"}
 TRAINING_NAMES = {"_codecs.encode", "copyreg._reconstructor"}
@@ -48,7 +48,7 @@ TRAINING_NAMES |= {f"builtins.{name}" for name in ("object", "range", "set", "sl
 
 @dataclass(frozen=True)
 class Stored:
-    """A storage, of which the file holds as many numbers as it says."""
+    """A storage; the file has been found to hold as many numbers as it says."""
 
     entry: Entry
     dtype: torch.dtype
@@ -57,7 +57,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor whose numbers are in the file, within its storage; sizes, strides and offset count numbers."""
+    """A tensor whose numbers are still in the file, within its storage; sizes, strides and offset count numbers."""
 
     storage: Stored
     offset: int
@@ -66,7 +66,7 @@ class StoredTensor:
 
 
 def read_structure(archive: Archive, permissive: bool = False) -> Any:
-    """Return what the file holds: plain values and containers, `StoredTensor`, and `Opaque` for all that is no weight.
+    """Return the content of a file: plain values and containers, `StoredTensor`, and `Opaque` for everything that is no weight.
 
     Args:
         permissive: leave objects of all kinds opaque, not only those of `TRAINING`.
@@ -96,10 +96,10 @@ def read_structure(archive: Archive, permissive: bool = False) -> Any:
 
 
 def read_tensors(archive: Archive, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
-    """Return the tensors `wanted`, with memory of their own; those that share a storage in the file share it here.
+    """Return the tensors `wanted`, with memory of their own; those that share a storage in the file share it in memory.
 
     Raises:
-        ArchiveError: the file has become shorter meanwhile, or says no byte order that there is.
+        ArchiveError: the file has become shorter meanwhile, or states an unknown byte order.
         MemoryError: there is not enough memory.
     """
     is_foreign = _byte_order(archive) != sys.byteorder
@@ -109,14 +109,14 @@ def read_tensors(archive: Archive, wanted: Mapping[str, StoredTensor]) -> dict[s
 
 
 class _TensorReader:
-    """Storages and tensors as the pickle describes them."""
+    """A reader of storages and tensors as the pickle describes them."""
 
     def __init__(self, archive: Archive) -> None:
         self._entries = archive.entries
         self._storages: dict[str, Stored] = {}
 
     def stored(self, pid: Any) -> Stored | Opaque:
-        """Return the storage of a persistent ID ``("storage", kind, key, device, count)``."""
+        """Return the storage with the persistent ID ``("storage", kind, key, device, count)``."""
         expect(isinstance(pid, tuple) and len(pid) == 5 and pid[0] == "storage")
         _, kind, key, _, count = pid
         expect(isinstance(kind, Name) and isinstance(key, str) and _are_counts(count))
@@ -132,10 +132,10 @@ class _TensorReader:
         return storage
 
     def tensor(self, arguments: tuple) -> StoredTensor | Opaque:
-        """Return the tensor of ``(storage, offset, shape, strides, ...)``."""
+        """Return the tensor described by ``(storage, offset, shape, strides, ...)``."""
         expect(len(arguments) >= 4)
         storage, offset, shape, strides = arguments[:4]
-        if isinstance(storage, Opaque) or any(arguments[6:]):  # numbers of other kinds, or to be negated
+        if isinstance(storage, Opaque) or any(arguments[6:]):  # of other kinds, or to be negated
             return _odd_tensor()
         expect(isinstance(storage, Stored) and isinstance(shape, tuple) and isinstance(strides, tuple))
         expect(len(shape) == len(strides) <= MOST_DIMENSIONS and _are_counts(offset, *shape, *strides))
@@ -147,7 +147,10 @@ class _TensorReader:
         return StoredTensor(storage, offset, shape, tuple(stride if side > 1 else 0 for side, stride in zip(shape, strides, strict=True)))
 
     def typed(self, arguments: tuple) -> Any:
-        """Return the tensor of ``(how to build it, its class, arguments for that, attributes)``, without class and attributes."""
+        """Return the tensor described by ``(how to build it, its class, arguments for that, attributes)``.
+
+        Class and attributes are dropped.
+        """
         expect(len(arguments) == 4 and isinstance(arguments[2], tuple))
         return self.tensor(arguments[2]) if str(arguments[0]) == "torch._utils._rebuild_tensor_v2" else _odd_tensor()
 
@@ -162,7 +165,7 @@ def _first(arguments: tuple) -> Any:
 
 
 def _dictionary(arguments: tuple) -> dict:
-    """Return the dictionary of no arguments, another one, or pairs."""
+    """Return the dictionary made of no arguments, of another dictionary, or of pairs."""
     pairs = arguments[0] if arguments else ()
     if isinstance(pairs, dict):
         return dict(pairs)
@@ -186,11 +189,11 @@ def _byte_order(archive: Archive) -> str:
 
 
 def _numbers(archive: Archive, storage: Stored, is_foreign: bool) -> Tensor:
-    """The numbers of a storage, one after the other."""
+    """Return the numbers of a storage, in their order in the file."""
     size = storage.count * storage.dtype.itemsize
     try:
         numbers = torch.empty(size, dtype=torch.uint8)
-    except RuntimeError as error:  # torch's way to say so
+    except RuntimeError as error:  # torch's error for too little memory
         raise MemoryError(f"{size >> 20} MB for weights") from error
     octets = numbers.numpy()
     archive.read_into(storage.entry, octets.data)

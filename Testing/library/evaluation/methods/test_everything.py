@@ -47,7 +47,7 @@ def test_organs_are_among_the_candidates(candidates, phantom):
 
 def test_candidates_are_good_different_and_ordered(candidates):
     assert all(each.slice == SLICE and each.quality >= 0.5 and 0.5 <= each.stability <= 1 for each in candidates)
-    assert [each.score for each in candidates] == sorted((each.score for each in candidates), reverse=True)
+    assert [each.worth for each in candidates] == sorted((each.worth for each in candidates), reverse=True)
     pairs = [(one.mask, other.mask) for n, one in enumerate(candidates) for other in candidates[:n]]
     assert all((one & other).sum() < 0.7 * (one | other).sum() for one, other in pairs)
 

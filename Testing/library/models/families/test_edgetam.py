@@ -154,7 +154,7 @@ def test_masks_are_those_of_transformers(network, theirs, points):
         multimask_output=len(points) == 1,
     )
     np.testing.assert_allclose(ours.low, wanted.pred_masks[0, 0].numpy(), atol=1e-4)
-    np.testing.assert_allclose(ours.scores, wanted.iou_scores[0, 0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(ours.qualities, wanted.iou_scores[0, 0].numpy(), atol=1e-5)
     assert ours.low.std() > 0.05
 
 

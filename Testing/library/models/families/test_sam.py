@@ -85,7 +85,7 @@ def test_masks_are_those_of_the_packages_predictor(model, seen, predictor, promp
     logits, scores, low = predictor.predict(*prompts, multimask_output=several, return_logits=True)
     assert ours.logits.shape == (3 if several else 1, 90, 130)
     np.testing.assert_allclose(ours.logits, logits, atol=2e-5)
-    np.testing.assert_allclose(ours.scores, scores, atol=1e-5)
+    np.testing.assert_allclose(ours.qualities, scores, atol=1e-5)
     np.testing.assert_allclose(ours.low, low, atol=2e-5)
     assert 0.02 < (logits > 0).mean() < 0.98, "otherwise the masks tell nothing"
 

@@ -67,7 +67,7 @@ def test_masks_are_those_of_the_packages_image_predictor(model, predictor, pictu
     ours = model.masks(model.embed(picture), *prompts)
     logits, scores, low = predictor.predict(*prompts, multimask_output=several, return_logits=True)
     np.testing.assert_allclose(ours.logits, logits, atol=1e-4)
-    np.testing.assert_allclose(ours.scores, scores, atol=1e-5)
+    np.testing.assert_allclose(ours.qualities, scores, atol=1e-5)
     np.testing.assert_allclose(ours.low.clip(-32, 32), low, atol=1e-4)
     assert logits.std() > 0.05
 

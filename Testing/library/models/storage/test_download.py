@@ -101,8 +101,8 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_password(stated, why, 
 
 def test_a_hash_that_is_not_published_is_recorded_at_the_first_download(unhashed, host, models_folder):
     path = download.fetch(unhashed)
-    assert json.loads((models_folder / hashes.RECORDS).read_text(encoding="utf-8")) == {unhashed.id: hashes.file_sha256(path)}
-    assert left_in(models_folder) == {unhashed.file, hashes.RECORDS}
+    assert json.loads((models_folder / hashes.HASHES).read_text(encoding="utf-8")) == {unhashed.id: hashes.file_sha256(path)}
+    assert left_in(models_folder) == {unhashed.file, hashes.HASHES}
     path.write_bytes(CONTENT)
     with pytest.raises(CheckpointError, match="first used here"):
         hashes.check(unhashed, path)

@@ -31,10 +31,10 @@ def test_two_programs_that_download_one_model_at_once_fetch_it_once(entry, host)
     host.script.append(is_slow(0.1, 20))
     published = {"url": host.url, "bytes": len(CONTENT), "sha256": SHA256}
     code = (
-        "from dataclasses import replace\nfrom SAMSegmenterLib.models import catalog, download\n"
+        "from dataclasses import replace\nfrom SAMSegmenterLib.models import catalog\nfrom SAMSegmenterLib.models.storage import download\n"
         f"print(download.fetch(replace(catalog.entry({entry.id!r}), **{published!r})).stat().st_size)"
     )
-    library = Path(store.__file__).parents[2]
+    library = Path(store.__file__).parents[3]
     programs = [subprocess.Popen([sys.executable, "-c", code], cwd=library, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [program.communicate(timeout=60)[0].strip() for program in programs] == [str(len(CONTENT))] * 2
     assert len(host.asked) == 1

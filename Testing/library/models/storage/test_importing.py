@@ -145,7 +145,7 @@ def test_a_file_by_hand_of_a_model_without_a_published_hash_is_not_replaced(own,
 def test_weights_get_a_name_that_says_so_whatever_the_file_was_called(name, own, models_folder):
     entry = import_file(own.rename(own.with_name(name)))
     assert entry.file == name.partition(".")[0] + ".safetensors"
-    assert left_in(models_folder) == {entry.file, hashes.RECORDS, store.OWN}
+    assert left_in(models_folder) == {entry.file, hashes.HASHES, store.OWN}
 
 
 def test_a_zip_archive_of_weights_gets_the_suffix_of_one(mobile_sam, tmp_path):

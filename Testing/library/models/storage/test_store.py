@@ -61,7 +61,7 @@ def test_a_model_is_removed_from_all_folders_with_their_records(mine, department
 
 
 def test_what_cannot_be_removed_is_named_after_all_else_is_gone(mine, departments, departments_is_read_only):
-    (departments / hashes.RECORDS).write_text(json.dumps({MEDSAM2.id: "0" * 64}), encoding="utf-8")
+    (departments / hashes.HASHES).write_text(json.dumps({MEDSAM2.id: "0" * 64}), encoding="utf-8")
     own = placed(mine, MEDSAM2)
     with pytest.raises(OutputError, match=r"department.*hashes\.json: could not be written \(Permission denied\)"):
         store.remove(MEDSAM2)

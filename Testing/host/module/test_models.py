@@ -1,4 +1,4 @@
-"""The networks in the module's panel: listed, downloaded once their licence is accepted, taken from files."""
+"""The models in the module's panel: listed, downloaded once their licence is accepted, taken from files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def a_mirror(tmp_path, monkeypatch):
 
 
 def choose(section, id):
-    section.table.selectRow(next(n for n, each in enumerate(section._networks) if each.entry.id == id))
+    section.table.selectRow(next(n for n, each in enumerate(section._models) if each.entry.id == id))
 
 
-def test_networks_are_listed_with_licence_and_size(the_panel, no_models):
+def test_models_are_listed_with_licence_and_size(the_panel, no_models):
     section = the_panel.models
     section.update()
     rows = [[section.table.item(n, column).text() for column in range(4)] for n in range(section.table.rowCount)]
@@ -77,7 +77,7 @@ def test_a_licence_is_shortened_to_its_name_and_whole_in_the_tool_tip(the_panel,
     assert "none, as no weights are published; the code is Apache-2.0" in licence.toolTip()
 
 
-def test_a_network_is_downloaded_once_its_licence_is_accepted(slicer_host, the_panel, no_models, a_mirror, monkeypatch):
+def test_a_model_is_downloaded_once_its_licence_is_accepted(slicer_host, the_panel, no_models, a_mirror, monkeypatch):
     (a_mirror / "medsam_vit_b.pth").write_bytes(b"weights" * 100_000)
     smaller = tuple(replace(entry, bytes=700_000, sha256=None) if entry.id == "medsam-vit-b" else entry for entry in catalog.entries())
     monkeypatch.setattr(catalog, "entries", lambda: smaller)
@@ -96,7 +96,7 @@ def test_a_network_is_downloaded_once_its_licence_is_accepted(slicer_host, the_p
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(107, "Transport endpoint is not connected")])
-def test_the_panel_opens_though_the_folder_of_networks_cannot_be_read(slicer_host, the_module, monkeypatch, error):
+def test_the_panel_opens_though_the_folder_of_models_cannot_be_read(slicer_host, the_module, monkeypatch, error):
     def is_gone(entry):
         raise error
 
@@ -127,7 +127,7 @@ def test_a_download_that_fails_is_told(slicer_host, the_panel, no_models, a_mirr
     assert section.download_button.enabled
 
 
-def test_a_network_whose_package_is_missing_is_not_downloaded(slicer_host, the_panel, no_models, monkeypatch):
+def test_a_model_whose_package_is_missing_is_not_downloaded(slicer_host, the_panel, no_models, monkeypatch):
     monkeypatch.setattr(requirements, "_version", lambda requirement: None if requirement.name == "timm" else "99")
     section = the_panel.models
     section.update()
@@ -150,12 +150,12 @@ def take(host, section, path):
     wait_until(host, lambda: not section.task_row.is_running)
 
 
-def test_a_network_is_taken_from_a_file(slicer_host, the_panel, no_models, my_weights):
+def test_a_model_is_taken_from_a_file(slicer_host, the_panel, no_models, my_weights):
     section = the_panel.models
     section.update()
     take(slicer_host, section, my_weights)
     assert not slicer_host.user.texts("error")
-    assert "mine" in [each.entry.id for each in section._networks]
+    assert "mine" in [each.entry.id for each in section._models]
     assert (no_models / "mine.safetensors").exists()
     (told,) = slicer_host.user.texts("info")
     assert "installed as mine" in told
@@ -164,7 +164,7 @@ def test_a_network_is_taken_from_a_file(slicer_host, the_panel, no_models, my_we
 
 @pytest.fixture
 def doubtful(monkeypatch):
-    """Files whose network only the user can tell; what the user has told."""
+    """Files whose model only the user can tell; what the user has told."""
     said, read = [], loading.read
 
     def reads(path, family=None):
@@ -177,19 +177,19 @@ def doubtful(monkeypatch):
     return said
 
 
-def test_where_a_file_fits_several_networks_the_user_is_asked(slicer_host, the_panel, no_models, my_weights, doubtful):
+def test_where_a_file_fits_several_models_the_user_is_asked(slicer_host, the_panel, no_models, my_weights, doubtful):
     section = the_panel.models
     section.update()
     choose(section, "sam-vit-b")  # which row is chosen does not matter
     slicer_host.user.will_answer("question", "MedSAM ViT-B")
     take(slicer_host, section, my_weights)
-    assert "mine.safetensors fits several networks" in slicer_host.user.texts("question")[0]
+    assert "mine.safetensors fits several models" in slicer_host.user.texts("question")[0]
     assert doubtful == ["medsam-vit-b"]
     assert "installed as mine" in slicer_host.user.texts("info")[0]
     assert not slicer_host.user.texts("error")
 
 
-def test_a_user_who_does_not_know_the_network_takes_no_file(slicer_host, the_panel, no_models, my_weights, doubtful):
+def test_a_user_who_does_not_know_the_model_takes_no_file(slicer_host, the_panel, no_models, my_weights, doubtful):
     take(slicer_host, the_panel.models, my_weights)
     assert not doubtful
     assert not no_models.exists()
@@ -197,7 +197,7 @@ def test_a_user_who_does_not_know_the_network_takes_no_file(slicer_host, the_pan
     assert the_panel.models.file_button.enabled
 
 
-def test_a_file_that_is_no_network_is_refused(slicer_host, the_panel, no_models, tmp_path):
+def test_a_file_that_is_no_model_is_refused(slicer_host, the_panel, no_models, tmp_path):
     (tmp_path / "page.pt").write_text("<html>not found</html>")
     slicer_host.user.will_answer("file", str(tmp_path / "page.pt"))
     the_panel.models.file_button.click()
@@ -205,7 +205,7 @@ def test_a_file_that_is_no_network_is_refused(slicer_host, the_panel, no_models,
     assert "is a web page" in slicer_host.user.texts("error")[0]
 
 
-def test_a_damaged_record_of_networks_is_told_and_the_panel_goes_on(slicer_host, the_panel, no_models):
+def test_a_damaged_record_of_models_is_told_and_the_panel_goes_on(slicer_host, the_panel, no_models):
     no_models.mkdir()
     (no_models / "own.json").write_text("{")
     the_panel.update()
@@ -217,7 +217,7 @@ def test_a_damaged_record_of_networks_is_told_and_the_panel_goes_on(slicer_host,
 
 @pytest.fixture
 def installed(the_panel, no_models):
-    """The file of MedSAM, whose network is chosen."""
+    """The file of MedSAM, whose model is chosen."""
     no_models.mkdir()
     path = no_models / "medsam_vit_b.pth"
     path.write_bytes(b"weights" * 100_000)
@@ -226,7 +226,7 @@ def installed(the_panel, no_models):
     return path
 
 
-def test_a_network_is_removed_after_asking(slicer_host, the_panel, installed):
+def test_a_model_is_removed_after_asking(slicer_host, the_panel, installed):
     section = the_panel.models
     section.remove_button.click()
     (question,) = slicer_host.user.texts("question")
@@ -239,13 +239,13 @@ def test_a_network_is_removed_after_asking(slicer_host, the_panel, installed):
     assert not section.remove_button.enabled
 
 
-def test_a_network_of_ones_own_leaves_the_list_when_it_is_removed(slicer_host, the_panel, no_models, my_weights):
+def test_a_model_of_ones_own_leaves_the_list_when_it_is_removed(slicer_host, the_panel, no_models, my_weights):
     section = the_panel.models
     take(slicer_host, section, my_weights)
     choose(section, "mine")
     section.remove_button.click()
     assert "cannot be downloaded again" in slicer_host.user.texts("question")[0]
-    assert "mine" not in [each.entry.id for each in section._networks]
+    assert "mine" not in [each.entry.id for each in section._models]
     assert not (no_models / "mine.safetensors").exists()
     assert my_weights.exists()
 
@@ -279,7 +279,7 @@ def test_a_file_that_cannot_be_removed_is_told(slicer_host, the_panel, installed
     assert the_panel.models.remove_button.enabled
 
 
-def test_a_network_that_has_gone_meanwhile_is_no_longer_shown_as_installed(slicer_host, the_panel, installed):
+def test_a_model_that_has_gone_meanwhile_is_no_longer_shown_as_installed(slicer_host, the_panel, installed):
     installed.unlink()
     the_panel.models.remove_button.click()
     assert "is not installed" in slicer_host.user.texts("error")[0]

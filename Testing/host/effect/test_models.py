@@ -1,4 +1,4 @@
-"""Other networks in the effect: chosen, fetched if the user agrees, and making keyframes for the one that propagates."""
+"""Other models in the effect: chosen, fetched if the user agrees, and making keyframes for the one that propagates."""
 
 import errno
 import hashlib
@@ -29,7 +29,7 @@ def host_of_models(monkeypatch, tmp_path):
         yield running
 
 
-def test_a_network_is_downloaded_and_chosen_if_the_user_agrees(work, host_of_models):
+def test_a_model_is_downloaded_and_chosen_if_the_user_agrees(work, host_of_models):
     work.choose(work.panel.model, TINY)
     assert work.host.wait_until(lambda: work.parameter("Model") == TINY, 10)
     assert store.status(catalog.entry(TINY)).read_bytes() == CONTENT
@@ -47,7 +47,7 @@ def test_nothing_is_downloaded_if_the_user_declines(work, host_of_models):
     assert store.status(catalog.entry(TINY)) is None
 
 
-def test_a_failed_download_is_told_and_the_network_stays_as_it_was(work, host_of_models, monkeypatch):
+def test_a_failed_download_is_told_and_the_model_stays_as_it_was(work, host_of_models, monkeypatch):
     others = tuple(replace(entry, sha256="0" * 64) for entry in catalog.entries())
     monkeypatch.setattr(catalog, "entries", lambda: others)
     work.choose(work.panel.model, TINY)
@@ -61,7 +61,7 @@ def test_one_download_at_a_time(work, host_of_models):
     work.choose(work.panel.model, TINY)
     work.choose(work.panel.keyframe_model, TINY)
     assert work.warned
-    assert "Another network is being downloaded" in work.message
+    assert "Another model is being downloaded" in work.message
     assert not work.parameter("KeyframeModel")
     assert work.host.wait_until(lambda: work.parameter("Model") == TINY, 20)
     assert len(work.host.user.texts("question")) == 1
@@ -89,7 +89,7 @@ def test_during_a_download_one_works_on(work, host_of_models):
     assert not work.panel.actions["stop_keep"].enabled
 
 
-def test_a_network_whose_package_is_missing_is_neither_downloaded_nor_chosen(work, host_of_models, monkeypatch):
+def test_a_model_whose_package_is_missing_is_neither_downloaded_nor_chosen(work, host_of_models, monkeypatch):
     monkeypatch.setattr(requirements, "_version", lambda requirement: None if requirement.name == "timm" else "99")
     work.choose(work.panel.model, "edgetam")
     assert work.warned
@@ -98,7 +98,7 @@ def test_a_network_whose_package_is_missing_is_neither_downloaded_nor_chosen(wor
     assert work.parameter("Model") != "edgetam"
 
 
-def test_in_place_of_a_network_that_is_not_known_here_any_can_be_chosen(work):
+def test_in_place_of_a_model_that_is_not_known_here_any_can_be_chosen(work):
     work.effect.scriptedEffect.setParameter("Model", "of-another-computer")
     work.effect.update()
     assert not work.panel.model.currentText
@@ -106,7 +106,7 @@ def test_in_place_of_a_network_that_is_not_known_here_any_can_be_chosen(work):
     assert work.parameter("Model") == PICO
 
 
-def test_networks_that_propagate_can_make_the_keyframes_too(work):
+def test_models_that_propagate_can_make_the_keyframes_too(work):
     offered = [work.panel.keyframe_model.itemData(n) for n in range(work.panel.keyframe_model.count)]
     assert {"", "sam-vit-b", PICO, TINY} <= set(offered)
     assert "sam2-unet" not in offered
@@ -124,7 +124,7 @@ class Bright:
 
 @pytest.fixture
 def a_proposer(monkeypatch, work):
-    """Any network that finds without prompts finds what is bright; at once, and is on this computer."""
+    """Any model that finds without prompts finds what is bright; at once, and is on this computer."""
     from SAMSegmenterLib.in_slicer.effect import workbench
 
     proposer = Bright(level=20)
@@ -134,7 +134,7 @@ def a_proposer(monkeypatch, work):
     return proposer
 
 
-def test_what_a_network_proposes_on_a_slice_becomes_its_keyframe(work, a_proposer):
+def test_what_a_model_proposes_on_a_slice_becomes_its_keyframe(work, a_proposer):
     *_, k = work.middle()
     work.press("propose")
     work.wait()
@@ -177,15 +177,15 @@ def test_a_proposal_waits_for_the_end_of_a_run_that_was_begun_meanwhile(work, a_
     assert dice(work.preview()[k + 2], work.marks[-1].mask) > 0.95
 
 
-def test_proposing_needs_a_network_for_it(work):
+def test_proposing_needs_a_model_for_it(work):
     work.press("propose")
-    assert "Choose a network under 'Proposals by'" in work.message
+    assert "Choose a model under 'Proposals by'" in work.message
     assert [work.panel.proposer.itemData(n) for n in range(work.panel.proposer.count)] == ["", "sam2-unet"]
 
 
 @pytest.fixture
 def unreadable(request, tmp_path, monkeypatch):
-    """The networks of this computer cannot be listed: for a damaged record, or for a share that is gone."""
+    """The models of this computer cannot be listed: for a damaged record, or for a share that is gone."""
     monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path))
     if request.param == "a damaged record":
         (tmp_path / store.OWN).write_text("{")
@@ -199,7 +199,7 @@ def unreadable(request, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("unreadable", ["a damaged record", "a share that is gone"], indirect=True)
-def test_the_effect_works_though_networks_cannot_be_listed(unreadable, work):
+def test_the_effect_works_though_models_cannot_be_listed(unreadable, work):
     assert work.warned
     assert unreadable in work.message
     work.segment_by_box()
@@ -208,12 +208,12 @@ def test_the_effect_works_though_networks_cannot_be_listed(unreadable, work):
 
 
 @pytest.mark.parametrize("unreadable", ["a damaged record"], indirect=True)
-def test_published_networks_are_offered_beside_a_damaged_record(unreadable, work):
+def test_published_models_are_offered_beside_a_damaged_record(unreadable, work):
     work.choose(work.panel.keyframe_model, PICO)
     assert work.parameter("KeyframeModel") == PICO
 
 
-def test_a_network_of_single_slices_makes_the_keyframes(at_work):
+def test_a_model_of_single_slices_makes_the_keyframes(at_work):
     work = at_work(*two_balls())
     work.effect._act("setting", "KeyframeModel", PICO)
     work.segment_by_box()
