@@ -43,7 +43,7 @@ coverage: $(VENV)/.test
 
 test-oldest:
 	$(MAKE) VENV=.venv-oldest TORCH="$(OLDEST)" EXTRA=oldest .venv-oldest/.test
-	.venv-oldest/bin/python -m pytest Testing/library
+	.venv-oldest/bin/python -m pytest -W default Testing/library  # old packages warn of what newer ones have mended
 
 test-setup:
 	"$(PYTHON)" Testing/setup/fresh.py $(OPTIONS)
