@@ -1,9 +1,11 @@
 # make demo     segment a built-in phantom, or VOLUME=... PROMPTS=..., on a machine that has nothing but Python 3.10 or newer
-# make test     install what the tests need, check the style, run all tests
+# make test     install what the tests need, check the style and the types, run all tests
 # make test-oldest   the library's tests with the oldest torch, hydra and omegaconf that are supported, in an environment of their own (7 GB)
 # make test-setup    the module's set-up in a fresh environment without a compiler, and its self-test (6 GB; OPTIONS='--wheels FOLDER')
+# make coverage all tests once more, counting the lines and branches that they reach: slower, and so no part of make test
 # make docs     the pages of docs/ and the API as HTML in build/docs, warnings being errors
-# make benchmark, make lint, make clean
+# make lint     the style and the types, without the tests
+# make benchmark, make clean
 
 # The first of these that is new enough; another one with: make PYTHON=...
 PYTHON ?= $(shell for each in python3 python python3.13 python3.12 python3.11 python3.10 python3.14; do \
@@ -23,7 +25,7 @@ EXTRA := test
 SAM2 := rf-sam-2>=1.0.3
 SAM2_SOURCE := sam2>=1.1
 
-.PHONY: demo test test-oldest test-setup lint docs benchmark clean
+.PHONY: demo test test-oldest test-setup lint coverage docs benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/samsegmenter demo --output "$(OUTPUT)" $(if $(VOLUME),--volume "$(VOLUME)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
@@ -34,10 +36,14 @@ test: $(VENV)/.test lint
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+
+coverage: $(VENV)/.test
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 test-oldest:
 	$(MAKE) VENV=.venv-oldest TORCH="$(OLDEST)" EXTRA=oldest .venv-oldest/.test
-	.venv-oldest/bin/python -m pytest Testing/library
+	.venv-oldest/bin/python -m pytest -W default Testing/library  # old packages warn of what newer ones have mended
 
 test-setup:
 	"$(PYTHON)" Testing/setup/fresh.py $(OPTIONS)
@@ -49,7 +55,7 @@ benchmark: $(VENV)/.test
 	PYTHONPATH=Testing $(BIN)/python Testing/benchmarks/run.py $(OPTIONS)
 
 clean:
-	rm -rf $(VENV) .venv-oldest build dist .pytest_cache .hypothesis .ruff_cache SAMSegmenter/*.egg-info
+	rm -rf $(VENV) .venv-oldest build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage SAMSegmenter/*.egg-info
 
 $(VENV)/.python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \

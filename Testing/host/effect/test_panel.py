@@ -266,7 +266,7 @@ def test_texts_can_be_translated():
 
     import SAMSegmenterLib
 
-    file = Path(SAMSegmenterLib.__path__[0]) / "effect" / "panel.py"
+    file = Path(SAMSegmenterLib.__path__[0]) / "in_slicer" / "effect" / "panel.py"
     bare = []
     for call in (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)):
         name = getattr(call.func, "attr", getattr(call.func, "id", ""))
