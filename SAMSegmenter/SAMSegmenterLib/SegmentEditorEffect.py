@@ -91,7 +91,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def layoutChanged(self) -> None:
         """Draw in the views of the new layout."""
         if self.wiring and self.scriptedEffect.active():
-            self.wiring.pointer.enter()
+            self.wiring.layout_changed()
 
     def sourceVolumeNodeChanged(self) -> None:
         """Check what was found against the new volume."""
@@ -117,7 +117,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def processViewNodeEvents(self, callerViewNode: Any, eventId: int, viewWidget: Any) -> None:
         """Draw the marks again in a slice view that has changed."""
         if viewWidget.className() == "qMRMLSliceWidget":
-            self.wiring.pointer.redraw_view(viewWidget)
+            self.wiring.redraw(viewWidget)
 
     def updateGUIFromMRML(self) -> None:
         """Show the state of everything in the panel."""

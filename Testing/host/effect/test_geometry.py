@@ -277,7 +277,7 @@ def test_a_prompt_reaches_the_network_at_its_sub_voxel_place(quick_network, at_w
     work.take("point")
     work.view.click((211, 190))
     work.wait()
-    (keyframe,) = work.controller.workbench.prompts.segments[0].keyframes
+    (keyframe,) = work.controller.workbench.in_use.prompts.segments[0].keyframes
     place = np.linalg.inv(lps()) @ (*work.view.ras((211, 190)), 1)
     np.testing.assert_allclose((keyframe.points[0].x, keyframe.points[0].y), place[:2], atol=1e-6)
     assert keyframe.slice == round(place[2])

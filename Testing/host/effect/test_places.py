@@ -225,7 +225,7 @@ def test_titles_are_in_the_librarys_own_errors(work):
     work.click(0, 0, 12, modifiers=("Control",))
     work.wait()
     with pytest.raises(InputError, match="segment 'liver', slice 12: there are only negative points"):
-        work.controller.workbench.prompts.check(work.controller.stack)
+        work.controller.workbench.in_use.prompts.check(work.controller.stack)
 
 
 def test_unfolding_reaches_what_is_folded(work):

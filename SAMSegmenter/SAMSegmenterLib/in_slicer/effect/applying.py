@@ -66,7 +66,7 @@ class Applier:
         pending = self.pending()
         if not pending:
             raise InputError(_("There is no preview to apply. Mark a segment, then propagate."))
-        if self._workbench.is_stale():
+        if self._workbench.in_use.is_stale():
             raise InputError(_("The volume or the segmentation has changed or moved since this preview was found. Propagate again."))
         if self._editing.segment in pending and not self._editing.effect.confirmCurrentSegmentVisible():
             return
@@ -75,7 +75,7 @@ class Applier:
         segments = [each for each in pending if each not in spared]
         if not segments:
             self._tell()
-        elif self._workbench.frames.times:
+        elif self._workbench.in_use.frames.times:
             self._begin_through_time(segments)
         else:
             self._forget_gone()
@@ -163,7 +163,7 @@ class Applier:
     def _write(self, segment: str) -> Generator[None, None, None]:
         """Write one segment, and note what became of it for the report."""
         effect, preview, node = self._editing.effect, self._workbench.preview, self._editing.segmentation_node
-        mask = preview.patch(segment).on(self._workbench.stack.volume.ijk_to_ras, grid_of(effect))
+        mask = preview.patch(segment).on(self._workbench.in_use.stack.volume.ijk_to_ras, grid_of(effect))
         earlier = self._contributed.get((node, segment))
         written = yield from write_segment(effect, segment, mask, earlier)
         self._contributed[node, segment] = written.contributed
@@ -183,7 +183,7 @@ class Applier:
 
     def _write_through_time(self, segments: list[str], items: list[int]) -> Generator[None, None, None]:
         """Write one time's masks after the other's into the segmentation of that time, which the sequence then keeps."""
-        preview, times, node = self._workbench.preview, self._workbench.frames.times, self._editing.segmentation_node
+        preview, times, node = self._workbench.preview, self._workbench.in_use.frames.times, self._editing.segmentation_node
         times.keep(node)
         count = rejected = 0
         with closing(times.visit(items)) as visited:
@@ -202,7 +202,7 @@ class Applier:
         """Return what was found of a segment at a time."""
         mask = np.zeros(grid_of(self._editing.effect).GetDimensions()[::-1], bool)
         found = self._workbench.preview.slice(segment, item)
-        self._workbench.frames.frame_of(mask, item)[:] = False if found is None else found
+        self._workbench.in_use.frames.frame_of(mask, item)[:] = False if found is None else found
         return Patch.of(mask)
 
     def _is_spared(self, segment: str) -> bool:

@@ -58,7 +58,7 @@ class Controller:
     @property
     def stack(self) -> FrameStack | None:
         """Return the stack in use; None before the first mark."""
-        return self.workbench.stack
+        return self.workbench.in_use.stack
 
     @property
     def busy(self) -> str:
@@ -73,7 +73,7 @@ class Controller:
     @property
     def unit(self) -> str:
         """Return what users call a frame: a slice, or a time point."""
-        return self.workbench.unit
+        return self.workbench.in_use.unit
 
     @property
     def has_preview(self) -> bool:
@@ -99,7 +99,7 @@ class Controller:
 
     def jump(self, index: int) -> None:
         """Show the selected segment's middle on a slice in all slice views."""
-        stack, frames = self.stack, self.workbench.frames
+        stack, frames = self.stack, self.workbench.in_use.frames
         if stack is None:
             return
         if frames.times:
@@ -137,7 +137,7 @@ class Controller:
         """
         chosen, wanted = self.settings, self.editing.marked_segment()
         stack = self.workbench.open()
-        prompts = self.workbench.prompts
+        prompts = self.workbench.in_use.prompts
         every = [each.name for each in prompts.segments if self.editing.has_segment(each.name)]
         segments = every if chosen.all_segments else [wanted]
         if not self.prompting.check(segments):
@@ -177,7 +177,7 @@ class Controller:
     def enter(self) -> None:
         """Take up the marks that are there, as when the effect is activated or a scene was loaded."""
         self.show(True)
-        if self.marks.of(self.segment) and self.workbench.is_stale() and not self.editing.empty_state():
+        if self.marks.of(self.segment) and self.workbench.in_use.is_stale() and not self.editing.empty_state():
             self.workbench.open()
             if not self.prompting.check([self.segment]):
                 self.jump(self.prompting.conflict.index)

@@ -17,8 +17,9 @@ from ...prompts.marks import MASKS, Mark, Marks
 from ...prompts.types import contradiction
 from ..mrml import ViewGeometry, mask_of, world_to_local
 from .editor_state import Editing
+from .frames_in_use import OtherPlane
 from .sequence import browser_of
-from .workbench import OtherPlane, Workbench
+from .workbench import Workbench
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Prompting:
 
     @property
     def _stack(self) -> FrameStack | None:
-        return self._workbench.stack
+        return self._workbench.in_use.stack
 
     # ------------------------------------------------------------------ where marks lie
 
@@ -78,7 +79,7 @@ class Prompting:
         On a slice through time these are the marks of the time that is shown.
         """
         marks = self.marks.of(self.editing.segment)
-        times = self._workbench.frames.times if self._workbench.frames else None
+        times = self._workbench.in_use.frames.times if self._workbench.in_use.frames else None
         return [mark for mark in marks if times is None or mark.item == times.item]
 
     def shows_slices(self, view: ViewGeometry) -> bool:
@@ -123,7 +124,7 @@ class Prompting:
         mark = self._dated(mark)
         try:
             stack = self._workbench.open(view, mark)
-            mark = replace(mark, plane=self._workbench.frames.plane)
+            mark = replace(mark, plane=self._workbench.in_use.frames.plane)
             prompt_set((mark,), stack)
         except (OtherPlane, AcrossSlices) as error:
             self._offer_another_plane(mark, view, error)
@@ -153,7 +154,7 @@ class Prompting:
     def check(self, segments: Iterable[str]) -> bool:
         """Return whether no mark contradicts an earlier one, as those of a file may; else show the first that does."""
         wanted = set(segments)
-        keyframes = [each for segment in self._workbench.prompts.segments if segment.name in wanted for each in segment.keyframes]
+        keyframes = [each for segment in self._workbench.in_use.prompts.segments if segment.name in wanted for each in segment.keyframes]
         if not any(map(contradiction, keyframes)):
             return True
         for segment in wanted:
@@ -164,7 +165,8 @@ class Prompting:
 
     def marks_in_use(self, segment: str) -> list[Mark]:
         """Return a segment's marks on the slices in use."""
-        return [mark for mark in self.marks.of(segment) if self._workbench.frames and mark.plane == self._workbench.frames.plane]
+        frames = self._workbench.in_use.frames
+        return [mark for mark in self.marks.of(segment) if frames and mark.plane == frames.plane]
 
     def put_away(self, segment: str) -> None:
         """Remove a segment's marks, and what is shown of it, so that it can be marked in another plane."""
@@ -212,11 +214,11 @@ class Prompting:
             InputError: nothing is painted there, or it is none of the slices in use.
         """
         segment = self.editing.marked_segment()
-        index, frames = self._open_slice(view), self._workbench.frames
+        index, frames = self._open_slice(view), self._workbench.in_use.frames
         mask = frames.frame_of(mask_of(self.editing.effect.selectedSegmentLabelmap(), frames.image), index)
         if not mask.any():
             text = _("The selected segment is empty on this {unit}. Paint it here first, or go to one where it is painted.")
-            raise InputError(text.format(unit=self._workbench.unit))
+            raise InputError(text.format(unit=self._workbench.in_use.unit))
         self._paint(segment, index, mask)
 
     def propose(self, view: ViewGeometry) -> None:
@@ -230,7 +232,7 @@ class Prompting:
             raise InputError(_("Choose a model under 'Proposals by' first."))
         index = self._open_slice(view)
         self._workbench.propose(index, lambda mask: self._paint(segment, index, mask))
-        self.editing.tell(_("Looking at this {unit}...").format(unit=self._workbench.unit), is_passing=True)
+        self.editing.tell(_("Looking at this {unit}...").format(unit=self._workbench.in_use.unit), is_passing=True)
 
     def use_line(self, node: slicer.vtkMRMLMarkupsLineNode | None) -> None:
         """Take a line that was measured with Markups as the selected segment's diameter.
@@ -273,7 +275,7 @@ class Prompting:
         self.conflict = Conflict(tuple(older), mark, index, replaced)
         what = ", ".join(dict.fromkeys(each.kind for each in older))
         text = _("{name}, {unit} {index}: this {kind} contradicts the {what} that is highlighted. Only one of them can hold.")
-        text = text.format(name=self.editing.title(mark.segment), unit=self._workbench.unit, index=index, kind=mark.kind, what=what)
+        text = text.format(name=self.editing.title(mark.segment), unit=self._workbench.in_use.unit, index=index, kind=mark.kind, what=what)
         self.editing.tell(text, True, answer=_("Put the highlighted one away"), then=self._keep_the_newer)
         return True
 
@@ -294,7 +296,7 @@ class Prompting:
 
     def _made(self, segment: str, index: int, mask: np.ndarray, kind: str = "mask") -> Mark:
         """Return a mask of a slice as a mark, see `mask_mark`."""
-        return replace(mask_mark(segment, self._stack, index, mask, kind), plane=self._workbench.frames.plane)
+        return replace(mask_mark(segment, self._stack, index, mask, kind), plane=self._workbench.in_use.frames.plane)
 
     def _set_marks(self, marks: Iterable[Mark]) -> None:
         self.conflict = None
@@ -308,7 +310,7 @@ class Prompting:
 
     def _shown_index(self, view: ViewGeometry) -> int:
         """Return the index of the stack's frame that a view shows; it may lie outside the stack."""
-        times = self._workbench.frames.times
+        times = self._workbench.in_use.frames.times
         return times.item if times else view.slice_of(self._stack)
 
     def _open_slice(self, view: ViewGeometry) -> int:
@@ -344,7 +346,7 @@ class Prompting:
         return [mark for mark in marks if mark.kind != "prior" or marked & {(mark.segment, index) for index in self._slices_of(mark)}]
 
     def _slices_of(self, mark: Mark) -> list[int]:
-        return self._workbench.slices_of(mark)
+        return self._workbench.in_use.slices_of(mark)
 
     def _refresh_all(self, marks: Iterable[Mark]) -> None:
         """Preview the slices of marks that were added or removed."""

@@ -15,12 +15,12 @@ from .. import pump
 from ..module import requirements
 from ..mrml import inverted_by_slicer
 from .controller import Controller
+from .frames_in_use import OtherPlane
 from .keys import KEYS, TOOLS, delete_keys
 from .messages import Message
 from .model_choice import Fetcher, choices, known
 from .panel import WHEN_IDLE, EffectPanel
 from .pointer import PRESSES, Pointer
-from .workbench import OtherPlane
 
 QUICK_MS = 10  # while the user waits for a preview, or for segments to be written
 POLL_MS = 30  # while slices or models arrive, which need the processor
@@ -109,6 +109,14 @@ class Wiring:
             self.messages.tell(warning, True)
 
     # ------------------------------------------------------------------ views
+
+    def layout_changed(self) -> None:
+        """Draw in the views of the new layout."""
+        self.pointer.enter()
+
+    def redraw(self, widget: Any) -> None:
+        """Draw the marks again in a slice view that has changed."""
+        self.pointer.redraw_view(widget)
 
     def handle(self, event: int, interactor: Any, widget: Any) -> bool:
         """Pass an event of a slice view to the mouse, and return whether it was used up."""

@@ -1,4 +1,4 @@
-"""Holds the frames, the session on its worker, and what it has found: made together, and dropped together."""
+"""The session on its worker, for the frames in use, and what it has found: made together, and dropped together."""
 
 from __future__ import annotations
 
@@ -14,28 +14,23 @@ from slicer.i18n import tr as _
 
 from ...errors import InputError, SAMSegmenterError
 from ...image.stack import FrameStack
-from ...prompts.from_marks import prompt_set, slices_of
-from ...prompts.marks import Mark
-from ...prompts.types import PromptSet
+from ...prompts.marks import Mark, Plane
 from ...session.background import BackgroundSession, Ended, RunProgress
 from ...session.summary import Summary
 from ...worker import CancelCheck, SubmittedJob, shared_worker
 from ..mrml import ViewGeometry
 from .editor_state import Editing
 from .found_masks import PROMPTED, FoundMasks
+from .frames_in_use import FramesInUse
 from .opening import open_maker, open_model, open_proposer, open_session, used_by_session
 from .outcome import outcome
 from .preview import Preview
-from .source_frames import Plane, SourceFrames, is_time, make_frames, place_of, plane_for, source_image, suits, window_of
+from .source_frames import SourceFrames
 
 if TYPE_CHECKING:
     from ...session.composition import SliceMask
 
 POLL_SECONDS = 0.015  # of each turn, to show what was found; the rest waits, so that the window need not
-
-
-class OtherPlane(InputError):
-    """The request lies in another plane than the selected segment's prompts, which would have to be put away."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +45,14 @@ class Workbench:
     """All that is computed for the marks of one segmentation.
 
     Attributes:
+        in_use: the frames that it is computed on.
         progress: of the present run, or of the last one.
         review: by segment, the slices most worth checking, worst first, with their trust.
     """
 
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
-        self.frames: SourceFrames | None = None
+        self.in_use = FramesInUse(editing)
         self._found_masks: FoundMasks | None = None
         self._background: BackgroundSession | None = None
         self._used: tuple[str, ...] = ()
@@ -68,11 +64,6 @@ class Workbench:
         self._shown_item: int | None = None
         self.progress: RunProgress | None = None
         self.review: dict[str, list[tuple[int, float]]] = {}
-
-    @property
-    def stack(self) -> FrameStack | None:
-        """Return the stack in use; None before the first mark."""
-        return self.frames.stack if self.frames else None
 
     @property
     def preview(self) -> Preview | None:
@@ -92,20 +83,6 @@ class Workbench:
         """Return the IDs of segments with a preview that was not applied yet."""
         return self.preview.pending if self.preview else []
 
-    @property
-    def prompts(self) -> PromptSet:
-        """Return the marks in the present plane as prompts."""
-        return prompt_set(self._editing.marks_in(self.frames.plane), self.stack, self._editing.title)
-
-    def slices_of(self, mark: Mark) -> list[int]:
-        """Return the slices in use that a mark lies on; none for one of another plane."""
-        if not self.stack or mark.plane != self.frames.plane:
-            return []
-        try:
-            return slices_of(mark, self.stack)
-        except InputError:
-            return []
-
     # ------------------------------------------------------------------ opening and closing
 
     def open(self, view: ViewGeometry | None = None, mark: Mark | None = None) -> FrameStack:
@@ -117,37 +94,20 @@ class Workbench:
             OtherPlane: the settings ask for another plane than that of its marks.
             InputError: there is no volume, or one that cannot be used; or a preview that was not applied yet lies in another plane.
         """
-        chosen, segment = self._editing.settings, mark.segment if mark else self._editing.segment
-        plane = self._plane(segment, view)
-        is_right = self.frames is not None and self.frames.plane == plane and not self.is_stale()
+        in_use, segment = self.in_use, mark.segment if mark else self._editing.segment
+        plane = in_use.plane_for(segment, view)
+        is_right = in_use.frames is not None and in_use.frames.plane == plane and not in_use.is_stale()
         if not is_right or self._settings_differ():
             if not is_right:
                 self._require_applied(plane, segment)
-            marks = self._editing.marks_in(plane)
-            frames = make_frames(self._editing.effect, chosen, plane, marks or ((mark,) if mark else ()))
-            prompt_set(marks, frames.stack, self._editing.title)  # refused where they do not lie in this plane
-            self._change_to(frames, keep=is_right)
-        return self.frames.stack
+            self._change_to(in_use.made_for(plane, mark), keep=is_right)
+        return in_use.stack
 
     def follow_segment(self) -> None:
         """Open the plane of the segment that is selected now, if it has one and nothing in another one would be lost."""
         plane = self._editing.marks.plane_of(self._editing.segment)
-        if self.frames and plane not in (None, self.frames.plane) and not self.pending and not self.busy:
+        if self.in_use.frames and plane not in (None, self.in_use.frames.plane) and not self.pending and not self.busy:
             self.open()
-
-    def _plane(self, segment: str, view: ViewGeometry | None) -> Plane:
-        """Return the plane of a segment's own marks, or the one in use where `view` shows its slices, or that of `view`."""
-        chosen, own = self._editing.settings, self._editing.marks.plane_of(segment)
-        if own is not None:
-            if not suits(own, chosen):
-                text = _("The prompts of {name} lie in other slices than those chosen under Advanced.")
-                raise OtherPlane(text.format(name=self._editing.title(segment)))
-            return own
-        in_use = self.frames.plane if self.frames else None
-        is_shown = view is None or (self.frames and view.parallel_axis(self.stack.volume.ijk_to_ras) == self.stack.axis)
-        if in_use is not None and not is_time(in_use) and suits(in_use, chosen) and is_shown and not self.is_stale():
-            return in_use
-        return plane_for(view, source_image(self._editing.effect), chosen)
 
     def _require_applied(self, plane: Plane, segment: str) -> None:
         """Refuse another plane while what was found of other segments is not applied.
@@ -156,7 +116,7 @@ class Workbench:
             InputError: it would be lost.
         """
         others = [each for each in self.pending if each != segment and self._editing.has_segment(each)]
-        if self.frames and self.frames.plane != plane and others and not self.is_stale():
+        if self.in_use.frames and self.in_use.frames.plane != plane and others and not self.in_use.is_stale():
             names = ", ".join(map(self._editing.title, others))
             raise InputError(_("The preview of {names} lies in other slices. Apply or clear it first.").format(names=names))
 
@@ -167,7 +127,7 @@ class Workbench:
         else:
             self.close()
             self._found_masks = FoundMasks(Preview(self._editing.segmentation_node, frames.stack, frames.times))
-        self.frames = frames
+        self.in_use.frames = frames
         self._begin_session()
 
     def close(self) -> None:
@@ -176,28 +136,18 @@ class Workbench:
             self._background.cancel()
         if self.preview:
             self.preview.remove()
-        self.frames = self._found_masks = self._background = self._shown_item = self.progress = self._proposal = None
+        self.in_use.frames = self._found_masks = self._background = self._shown_item = self.progress = self._proposal = None
         self.review = {}
         self._waiting.clear()
         self._superseded = 0
 
-    def is_stale(self) -> bool:
-        """Return whether the source, or its place in the segmentation, has changed since the frames were made."""
-        if not self.frames or not self._editing.segmentation_node:
-            return True
-        try:
-            return place_of(self._editing.effect, self.frames.plane) != self.frames.place
-        except InputError:
-            return True
-
     def _settings_differ(self) -> bool:
         """Return whether a new run needs other frames, or another session; what was found is still right."""
-        chosen = self._editing.settings
-        return self._used != used_by_session(chosen) or self.frames.window != window_of(self._editing.effect, chosen)
+        return self._used != used_by_session(self._editing.settings) or self.in_use.have_another_window()
 
     def close_if_stale(self) -> bool:
         """Stop everything if the source has changed, and return whether it has."""
-        if not self.frames or not self.is_stale():
+        if not self.in_use.frames or not self.in_use.is_stale():
             return False
         self.close()
         self._editing.tell(_("The volume or the segmentation has changed or moved; what was found before is not shown any more."), True)
@@ -216,7 +166,7 @@ class Workbench:
         self._superseded = 0
         chosen = self._editing.settings
         maker = (lambda stack: open_maker(stack, chosen)) if chosen.keyframe_model else None
-        self._background = BackgroundSession(self.stack, lambda stack: open_session(stack, chosen), shared_worker(), maker)
+        self._background = BackgroundSession(self.in_use.stack, lambda stack: open_session(stack, chosen), shared_worker(), maker)
         self._used = used_by_session(chosen)
         self._found_masks.begin_session()
 
@@ -225,14 +175,14 @@ class Workbench:
     def ask_preview(self, segment: str, index: int) -> None:
         """Request a preview of a segment on a slice, if the user wants previews."""
         if self._editing.settings.live_preview:
-            self._background.preview(segment, index, self.prompts)
+            self._background.preview(segment, index, self.in_use.prompts)
 
     def refresh(self, segment: str, slices: Iterable[int], shown: int | None = None) -> None:
         """Preview one of the slices whose marks have changed, `shown` if it is among them.
 
         Where no marks are left, what passes had found is shown again, or nothing.
         """
-        still = sorted(set(slices) & self._marked(segment))
+        still = sorted(set(slices) & self.in_use.marked(segment))
         self._found_masks.uncover(segment, set(slices) - set(still))
         self.preview.flush()
         if still:
@@ -252,7 +202,7 @@ class Workbench:
         """Request a run; `notes` are told with its results."""
         self.progress, self._run_for, self._notes = None, segments, notes
         self._found_masks.begin_run(slices)
-        self._background.propagate(self.prompts, segments, slices)
+        self._background.propagate(self.in_use.prompts, segments, slices)
 
     def _run_on_without_removed(self) -> None:
         """Replace a run by one without the segments that were removed, which goes on from where it is."""
@@ -265,11 +215,11 @@ class Workbench:
             return
         self._superseded += 1
         self._run_for = left
-        self._background.propagate(self.prompts, left, slices)
+        self._background.propagate(self.in_use.prompts, left, slices)
 
     def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
         """Request what the chosen model finds on a slice without prompts; `take` is called with the mask, bool ``(rows, columns)``."""
-        stack, chosen = self.stack, self._editing.settings
+        stack, chosen = self.in_use.stack, self._editing.settings
 
         def find(cancelled: CancelCheck) -> Iterator[np.ndarray]:
             """Yield the mask; called on the worker's thread."""
@@ -287,7 +237,7 @@ class Workbench:
         if not self._found_masks.is_running:
             return
         if keep:
-            self._editing.tell(_("Stopping after this {unit}...").format(unit=self.unit), is_passing=True)
+            self._editing.tell(_("Stopping after this {unit}...").format(unit=self.in_use.unit), is_passing=True)
             return
         self.progress = None
         self._found_masks.roll_back(self._editing.has_segment)
@@ -306,7 +256,7 @@ class Workbench:
 
     def follow_time(self) -> bool:
         """Show the masks of the present time, and return whether that has changed since the last call."""
-        times = self.frames.times if self.frames else None
+        times = self.in_use.frames.times if self.in_use.frames else None
         if times is None or times.item == self._shown_item:
             return False
         self._shown_item = times.item
@@ -353,31 +303,22 @@ class Workbench:
             proposal.take(mask)
 
     def _show(self, found: SliceMask) -> None:
-        is_wanted = found.source != PROMPTED or found.slice in self._marked(found.segment)
+        is_wanted = found.source != PROMPTED or found.slice in self.in_use.marked(found.segment)
         if is_wanted and self._editing.has_segment(found.segment):  # else removed meanwhile
             self._found_masks.add(found)
-
-    def _marked(self, segment: str) -> set[int]:
-        """Return the slices that a segment is marked on."""
-        return {index for mark in self._editing.marks.of(segment) for index in self.slices_of(mark)}
 
     def _conclude(self, summary: Summary) -> None:
         self.review |= summary.review
         self._found_masks.conclude_run(summary.slices)
         concerned = [each for each in summary.slices if self._editing.has_segment(each)]
         found = {each: [n for n in summary.slices[each] if self._is_filled(each, n)] for each in concerned}
-        text, details = outcome(found, summary, self._editing, self.stack.unit)
+        text, details = outcome(found, summary, self._editing, self.in_use.stack.unit)
         told = [text, *summary.warnings, *self._notes]
         self._editing.tell("\n".join(told), bool(summary.warnings), details="\n".join([*told, *details]))
 
     def _is_filled(self, segment: str, index: int) -> bool:
         mask = self.preview.slice(segment, index)
         return mask is not None and bool(mask.any())
-
-    @property
-    def unit(self) -> str:
-        """Return what users call a frame."""
-        return self.stack.unit if self.stack else _("slice")
 
     def _end(self, ended: Ended) -> None:
         if ended.request == "propagate" and self._superseded and ended.error is None:
