@@ -56,7 +56,7 @@ def run_apart(code, *before):
     start = "import slicerhost\nhost = slicerhost.start()\n"
     load = f"module = host.load_module({str(SOURCE)!r})\nhost.finish_startup()\n"
     script = "\n".join([*(textwrap.dedent(each) for each in before), start, load, textwrap.dedent(code), "slicerhost.stop()"])
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, cwd=Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
     return done.stdout
 
