@@ -21,7 +21,7 @@ from support.networks import random_network
 from support.phantoms import as_model, cells
 from support.session_steps import findings
 
-DAMAGE = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+DAMAGE = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 HUGE = [10**400, -(10**18), 2**31, 1e308, float("nan"), float("inf"), float("-inf")]
 ODD = st.one_of(
     st.sampled_from([None, True, -1, 0.5, "", "\0", "\ud800", [], {}, [[]], [None], *HUGE]),
