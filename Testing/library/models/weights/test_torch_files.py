@@ -241,7 +241,7 @@ class Unknown:
 def test_weights_beside_unknown_objects_are_taken_out_by_converting(tmp_path):
     weights = {"a": BASE, "b": BASE[2:4], "c": BASE.view(4, 6).T}
     path = saved({"state_dict": weights, "trainer": Unknown(), "best_dice": 0.9}, tmp_path / "own.pt")
-    with pytest.raises(CheckpointError, match=r"test_models_torch_files\.Unknown\).*can run code.*samsegmenter models convert"):
+    with pytest.raises(CheckpointError, match=r"test_torch_files\.Unknown\).*can run code.*samsegmenter models convert"):
         read_checkpoint(path)
     target = tmp_path / "own.safetensors"
     assert convert(path, target).beside == {"trainer", "best_dice"}
