@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from .view import View
 from .volume import Volume
-from .window import Window, above, automatic_window
+from .window import Window, above, automatic_window, check_contrast
 
 AXES = "ijk"
 
@@ -27,7 +27,7 @@ class FrameStack:
         window: see the property `window`.
 
     Raises:
-        InputError: unknown axis, or fewer than two slices along it.
+        InputError: unknown axis, or fewer than two slices along it; or the volume is constant and no window is given.
     """
 
     is_time = False
@@ -42,14 +42,12 @@ class FrameStack:
         self._window = window
         if len(self) < 2:
             raise InputError(f"{volume.name}: only one slice along axis {axis}; there is nothing to propagate to.")
+        if window is None:
+            check_contrast(volume)
 
     @property
     def window(self) -> Window:
-        """Return the window of the whole stack: the one given, otherwise `automatic_window`'s, chosen at the first use.
-
-        Raises:
-            InputError: the volume is constant, so that nothing can be told apart.
-        """
+        """Return the window of the whole stack: the one given, otherwise `automatic_window`'s, chosen at the first use."""
         if self._window is None:
             self._window = automatic_window(self.volume)
         return self._window

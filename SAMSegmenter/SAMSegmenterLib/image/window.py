@@ -72,6 +72,12 @@ def looks_like_ct(volume: Volume) -> bool:
     return bool(-3100 <= low <= -400 and high > -100 and soft_tissue > 0.02)
 
 
+def check_contrast(volume: Volume) -> None:
+    """Raise `InputError` if a volume is constant, so that nothing can be told apart."""
+    if not volume.is_rgb and volume.padding.low == volume.padding.high:
+        raise InputError(f"{volume.name}: every voxel has the same value ({volume.padding.low:g}); there is nothing to segment.")
+
+
 def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
     """Return the window that suits a whole volume.
 
@@ -87,8 +93,7 @@ def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
     """
     if volume.is_rgb:
         return Window(0, 255)
-    if volume.padding.low == volume.padding.high:
-        raise InputError(f"{volume.name}: every voxel has the same value ({volume.padding.low:g}); there is nothing to segment.")
+    check_contrast(volume)
     sample = _sample(volume)
     if sample.min() < sample.max() and looks_like_ct(volume):
         if focus is None or np.size(focus) == 0:

@@ -281,7 +281,7 @@ def test_rgb_passes_unchanged(noise):
 
 def test_a_constant_volume_is_refused():
     with pytest.raises(InputError, match=r"flat\.nii: every voxel has the same value \(7\)"):
-        FrameStack(Volume(np.full((3, 4, 5), 7), name="flat.nii")).frame(0)
+        FrameStack(Volume(np.full((3, 4, 5), 7), name="flat.nii"))
 
 
 def test_a_window_is_chosen_once_it_is_asked_for(noise, monkeypatch):
