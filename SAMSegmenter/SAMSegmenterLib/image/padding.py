@@ -11,7 +11,7 @@ import numpy as np
 
 # Hounsfield units in twelve bits. A value within them is never taken for padding: it may be air, background of an MR, a label, or white.
 LEAST, MOST = -1024, 3071
-SPIKE = 0.01  # of the voxels beyond one of these; where there is padding, at least as many share one value
+SPIKE, FEWEST_VOXELS = 0.01, 10  # where there is padding, at least so many share one value: of the voxels beyond these; in any case
 BLURRED = 0.2  # of the padding's voxels; at most as many may lie in the gap, where resampling leaves them
 USUAL = 5, 95  # percent of the rest, between which its spread is measured
 APART_BELOW, APART_ABOVE = 1 / 8, 1 / 2  # of that spread: the least gap. Little besides padding is below air; much is brighter than bone
@@ -86,7 +86,7 @@ def enough(voxels: np.ndarray, sample: np.ndarray, wanted: Callable[[np.ndarray]
 def _spikes(beyond: np.ndarray) -> np.ndarray:
     """Return the values that many voxels have, in ascending order."""
     values, counts = np.unique(beyond, return_counts=True)
-    return values[counts >= max(2, SPIKE * len(beyond))]
+    return values[counts >= max(FEWEST_VOXELS, SPIKE * len(beyond))]
 
 
 def _padding_below(spikes: np.ndarray, below: np.ndarray, dark: float, bright: float) -> tuple[list[float], int]:
