@@ -12,7 +12,7 @@ from SAMSegmenterLib.cli.main import main
 
 # With the oldest torch (`make test-oldest`) these have nothing to compare with: transformers needs a newer one, and tensors that only
 # know where they would lie looked for a real GPU then.
-NEEDING_NEWER_TORCH = ["test_family_edgetam.py", "test_devices.py"]
+NEEDING_NEWER_TORCH = ["models/families/test_edgetam.py", "network/test_devices.py"]
 collect_ignore = NEEDING_NEWER_TORCH if tuple(map(int, version("torch").split(".")[:2])) < (2, 5) else []
 
 DATA = Path(os.environ.get("SAMSEGMENTER_DATA", Path(__file__).parents[3] / "shared" / "data"))
