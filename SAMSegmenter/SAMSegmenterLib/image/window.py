@@ -64,9 +64,9 @@ def looks_like_ct(volume: Volume) -> bool:
     """
     if volume.modality:
         return volume.modality == "CT"
-    if volume.is_rgb:
+    if volume.is_rgb or volume.voxels.dtype == bool:
         return False
-    sample = _sample(volume)
+    sample = _measured_sample(volume)  # of its own type: of whole numbers percentiles are found sooner
     low, high = np.percentile(sample, NEARLY_ALL)
     soft_tissue = np.mean((sample > -150) & (sample < 150))
     return bool(-3100 <= low <= -400 and high > -100 and soft_tissue > 0.02)
@@ -111,8 +111,13 @@ def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
 
 def _sample(volume: Volume) -> np.ndarray:
     """Return every n-th voxel, without padding, so that statistics of a large volume cost little memory."""
+    return _precise(_measured_sample(volume))
+
+
+def _measured_sample(volume: Volume) -> np.ndarray:
+    """Return every n-th voxel, without padding, of the volume's own type."""
     sample = every_nth(volume.voxels, SAMPLE)
-    return _precise(enough(volume.voxels, sample, volume.padding.counts) if volume.padding else sample)
+    return enough(volume.voxels, sample, volume.padding.counts) if volume.padding else sample
 
 
 def _precise(values: np.ndarray) -> np.ndarray:

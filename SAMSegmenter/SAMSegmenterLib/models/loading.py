@@ -14,7 +14,6 @@ from ..packages import check_numpy
 from . import catalog
 from .catalog import CatalogEntry
 from .detect import detect
-from .families.fitting import Undrawn
 from .families.normalisers import CHANNEL_STATISTICS
 from .interfaces import Model, Proposer, SliceModel
 from .storage import hashes, store
@@ -148,8 +147,7 @@ def build(found: RecognisedFile) -> nn.Module:
     """
     family: Any = _family(found.entry)
     source = f"{found.path}, as {found.entry.title}"
-    with Undrawn():  # all weights come from the file, or it does not fit
-        return family.build(found.entry.config, found.entry.native_size, family.clean(found.weights), source)
+    return family.build(found.entry.config, found.entry.native_size, family.clean(found.weights), source)
 
 
 def _built(id_or_path: str | Path | None, family: str | None, *kinds: str) -> tuple[RecognisedFile, nn.Module]:

@@ -26,9 +26,8 @@ UNUSED = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # they woul
 def build(config: str, image_size: int, state: State, source: str) -> ImageParts:
     """Return the network of the layout `config` with the weights `state`; see `fitting.fitted`."""
     settings = layouts.layout(config, image_size) | {"use_high_res_features_in_sam": False}
-    network = ImageParts(layouts.built(settings))
-    state = {"no_mem_embed": torch.zeros_like(network.no_mem_embed), **state}
-    return fitted(network, state, source)
+    state = {"no_mem_embed": torch.zeros(1, 1, settings["image_encoder"]["neck"]["d_model"]), **state}
+    return fitted(lambda: ImageParts(layouts.built(settings)), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

@@ -119,7 +119,7 @@ class DualEncoder(ImageEncoderViT):
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
     """Return SAM of layout `config` ("vit_b" as published) with two branches and the weights `state`; see `fitting.fitted`."""
-    return fitted(around(vit(config, image_size, encoder=DualEncoder), image_size), state, source)
+    return fitted(lambda: around(vit(config, image_size, encoder=DualEncoder), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

@@ -41,10 +41,15 @@ def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
     Raises:
         CheckpointError: also if the package timm is missing.
     """
-    settings = layouts.layout(config, image_size)
-    settings["image_encoder"]["trunk"] = Trunk()
-    network = layouts.built(settings)
-    network.spatial_perceiver = Perceiver()
+
+    def network() -> SAM2Base:
+        """Return it with the weights that it begins with."""
+        settings = layouts.layout(config, image_size)
+        settings["image_encoder"]["trunk"] = Trunk()
+        made = layouts.built(settings)
+        made.spatial_perceiver = Perceiver()
+        return made
+
     return fitted(network, state, source)
 
 

@@ -32,17 +32,19 @@ class Undrawn(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
-def fitted(network: Module, state: State, source: str) -> Module:
-    """Return `network` with the weights `state`: float32, for inference, without gradients.
+def fitted(make: Callable[[], Module], state: State, source: str) -> Module:
+    """Return the network that `make` returns, with the weights `state`: float32, for inference, without gradients.
 
     Args:
-        network: is changed.
+        make: makes the network, whose own first weights do not matter.
         state: by name.
         source: what messages call the weights.
 
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
     """
+    with Undrawn():
+        network = make()
     check_fit(network.state_dict(), state, source)
     network.load_state_dict(state)
     return network.float().eval().requires_grad_(False)

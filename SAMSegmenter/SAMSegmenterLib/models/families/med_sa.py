@@ -63,7 +63,7 @@ def build(config: str, image_size: int, state: State, source: str) -> Sam:
             f"{source}: this is Med-SA in its 3D form (trained with -thd), which sees several slices at once. "
             "Only its 2D form is supported; use a checkpoint without Depth_Adapter."
         )
-    return fitted(around(vit(config, image_size, MedSaBlock), image_size), state, source)
+    return fitted(lambda: around(vit(config, image_size, MedSaBlock), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

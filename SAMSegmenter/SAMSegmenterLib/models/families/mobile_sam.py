@@ -59,7 +59,7 @@ def build(config: str, image_size: int, state: State, source: str) -> Sam:
     Raises:
         CheckpointError: also if the package timm is missing.
     """
-    return fitted(around(Encoder(image_size), image_size), state, source)
+    return fitted(lambda: around(Encoder(image_size), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ WINDOW = 14
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
     """Return the network `config`, one of `LAYOUTS`, with the weights `state`; see `fitting.fitted`."""
-    return fitted(around(vit(config, image_size), image_size), state, source)
+    return fitted(lambda: around(vit(config, image_size), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

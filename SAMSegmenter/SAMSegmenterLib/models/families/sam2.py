@@ -28,7 +28,7 @@ def build(config: str, image_size: int, state: State, source: str) -> SAM2Base:
     Raises:
         CheckpointError: weights are missing, unexpected or of another shape; names the first few.
     """
-    return fitted(layouts.built(layouts.layout(config, image_size)), state, source)
+    return fitted(lambda: layouts.built(layouts.layout(config, image_size)), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

@@ -138,8 +138,8 @@ class Sam2UNetProposer:
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam2UNet:
     """Return the network around the trunk of the layout `config`, Hiera large as published; see `fitting.fitted`."""
-    trunk = layouts.built(layouts.layout(config, image_size)["image_encoder"]["trunk"])
-    return fitted(Sam2UNet(trunk), state, source)
+    trunk = layouts.layout(config, image_size)["image_encoder"]["trunk"]
+    return fitted(lambda: Sam2UNet(layouts.built(trunk)), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ class SamMed2dBlock(Block):
 
 def build(config: str, image_size: int, state: State, source: str) -> Sam:
     """Return SAM of layout `config` ("vit_b" as published) with adapters and the weights `state`; see `fitting.fitted`."""
-    return fitted(around(vit(config, image_size, SamMed2dBlock), image_size), state, source)
+    return fitted(lambda: around(vit(config, image_size, SamMed2dBlock), image_size), state, source)
 
 
 def clean(state: State) -> dict[str, Tensor]:
