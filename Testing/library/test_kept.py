@@ -1,4 +1,4 @@
-"""What earlier versions wrote stays readable: a session, prompts and marks of version 0.1.0, kept in ``support/kept``."""
+"""Files of earlier versions stay readable: a session, prompts and marks of version 0.1.0, kept in ``support/kept``."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What tests share: inputs, hands, and networks that answer quickly."""
+"""Things that tests share: inputs, hands, and networks that answer quickly."""

@@ -66,7 +66,7 @@ def looks_like_ct(volume: Volume) -> bool:
         return volume.modality == "CT"
     if volume.is_rgb or volume.voxels.dtype == bool:
         return False
-    sample = _measured_sample(volume)  # of its own type: of whole numbers percentiles are found sooner
+    sample = _sample(volume)
     low, high = np.percentile(sample, NEARLY_ALL)
     soft_tissue = np.mean((sample > -150) & (sample < 150))
     return bool(-3100 <= low <= -400 and high > -100 and soft_tissue > 0.02)
@@ -100,7 +100,7 @@ def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
             return CT_PRESETS["soft tissue"]
         median_hu = float(np.median(focus))
         return CT_PRESETS["lung" if median_hu < -400 else "bone" if median_hu > 250 else "soft tissue"]
-    low, high = np.percentile(sample, NEARLY_ALL)
+    low, high = np.percentile(_precise(sample), NEARLY_ALL)
     if low == high:  # nearly all is background
         padding, background = volume.padding, low
         others = enough(volume.voxels, every_nth(volume.voxels, SAMPLE), lambda part: (part != background) & padding.counts(part))
@@ -110,12 +110,10 @@ def automatic_window(volume: Volume, focus: np.ndarray | None = None) -> Window:
 
 
 def _sample(volume: Volume) -> np.ndarray:
-    """Return every n-th voxel, without padding, so that statistics of a large volume cost little memory."""
-    return _precise(_measured_sample(volume))
+    """Return every n-th voxel, without padding, so that statistics of a large volume cost little memory.
 
-
-def _measured_sample(volume: Volume) -> np.ndarray:
-    """Return every n-th voxel, without padding, of the volume's own type."""
+    They are of the volume's own type: percentiles of whole numbers are found sooner.
+    """
     sample = every_nth(volume.voxels, SAMPLE)
     return enough(volume.voxels, sample, volume.padding.counts) if volume.padding else sample
 

@@ -166,7 +166,7 @@ def test_nothing_is_cut_off(work, column):
 
 
 def is_cut_off(widget):
-    """Whether a text is longer than there is room for it; one that wraps, higher."""
+    """Return whether a text is longer than there is room for it; one that wraps, higher."""
     if getattr(widget, "wordWrap", False):
         return widget.heightForWidth(widget.width) > widget.height
     needed = max(widget.fontMetrics().horizontalAdvance(line) for line in re.sub("&", "", widget.text).split("\n"))

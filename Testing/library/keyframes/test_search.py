@@ -90,7 +90,7 @@ WORTH_IN_QUALITY = {
 @pytest.mark.parametrize(("kind", "sign", "worth"), [(kind, *each) for kind, signs in WORTH_IN_QUALITY.items() for each in signs.items()])
 def test_each_sign_is_outweighed_by_so_much_quality_and_by_no_less(monkeypatch, kind, sign, worth):
     def preferred(quality):
-        """Whether a mask with the sign is preferred to one of this quality, all else being equal."""
+        """Return whether a mask with the sign is preferred to one of this quality, all else being equal."""
         table = torch.zeros(2, len(SIGNS))
         table[0, SIGNS.index(sign)], table[1, SIGNS.index("quality")] = 1, quality
         monkeypatch.setattr(ranking, "signs", lambda *_: table)  # whatever it is asked of

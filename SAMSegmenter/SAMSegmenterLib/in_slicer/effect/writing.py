@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import slicer
 
+from ...image.extent import box_around, span
 from ..mrml import box_image, ijk_to_ras_of, indices_between, labelmap_in_box, mask_like
 
 VoxelBox = tuple[slice, ...]
+FIRST = slice(0, 1)  # along each axis, of a mask with nothing in it
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,9 @@ class Patch:
     def of(cls, mask: np.ndarray) -> Patch:
         """Return what a mask ``(k, j, i)`` of the whole grid, bool or of 0 and 1, holds."""
         seen = np.bitwise_or.reduce(mask, axis=0)  # by far the quickest way through a large array
-        box = (slice(0, len(mask)), _ends(seen.any(1)), _ends(seen.any(0)))
-        box = (_ends(np.asarray(mask[box].any((1, 2)))), *box[1:])
+        rows, columns = box_around(seen > 0) or (FIRST, FIRST)
+        slices = span(np.asarray(mask[:, rows, columns].any((1, 2)))) or FIRST
+        box = slices, rows, columns
         return cls(mask.shape, box, mask[box] > 0)
 
     def whole(self) -> np.ndarray:
@@ -54,12 +57,6 @@ class Patch:
         if offset is None or (shape != self.shape or offset.any()):
             return Patch.of(mask_like(self.whole(), ijk_to_ras, like))
         return self
-
-
-def _ends(inside: np.ndarray) -> slice:
-    """Return the span from the first True to the last; the first entry if there is none."""
-    found = np.flatnonzero(inside)
-    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
 
 
 @dataclass(frozen=True)
