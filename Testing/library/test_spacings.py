@@ -13,7 +13,7 @@ from SAMSegmenterLib.image.window import Window
 from SAMSegmenterLib.network.region import Extent, region_around
 from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.session.session import Session
-from SAMSegmenterLib.training.labelmaps import SIDE, Labelmaps
+from SAMSegmenterLib.training.labelmaps import Labelmap, Labelmaps
 from support.phantoms import ball
 
 EVEN = [(1e-6,) * 3, (1e-9,) * 3, (1e-6, 1e-6, 3e-6), (900.0,) * 3]
@@ -66,4 +66,5 @@ def test_label_maps():
     labels = np.zeros((10, 60, 60), np.uint8)
     labels[2:8, 10:50, 20:40] = 1
     for spacing_mm in (*EVEN, *NEEDLES):
-        assert Labelmaps([sized(labels, spacing_mm)], torch.device("cpu")).cubes.shape == (1, SIDE, SIDE, SIDE)
+        half_mm = Labelmaps([Labelmap(sized(labels, spacing_mm))], torch.device("cpu")).stock.half_mm
+        assert float(half_mm) == pytest.approx(np.prod(np.array([20, 40, 6]) * spacing_mm) ** (1 / 3) / 2, rel=1e-4)

@@ -19,7 +19,7 @@ def moving_disc(frames=3, size=64, target=32):
     images = torch.stack([0.2 + 0.6 * disc(size, 24 + 4 * n, 32, 12) for n in range(frames)])[None]
     masks = torch.stack([disc(target, 12 + 2 * n, 16, 6) for n in range(frames)])[None, None]
     views = torch.tensor([0.0, 0.0, 1.0]).expand(1, frames, 3)
-    return Sequences(images, masks.expand(1, 3, -1, -1, -1), views, torch.ones(1, 3, dtype=torch.bool))
+    return Sequences(images, masks.expand(1, 3, -1, -1, -1), views, torch.ones(1, 3, dtype=torch.bool), torch.full((1, frames), 96.0))
 
 
 def failing(error):

@@ -29,6 +29,10 @@ def train_default(
         Optional[Path],
         typer.Option(metavar="DIR", readable=False, help="Label maps (.nii.gz, .nrrd) whose shapes are used besides procedural ones."),
     ] = None,
+    patients: Annotated[
+        Optional[Path],
+        typer.Option(metavar="DIR", readable=False, help="Images NAME with labels NAME_labels, which are used besides made-up ones."),
+    ] = None,
     device: DeviceOption = Device.auto,
     workers: Annotated[Optional[int], typer.Option(min=1, help="Processes that train together on a CPU; one a core if not given.")] = None,
     size: Annotated[int, typer.Option(help="Pixels of the input: a multiple of 32.")] = 128,
@@ -42,7 +46,9 @@ def train_default(
     from ..network.device import pick_device
     from ..training.curve import draw_curve
     from ..training.labelmaps import read_labelmaps
+    from ..training.patients import read_patients
     from ..training.recipe import Recipe
+    from ..training.sources import Sources
     from ..training.trainer import LOG, STATE, WEIGHTS
     from ..training.workers import train
 
@@ -51,12 +57,13 @@ def train_default(
     recipe = Recipe(minutes, size, frames or (CPU_FRAMES if on_cpu else GPU_FRAMES), rate=rate, scratch=start is None, seed=seed)
     count = (workers or os.cpu_count() or 1) if on_cpu else 1
     check_files([start], [output / WEIGHTS])
-    weights, maps = _weights(start), read_labelmaps(labelmaps, chosen) if labelmaps else None
+    weights = _weights(start)
+    sources = Sources(read_labelmaps(labelmaps, chosen) if labelmaps else None, read_patients(patients, chosen) if patients else None)
     make_folder(output)
     if start and (output / STATE).exists():
         print(f"samsegmenter: training goes on from {output / STATE}; to begin from {start}, choose another folder.", file=sys.stderr)
     with interruptible() as stop:
-        train(recipe, output, chosen, count, weights, maps, _tell, stop.is_set)
+        train(recipe, output, chosen, count, weights, sources, _tell, stop.is_set)
     if find_spec("matplotlib"):
         draw_curve(output / LOG, output / "curve.png")
     else:

@@ -70,7 +70,7 @@ class Case:
         labels.check_grid(volume)
         stack = FrameStack(volume, axis)
         voxels = np.moveaxis(labels.voxels, 2 - "ijk".index(axis), 0)
-        given = _read_names(self.names) if self.names else read_segment_names(self.labels)
+        given = read_names(self.names) if self.names else read_segment_names(self.labels)
         present = sorted({int(value) for each in voxels for value in np.unique(each)} - {0})
         return stack, voxels, {value: _cleaned(given.get(value, "")) or f"label {value}" for value in present}
 
@@ -191,7 +191,12 @@ def _check_distinct(cases: list[Case]) -> None:
         raise InputError(f"{twice[0].labels} and {twice[1].labels} are labels of the same name; remove one, or rename it with its image.")
 
 
-def _read_names(path: Path) -> dict[int, str]:
+def read_names(path: Path) -> dict[int, str]:
+    """Read the names of labels, by value, from a JSON file.
+
+    Raises:
+        InputError: it cannot be read, or holds no names.
+    """
     try:
         names = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors on Windows write a byte order mark
         return {int(value): str(name) for value, name in names.items()}

@@ -81,11 +81,7 @@ class Corrector:
         """
         here, picture = self._seen_through(view), self._picture(index, view)
         labels = Carrier(here.labels, here.picture, self._cell_mm(view)).step(picture)
-        own = F.interpolate(decoded.logits.float().cpu(), labels.shape, mode="bilinear", align_corners=False)[0, 0]
-        evidence = F.avg_pool2d(self._intensities.evidence(picture)[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
-        logits = NETWORK * own.clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN) + INTENSITY * evidence + BIAS
-        logits += CARRIED * labels.logit(1e-6).clamp(-CERTAIN, CERTAIN)
-        corrected = F.interpolate(CONTRAST * logits[None, None], decoded.logits.shape[-2:], mode="bilinear", antialias=True)
+        corrected = weighed(decoded.logits.float().cpu(), labels, self._intensities.evidence(picture))
         return Corrected(replace(decoded, logits=corrected.to(decoded.logits.device)), CorrectorState(index, view, labels, picture))
 
     def accept(self, state: CorrectorState) -> None:
@@ -114,3 +110,17 @@ class Corrector:
 
     def _cell_mm(self, view: View) -> float:
         return view.width * self._stack.spacing_mm[0] * COARSER / view.size
+
+
+def weighed(logits: Tensor, labels: Tensor, evidence: Tensor) -> Tensor:
+    """Return the logits ``(1, 1, m, m)`` of a network, weighed with other evidence.
+
+    Args:
+        labels: ``(n, n)``, 0..1, carried from the slice before.
+        evidence: ``(n, n)`` of the intensities, see `Intensities`.
+    """
+    own = F.interpolate(logits, labels.shape, mode="bilinear", align_corners=False)[0, 0]
+    evidence = F.avg_pool2d(evidence[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
+    total = NETWORK * own.clamp(-NETWORK_CERTAIN, NETWORK_CERTAIN) + INTENSITY * evidence + BIAS
+    total += CARRIED * labels.logit(1e-6).clamp(-CERTAIN, CERTAIN)
+    return F.interpolate(CONTRAST * total[None, None], logits.shape[-2:], mode="bilinear", antialias=True)

@@ -6,32 +6,54 @@ learns not to depend on the scanner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError, memory_for
+from ..evaluation.cases import read_names
 from ..image.extent import box_around
 from ..image.volume import Volume
 from ..imageio import read_labelmap
-from .random_fields import SmoothField, rotations, uniform
+from .random_fields import SmoothField, happens, log_uniform, uniform
 from .scenes import Seen
+from .squares import Slices
+from .stock import Cuts, Stock
+from .tissues import UNKNOWN, tissue_of
 
-SIDE = 128  # voxels along each edge of the cube that a label map is kept in
-MOST_LABELS = torch.iinfo(torch.int16).max  # cubes are stored as int16
+MOST_LABELS = torch.iinfo(torch.int16).max  # voxels are kept as int16
 SUFFIXES = ".nii", ".nii.gz", ".nrrd", ".mha"
 MOST_IN_ONE = 2000  # labels of a map; the finest atlases have half as many
 FEW = 32  # values; images have more than that
 LEAST_ALIKE = 0.5  # of neighbours within the objects of a map; in an image, noise makes nearly all of them differ
-AXES = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+MIDDLES, MOST_OF_ONE = 2000, 8  # voxels of a map around which it is cut, at most so many of one structure
+PART = 0.2, 0.9  # half the side of a cut, in half edges of the map
+RIM = 0.01, 0.06  # thickness of the outer layer of structures, in half sides of a cut
+AROUND = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 3**0.5  # corners of a tetrahedron
+
+
+@dataclass(frozen=True, eq=False)
+class Labelmap:
+    """A volume of label values, any integers, 0 outside; their names, as far as they are known; and the group of maps it belongs to.
+
+    Maps of one group show one body, or were made in one way.
+    """
+
+    volume: Volume
+    names: Mapping[int, str] = field(default_factory=dict)
+    group: str = ""
 
 
 def read_labelmaps(folder: Path, device: torch.device) -> Labelmaps:
-    """Read all label maps of a folder.
+    """Read all label maps of a folder and of those within it.
+
+    Names of the labels come from a JSON file beside a map (``{"1": "liver"}``). The first word of a map's name, up to an
+    underscore, tells its group.
 
     Raises:
         InputError: there is no such folder, or no label map in it; or a file cannot be read, or is an image: names it.
@@ -39,11 +61,27 @@ def read_labelmaps(folder: Path, device: torch.device) -> Labelmaps:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES) and not path.name.startswith("."))
+    files = sorted(_files(folder))
     if not files:
         raise InputError(f"{folder}: no label maps ({', '.join(SUFFIXES)}) in this folder.")
     with memory_for(str(folder), "Use fewer label maps, or smaller ones."):
-        return Labelmaps([_read(path) for path in files], device)
+        return Labelmaps([_read_map(path) for path in files], device)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():  # unlike `rglob`, this tells of a folder that may not be read
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files(path)
+        elif path.name.endswith(SUFFIXES):
+            yield path
+
+
+def _read_map(path: Path) -> Labelmap:
+    stem = path.name[: -len(next(suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(suffix)))]
+    names = path.with_name(f"{stem}.json")
+    return Labelmap(_read(path), read_names(names) if names.exists() else {}, f"{path.parent}/{stem.split('_')[0]}")
 
 
 def _read(path: Path) -> Volume:
@@ -66,67 +104,93 @@ def _image(path: Path, why: str) -> InputError:
 
 
 class Labelmaps:
-    """Label maps on a device, their labels numbered from 1; 0 is outside.
+    """Label maps on a device, the labels of each numbered from 1; 0 is outside.
 
     Args:
-        volumes: of label values, any integers, 0 outside.
+        maps: with a label in them, each.
 
     Raises:
         InputError: there are more labels than `MOST_LABELS`.
     """
 
-    def __init__(self, volumes: Sequence[Volume], device: torch.device) -> None:
-        values = sorted({int(value) for volume in volumes for value in np.unique(volume.voxels)} - {0})
-        if len(values) > MOST_LABELS:
-            raise InputError(f"the label maps have {len(values)} different labels; use maps with at most {MOST_LABELS} in all.")
-        self.labels = len(values) + 1  # one more than there are, as scenes have it for fat
-        self.cubes = torch.stack([_cube(_numbered(volume.voxels, values), volume.spacing_mm[::-1]) for volume in volumes]).to(device)
+    def __init__(self, maps: Sequence[Labelmap], device: torch.device) -> None:
+        parts = [numbered(_filled(each.volume.voxels), each.volume.name) for each in maps]
+        self.labels = 1 + max(len(values) for values, _ in parts)  # one more than there are, as scenes have it for fat
+        self.stock = Stock([voxels for _, voxels in parts], [each.volume.spacing_mm for each in maps], device)
+        self.middles_mm = torch.stack([middles(voxels) for _, voxels in parts]).to(device) * self.stock.spacing_mm[:, None]
+        self.tissues = torch.full((len(maps), self.labels + 1), UNKNOWN, device=device)
+        for tissues, (values, _), each in zip(self.tissues, parts, maps, strict=True):
+            known = [tissue_of(each.names.get(int(value), "")) for value in values]
+            tissues[1 : 1 + len(known)] = torch.tensor(known, dtype=torch.long, device=device)
+        members = Counter(each.group for each in maps)
+        self.weights = torch.tensor([members[each.group] ** -0.5 for each in maps], device=device)  # between maps and groups
 
-    def scenes(self, count: int) -> LabelmapScenes:
-        """Return `count` random scenes."""
-        return LabelmapScenes(self, count)
+    def scenes(self, slices: Slices) -> LabelmapScenes:
+        """Return random scenes for `slices`."""
+        return LabelmapScenes(self, slices)
 
 
 class LabelmapScenes:
-    """A choice of `count` label maps, each turned, scaled and warped at random within the cube -1..1."""
+    """Cuts of label maps; what is chosen of each lies in the middle of the first slice."""
 
     rows = None
 
-    def __init__(self, source: Labelmaps, count: int) -> None:
-        device = source.cubes.device
-        self.labels, self.count = source.labels, count
-        self._cubes = source.cubes
-        self._chosen = torch.randint(len(source.cubes), (count, 1), device=device)
-        axes = torch.eye(3, device=device)[AXES.to(device)[torch.randint(3, (count,), device=device)]]
-        self._turn = rotations((count,), device, 0.5) @ axes * uniform((count, 1, 1), 0.7, 1.1, device)
-        self._warp, self._warp_size = SmoothField(count, 3, 6, device), uniform((count, 1, 1), 0, 0.12, device)
+    def __init__(self, source: Labelmaps, slices: Slices) -> None:
+        count, device = slices.count, slices.device
+        which = torch.multinomial(source.weights, count, replacement=True)
+        middles_mm = source.middles_mm[which, torch.randint(MIDDLES, (count,), device=device)]
+        half_mm = source.stock.half_mm[which] * log_uniform((count, 1), *PART, device)
+        self._stock, self.labels, self.tissues = source.stock, source.labels, source.tissues[which]
+        self._cuts = Cuts(which, middles_mm, slices.focus, half_mm, torch.eye(3, device=device))
         self._textures = [SmoothField(count, 2, knots, device) for knots in (14, 36)]
+        self._rim_mm = half_mm * uniform((count, 1), *RIM, device) * happens((count, 1), 0.6, device)
+
+    @property
+    def half_mm(self) -> Tensor:
+        """Return the length of a half side of each scene, ``(V, 1)`` in mm."""
+        return self._cuts.half_mm
 
     def look(self, positions: Tensor) -> Seen:
         """Return what is at positions ``(V, N, 3)``."""
-        warped = positions @ self._turn + self._warp_size * self._warp.at(positions).transpose(1, 2)
-        index = ((warped + 1) * (SIDE / 2) - 0.5).round().long()
-        inside = ((index >= 0) & (index < SIDE)).all(-1)
-        x, y, z = index.clamp(0, SIDE - 1).unbind(-1)
-        labels = self._cubes[self._chosen, z, y, x].long() * inside
+        places_mm = self._cuts.places_mm(positions)
+        labels, _ = self._stock.nearest(self._cuts.which, places_mm)
+        rims = torch.zeros_like(labels, dtype=torch.bool)
+        for step in AROUND.to(positions.device):
+            rims |= self._stock.nearest(self._cuts.which, places_mm + step * self._rim_mm[..., None])[0] != labels
         textures = torch.cat([field.at(positions) for field in self._textures], 1)
-        return Seen(labels, textures, torch.zeros_like(labels, dtype=torch.bool))
+        return Seen(labels.long(), textures, rims & (labels > 0))
 
 
-def _numbered(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    return np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int16)
+def _filled(labels: np.ndarray) -> np.ndarray:
+    box = box_around(labels != 0)
+    return labels[box] if box else labels
 
 
-def _cube(volume: np.ndarray, spacing_mm: np.ndarray) -> Tensor:
-    """Return the part that is not empty, scaled to cubic voxels and to fill a cube of `SIDE` of them along its longest edge."""
-    box = box_around(volume != 0)
-    if box is None:
-        return torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)
-    part = volume[box]
-    lengths_mm = np.array(part.shape) * spacing_mm
-    shape = [max(1, round(length * SIDE / lengths_mm.max())) for length in lengths_mm]
-    scaled = F.interpolate(torch.from_numpy(part)[None, None].float(), shape, mode="nearest")[0, 0].to(torch.int16)
-    pads = [(SIDE - length) // 2 for length in shape]
-    cube = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.int16)
-    cube[tuple(slice(pad, pad + length) for pad, length in zip(pads, shape, strict=True))] = scaled
-    return cube
+def numbered(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values other than 0 in labels ``(k, j, i)``, and the labels numbered from 1 in their order, as int16.
+
+    Raises:
+        InputError: there are more than `MOST_LABELS`.
+    """
+    values = np.unique(labels)
+    values = values[values != 0]
+    if len(values) > MOST_LABELS:
+        raise InputError(f"{name}: the label map has {len(values)} different labels; use one with at most {MOST_LABELS}.")
+    return values, np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int16)
+
+
+def middles(voxels: np.ndarray) -> Tensor:
+    """Return `MIDDLES` places i, j, k ``(MIDDLES, 3)`` in the structures of ``(k, j, i)`` labels, in voxels, edges at integers.
+
+    Each structure has the same number of them, or fewer where it has no more voxels.
+    """
+    places = np.flatnonzero(voxels)
+    if not len(places):
+        return torch.zeros(MIDDLES, 3)
+    chance = np.random.default_rng(0)
+    places = chance.permutation(places)
+    places = places[np.argsort(voxels.flat[places], kind="stable")]
+    labels = voxels.flat[places]
+    few = places[np.arange(len(places)) - np.searchsorted(labels, labels) < MOST_OF_ONE]
+    k, j, i = np.unravel_index(few[chance.integers(len(few), size=MIDDLES)], voxels.shape)
+    return torch.from_numpy(np.stack([i, j, k], 1) + 0.5).float()

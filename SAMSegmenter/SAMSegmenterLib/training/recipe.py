@@ -25,6 +25,8 @@ class Recipe:
         decay: of weights.
         average: of weights over steps (exponential), which is what is kept.
         labelmaps: part of the steps that look at real label maps, if there are any.
+        patients: part of the steps that look at images of patients, if there are any.
+        corrected: part of the sequences whose masks are corrected before they are remembered, as the engine does.
         scratch: the network starts from nothing: single slices first, memories of true masks.
         seed: of everything random.
     """
@@ -33,13 +35,15 @@ class Recipe:
     size: int = 128
     frames: int = 16
     objects: int = 3
-    stills: float = 0.5
+    stills: float = 0.4
     rate: float = 6e-4
     rise: int = 100
     last: float = 0.02
     decay: float = 0.03
     average: float = 0.999
-    labelmaps: float = 0.15
+    labelmaps: float = 0.5
+    patients: float = 0.15
+    corrected: float = 0.8
     scratch: bool = False
     seed: int = 0
 

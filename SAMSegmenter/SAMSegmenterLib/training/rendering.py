@@ -8,24 +8,35 @@ from torch import Tensor
 
 from .random_fields import SmoothField, happens, log_uniform, uniform
 from .scenes import Seen
+from .tissues import COUNT, GAS
 
 MATERIALS = 6  # kinds of tissue in a scene; objects of one kind look nearly alike
+ALIKE = 0.6  # of the scenes whose tissues are known show structures of one tissue alike
 COATED = 0.25  # of them have a rim of another grey value
 BLUR_REACH = 4  # pixels
 
 
 class Renderer:
-    """The tissues of `count` scenes with labels 0 to `labels`, and the scanner that images them."""
+    """The tissues of `count` scenes with labels 0 to `labels`, and the scanner that images them.
 
-    def __init__(self, count: int, labels: int, rows: tuple[slice, Tensor] | None, device: torch.device) -> None:
+    Args:
+        rows: objects that look alike, and the scenes in which they do; see `scenes.Scenes`.
+        tissues: ``(V, labels + 1)``, see `tissues`; None if they are not known.
+    """
+
+    def __init__(
+        self, count: int, labels: int, rows: tuple[slice, Tensor] | None, device: torch.device, tissues: Tensor | None = None
+    ) -> None:
         self.count, self.device = count, device
-        materials = self._materials(labels, rows)
+        materials = self._materials(labels, rows, tissues)
         grey = uniform((count, MATERIALS), 0, 1, device)
         middle, spread = uniform((count, 1), 0.3, 0.65, device), uniform((count, 1), 0.03, 0.16, device)
         alike = middle + spread * torch.randn(count, MATERIALS, device=device)  # soft tissues differ little
         grey = torch.where(happens((count, 1), 0.55, device) & happens((count, MATERIALS), 0.75, device), alike, grey).gather(1, materials)
         grey = grey + uniform((count, 1), 0, 0.05, device) * torch.randn(grey.shape, device=device)
         self._grey = self._outside_and_fat(grey.clamp(0, 1))
+        if tissues is not None:
+            self._fill_with_gas(tissues)
         coated = happens((count, MATERIALS), COATED, device).gather(1, materials)
         self._rim = torch.where(coated, uniform((count, MATERIALS), 0, 1, device).gather(1, materials), self._grey)
         self._texture = self._textures(materials)
@@ -36,7 +47,7 @@ class Renderer:
         """Return grey values ``(V, frames, size, size)`` in 0..1 of what is seen at positions ``(V, N, 3)``."""
         texture = self._texture.gather(1, seen.labels[..., None].expand(-1, -1, 4))
         grey = torch.where(seen.rims, self._rim.gather(1, seen.labels), self._grey.gather(1, seen.labels))
-        grey = grey + (texture * seen.textures.transpose(1, 2)).sum(-1)
+        grey = grey + (texture * seen.textures.transpose(1, 2)).sum(-1) if seen.greys is None else seen.greys
         image = blurred(grey.view(self.count, frames, size, size), self._blur)
         bias = self._bias.at(positions).view(image.shape)
         return self._scanned(image * (uniform((self.count, 1, 1, 1), 0, 0.22, self.device) * bias).exp())
@@ -55,13 +66,21 @@ class Renderer:
                 counts.scatter_add_(1, side, border)
         return sums / counts
 
-    def _materials(self, labels: int, rows: tuple[slice, Tensor] | None) -> Tensor:
-        """Return the tissue of each label, ``(V, labels + 1)``; objects that stand in a row are of one tissue."""
+    def _materials(self, labels: int, rows: tuple[slice, Tensor] | None, tissues: Tensor | None) -> Tensor:
+        """Return the material of each label, ``(V, labels + 1)``; objects that stand in a row, or are of one tissue, have the same."""
         materials = torch.randint(MATERIALS, (self.count, labels + 1), device=self.device)
         if rows:
             part = slice(rows[0].start + 1, rows[0].stop + 1)  # labels count from 1
             materials[:, part] = torch.where(rows[1][:, None], materials[:, part.start, None], materials[:, part])
+        if tissues is not None:
+            alike = torch.randint(MATERIALS, (self.count, COUNT), device=self.device).gather(1, tissues)
+            materials = torch.where((tissues > 0) & happens((self.count, 1), ALIKE, self.device), alike, materials)
         return materials
+
+    def _fill_with_gas(self, tissues: Tensor) -> None:
+        dark = uniform((self.count, 1), 0, 0.08, self.device) * torch.ones_like(self._grey)
+        filled = (tissues == GAS) & happens((self.count, 1), 0.8, self.device)
+        self._grey = torch.where(filled, dark, self._grey)
 
     def _outside_and_fat(self, grey: Tensor) -> Tensor:
         air = uniform((self.count,), 0, 0.06, self.device)

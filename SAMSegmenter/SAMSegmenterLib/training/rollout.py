@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..network.network import IMAGENET_MEAN, IMAGENET_STD
+from ..propagation.corrector import COARSER
+from .correctors import Correctors
 from .losses import Judged, judge, judge_candidates
 from .sequences import Sequences
 from .simulated_prompts import box, clicks, correction
@@ -54,19 +56,22 @@ class Rollout:
 
     Args:
         taught: part of the memories that are made of the true masks instead of those found.
+        correcting: whether masks are corrected before they are remembered, as the engine does.
 
     Attributes:
         loss: of all that was asked.
         tally: how well it was answered.
     """
 
-    def __init__(self, trainee: Trainee, sequences: Sequences, taught: float) -> None:
-        self._trainee, self._taught = trainee, taught
+    def __init__(self, trainee: Trainee, sequences: Sequences, taught: float, correcting: bool = False) -> None:
+        self._trainee, self._taught, self._correcting = trainee, taught, correcting
         count, objects, self._count = sequences.masks.shape[:3]
         self._masks = sequences.masks.flatten(0, 1)
         self._views = sequences.views.repeat_interleave(objects, 0)
         self._weight = sequences.usable.flatten().float()
         self._first = torch.arange(count, device=self._masks.device).repeat_interleave(objects) * self._count
+        self._images = sequences.images.repeat_interleave(objects, 0)
+        self._cell_mm = COARSER * sequences.width_mm[:, 0].repeat_interleave(objects, 0) / trainee.size
         self._frames = trainee.look(_normalised(sequences.images))
         self.tally = Tally()
         self._losses: list[Tensor] = []
@@ -81,6 +86,7 @@ class Rollout:
         found = self._prompt()
         if self._count == 1:
             return
+        correctors = Correctors(self._images[:, 0], found.masks, self._views[:, 0], self._cell_mm) if self._correcting else None
         memories = {"cond_frame_outputs": {0: self._remember(0, found, prompted=True)}, "non_cond_frame_outputs": {}}
         for index in range(1, self._count):
             self._carry(memories, index)
@@ -88,7 +94,10 @@ class Rollout:
             judged = judge(answer.masks[:, 0], answer.quality[:, 0], answer.score, self._masks[:, index], self._weight)
             self._losses.append(TRACKED * judged.loss / (self._count - 1))
             self._note("tracked" if index < 5 else "tracked far", judged)
-            found = _Found(answer.masks[:, :1], answer.token, answer.score)
+            masks = answer.masks[:, :1]
+            if correctors:
+                masks = correctors.correct(self._images[:, index], masks, self._views[:, index])
+            found = _Found(masks, answer.token, answer.score)
             memories["non_cond_frame_outputs"][index] = self._remember(index, found, prompted=False)
 
     def _at(self, index: int) -> FrameFeatures:

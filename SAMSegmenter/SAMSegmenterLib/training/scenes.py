@@ -25,21 +25,25 @@ class Seen:
         labels: ``(V, N)``; 0 outside the body, 1 to `PRIMITIVES` objects, one more for the fat around objects.
         textures: ``(V, 4, N)`` smooth fields of two scales, for the intensities within objects.
         rims: ``(V, N)`` bool; in the outer layer of an object, which may be of another tissue, as the cortex of bones and kidneys is.
+        greys: ``(V, N)`` intensities from 0 to 1 that were measured; None if they have to be made up.
     """
 
     labels: Tensor
     textures: Tensor
     rims: Tensor
+    greys: Tensor | None = None
 
 
 class Scenes:
     """A number of random scenes within the cube -1..1; `focus` ``(count, 3)`` is where many of their objects lie."""
 
     labels = PRIMITIVES + 1
+    tissues = None
 
     def __init__(self, count: int, focus: Tensor) -> None:
         device = focus.device
         self.count, self.device = count, device
+        self.half_mm = log_uniform((count, 1), 40, 200, device)
         self._warps = [SmoothField(count, 3, knots, device) for knots in (6, 16)]
         self._warp_sizes = [uniform((count, 1, 1), 0.02, 0.28, device), uniform((count, 1, 1), 0, 0.07, device)]
         self._textures = [SmoothField(count, 2, knots, device) for knots in (14, 36)]

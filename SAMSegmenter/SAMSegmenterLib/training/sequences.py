@@ -18,11 +18,12 @@ OVERVIEW, FLOODED = 64, 32  # pixels of the coarse rasters in which objects are 
 LEAST_PART, MOST_PART = 0.001, 0.3  # of a slice, for an object to be chosen
 LEAST_CONTRAST = 0.06  # of the whole range of grey values; what shows less is seldom chosen
 LEAST_IN_VIEW = 0.004  # of the view, for an object to be trained on
+CUT_OFF = 0.1  # how often what reaches the edge of the slice is chosen, compared with what lies within
 SCATTERED = 0.15  # of the scenes have objects of all parts of a label; the others, of one connected part
 
 
 class Anatomy(Protocol):
-    """Something to look at: `scenes.Scenes` or `labelmaps.LabelmapScenes`."""
+    """Something to look at: `scenes.Scenes`, `labelmaps.LabelmapScenes` or `patients.PatientScenes`."""
 
     @property
     def labels(self) -> int:
@@ -31,6 +32,14 @@ class Anatomy(Protocol):
     @property
     def rows(self) -> tuple[slice, Tensor] | None:
         """Return which objects look alike, and in which scenes."""
+
+    @property
+    def tissues(self) -> Tensor | None:
+        """Return the tissue of each label, ``(V, labels + 1)``, as far as it is known."""
+
+    @property
+    def half_mm(self) -> Tensor:
+        """Return the length of a half side of each scene, ``(V, 1)`` in mm."""
 
     def look(self, positions: Tensor) -> Seen:
         """Return what is at positions ``(V, N, 3)``."""
@@ -46,12 +55,14 @@ class Sequences:
         masks: ``(V, O, T, n, n)`` 0 or 1.
         views: ``(V, T, 3)``, see `squares.following`.
         usable: ``(V, O)`` bool; false where the object is too small on the first slice to be prompted.
+        width_mm: ``(V, T)`` side of the views.
     """
 
     images: Tensor
     masks: Tensor
     views: Tensor
     usable: Tensor
+    width_mm: Tensor
 
 
 def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, raster: int, target: int) -> Sequences:
@@ -64,7 +75,7 @@ def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, rast
     """
     count, frames = slices.count, slices.frames
     overview = anatomy.look(slices.positions(whole(slices), OVERVIEW)).labels.view(count, frames, OVERVIEW, OVERVIEW)
-    renderer = Renderer(count, anatomy.labels, anatomy.rows, slices.device)
+    renderer = Renderer(count, anatomy.labels, anatomy.rows, slices.device, anatomy.tissues)
     worth = _worth(overview, renderer.contrasts(overview[:, 0]))
     first = _pick(overview, torch.ones_like(overview[:, 0], dtype=torch.bool), worth, 1)
     whole_label = happens((count, 1, 1, 1, 1), SCATTERED, slices.device)
@@ -79,7 +90,7 @@ def look_through(slices: Slices, anatomy: Anatomy, objects: int, size: int, rast
     masks = masks * _seen_through(views, _followed(overview, seeds, whole_label), raster)
     masks = (_resized(masks.flatten(0, 1), target) > 0.5).float().view(count, objects, frames, target, target)
     images = (_resized(images, size).clamp(0, 1) * 255).round() / 255
-    return Sequences(images, masks, views, masks[:, :, 0].mean((2, 3)) > LEAST_IN_VIEW)
+    return Sequences(images, masks, views, masks[:, :, 0].mean((2, 3)) > LEAST_IN_VIEW, slices.width(views) * anatomy.half_mm)
 
 
 def _worth(overview: Tensor, contrasts: Tensor) -> Tensor:
@@ -92,8 +103,15 @@ def _worth(overview: Tensor, contrasts: Tensor) -> Tensor:
     part = size / first.shape[1]
     worth = torch.where((part > LEAST_PART) & (part < MOST_PART), part.clamp(min=1e-6) ** 0.2, 1e-4)
     worth = worth * torch.where(left < 1, 3.0, 1.0) * torch.where(contrasts < LEAST_CONTRAST, 0.02, 1.0) / size.clamp(min=1)
+    worth = worth * torch.where(_at_the_edge(overview[:, 0], size.shape[1]), CUT_OFF, 1.0)
     worth[:, 0] = worth[:, -1] = 1e-9  # what is outside, and fat, are no objects
     return worth
+
+
+def _at_the_edge(labels: Tensor, count: int) -> Tensor:
+    """Return which of `count` labels reach the edge of slices ``(V, n, n)``: ``(V, count)`` bool."""
+    edges = torch.cat([labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]], 1)
+    return torch.zeros(len(labels), count, device=labels.device).scatter_(1, edges, 1.0) > 0
 
 
 def _pick(overview: Tensor, allowed: Tensor, worth: Tensor, count: int) -> Tensor:

@@ -22,12 +22,15 @@ class Slices:
     """Parallel slices, `frames` of each of `count` scenes, of random orientation, size, pixel shape and distance.
 
     Positions on a slice are ``(u, v)`` in -1..1 over its whole width and height.
+
+    Attributes:
+        turn: ``(V, 3, 3)``, from the axes of the slices to those of the scenes.
     """
 
     def __init__(self, count: int, frames: int, device: torch.device) -> None:
         self.count, self.frames, self.device = count, frames, device
         upright = rotations((count,), device, 0.3)
-        self._turn = torch.where(happens((count, 1, 1), 0.5, device), rotations((count,), device), upright)
+        self.turn = torch.where(happens((count, 1, 1), 0.5, device), rotations((count,), device), upright)
         self._half = uniform((count, 1), 0.65, 1.25, device)
         self._aspect = uniform((count, 1), 0.75, 1.33, device)
         step = log_uniform((count, 1), 0.01, 0.11, device)
@@ -49,8 +52,12 @@ class Slices:
         scale = torch.cat([self._half, self._half * self._aspect, torch.ones_like(self._half)], 1)
         return self._to_space(flat * scale[:, None])
 
+    def width(self, views: Tensor) -> Tensor:
+        """Return the sides ``(V, T)`` of views ``(V, T, 3)``, in half sides of the scenes."""
+        return 2 * self._half * views[..., 2]
+
     def _to_space(self, points: Tensor) -> Tensor:
-        return points @ self._turn.transpose(1, 2)
+        return points @ self.turn.transpose(1, 2)
 
 
 @dataclass(frozen=True)

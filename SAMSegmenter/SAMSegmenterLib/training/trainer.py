@@ -21,11 +21,10 @@ from torch import Tensor
 
 from ..errors import CheckpointError, OutputError, is_out_of_memory
 from ..files import replacing
-from .labelmaps import Labelmaps
 from .recipe import Recipe
 from .rollout import Rollout
-from .scenes import Scenes
-from .sequences import Anatomy, Sequences, look_through
+from .sequences import Sequences, look_through
+from .sources import Sources
 from .squares import Slices
 from .trainee import Trainee, make_network
 
@@ -45,7 +44,7 @@ class Trainer:
         folder: exists; a state in it is resumed.
         device: where.
         initial: weights to start from; None for a network from scratch.
-        labelmaps: real label maps, if any.
+        sources: what is looked at besides procedural scenes.
         worker, workers: number of this process among those that train together; they exchange gradients.
 
     Raises:
@@ -58,11 +57,11 @@ class Trainer:
         folder: Path,
         device: torch.device,
         initial: dict[str, Tensor] | None = None,
-        labelmaps: Labelmaps | None = None,
+        sources: Sources | None = None,
         worker: int = 0,
         workers: int = 1,
     ) -> None:
-        self.recipe, self.folder, self.device, self.labelmaps = recipe, folder, device, labelmaps
+        self.recipe, self.folder, self.device, self.sources = recipe, folder, device, sources or Sources()
         self.worker, self.workers = worker, workers
         torch.manual_seed(recipe.seed)
         self.network = make_network(recipe.size, initial).to(device)
@@ -105,7 +104,7 @@ class Trainer:
             group["lr"] = self._rate(progress)
         sequences = self._sequences(progress)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):  # no gain on a CPU
-            rollout = Rollout(trainee, sequences, self.recipe.taught_at(progress))
+            rollout = Rollout(trainee, sequences, self.recipe.taught_at(progress), random.random() < self.recipe.corrected)
             loss = rollout.loss
         loss.backward()
         self._exchange()
@@ -123,8 +122,7 @@ class Trainer:
         frames, raster = self.recipe.length_at(progress, chance), self.recipe.raster(chance)
         count = max(1, self.recipe.frames // frames)
         slices = Slices(count, frames, self.device)
-        maps = self.labelmaps if self.labelmaps and chance.random() < self.recipe.labelmaps else None
-        anatomy: Anatomy = maps.scenes(count) if maps else Scenes(count, slices.focus)
+        anatomy = self.sources.scenes(slices, self.recipe, chance.random())
         return look_through(slices, anatomy, self.recipe.objects_of(frames), self.recipe.size, raster, self.recipe.size // 2)
 
     def _rate(self, progress: float) -> float:

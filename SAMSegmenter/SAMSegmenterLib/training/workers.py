@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ..errors import SAMSegmenterError, memory_for
 from .curve import read_log
-from .labelmaps import Labelmaps
 from .recipe import Recipe
+from .sources import Sources
 from .trainer import LOG, Report, Trainer
 
 PATIENCE = timedelta(minutes=30)  # the other workers' longest pause: a laptop may sleep
@@ -34,7 +34,7 @@ def train(
     device: torch.device,
     workers: int,
     initial: dict[str, Tensor] | None = None,
-    labelmaps: Labelmaps | None = None,
+    sources: Sources | None = None,
     report: Report = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -49,12 +49,12 @@ def train(
     """
     if workers == 1:
         with memory_for("training", NEEDS_LESS):
-            Trainer(recipe, folder, device, initial, labelmaps).run(report, stopped)
+            Trainer(recipe, folder, device, initial, sources).run(report, stopped)
         return
     with tempfile.TemporaryDirectory() as meeting:
         spawning = processes.get_context("spawn")
         stop, errors = spawning.Event(), spawning.SimpleQueue()
-        arguments = workers, recipe, folder, initial, labelmaps, Path(meeting) / "point", stop, errors
+        arguments = workers, recipe, folder, initial, sources, Path(meeting) / "point", stop, errors
         written = len(read_log(folder / LOG))
         context = processes.spawn(_work, arguments, nprocs=workers, join=False)
         while not _have_ended(context, errors):
@@ -83,7 +83,7 @@ def _work(
     recipe: Recipe,
     folder: Path,
     initial: dict[str, Tensor] | None,
-    labelmaps: Labelmaps | None,
+    sources: Sources | None,
     meeting: Path,
     stop: Event,
     errors: SimpleQueue,
@@ -96,7 +96,7 @@ def _work(
     dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=worker, world_size=workers, timeout=PATIENCE)
     try:
         with memory_for("training", NEEDS_LESS):
-            trainer = Trainer(recipe, folder, torch.device("cpu"), initial, labelmaps, worker, workers)
+            trainer = Trainer(recipe, folder, torch.device("cpu"), initial, sources, worker, workers)
             parent = parent_process()
             assert parent is not None  # this is no main process
             trainer.run(stopped=lambda: stop.is_set() or not parent.is_alive())  # the parent may end in any way
