@@ -32,6 +32,7 @@ MOST_IN_ONE = 2000  # labels of a map; the finest atlases have half as many
 FEW = 32  # values; images have more than that
 LEAST_ALIKE = 0.5  # of neighbours within the objects of a map; in an image, noise makes nearly all of them differ
 MIDDLES, MOST_OF_ONE = 2000, 8  # voxels of a map around which it is cut, at most so many of one structure
+LOOKED_AT = 1_000_000  # voxels among which they are looked for
 PART = 0.2, 0.9  # half the side of a cut, in half edges of the map
 RIM = 0.01, 0.06  # thickness of the outer layer of structures, in half sides of a cut
 AROUND = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 3**0.5  # corners of a tetrahedron
@@ -188,7 +189,7 @@ def middles(voxels: np.ndarray) -> Tensor:
     if not len(places):
         return torch.zeros(MIDDLES, 3)
     chance = np.random.default_rng(0)
-    places = chance.permutation(places)
+    places = chance.permutation(chance.choice(places, min(len(places), LOOKED_AT)))
     places = places[np.argsort(voxels.flat[places], kind="stable")]
     labels = voxels.flat[places]
     few = places[np.arange(len(places)) - np.searchsorted(labels, labels) < MOST_OF_ONE]
