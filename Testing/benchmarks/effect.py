@@ -9,6 +9,7 @@ machine that does nothing else they are the same.
 
 from __future__ import annotations
 
+import gc
 import importlib.machinery
 import statistics
 import sys
@@ -30,13 +31,14 @@ except ImportError:  # an older host: that of this build serves as well
 
 PATIENCE_SECONDS = 300
 IDLE_SECONDS = 10
+LISTED_WAITS = 5
 CT_SHAPE = (224, 404, 488)
 ORGANS = {"liver": (0.4, 0.45, 0.6, 0.22), "spleen": (0.7, 0.6, 0.65, 0.1)}  # centre and radius, as shares of the volume's sides
 
 
 def main() -> None:
     host = slicerhost.start()
-    own = _time_of_torchs_own_library()
+    calls = _Uninterrupted()
     registration = _register()
     import slicer
 
@@ -51,12 +53,14 @@ def main() -> None:
     start = time.perf_counter()
     editor = host.make_editor(node, ("liver",))
     print(f"editor with the effect's panel: {_ms(time.perf_counter() - start)}, torch imported: {'torch' in sys.modules}")
+    gc.collect()  # Slicer has collected what was made until here; the host does so in its first turn, which is measured
     begin, start = time.thread_time(), time.perf_counter()
     editor.setActiveEffectByName("SAMSegmenter")
     print(f"activation: {_ms(time.perf_counter() - start)}, cpu {_ms(time.thread_time() - begin)}")
     bench = _Bench(host, editor, volume)
-    waits = bench.loading()
-    print(f"torch and network loaded meanwhile: {_longest(waits, 3)}; torch's own module alone: {_ms(own[0])} cpu")
+    waits, spent_on = bench.loading(calls)
+    print(f"torch and network loaded meanwhile: {_longest(waits, 3)}; torch's own library alone: {calls.taken_by('torch._C')}")
+    print(*spent_on, sep="\n")
     print(f"first preview: {bench.seconds_to_preview(0):.1f} s")
     fresh = [1000 * bench.seconds_to_preview(step) for step in range(1, 8)]
     again = [1000 * bench.seconds_to_preview(7) for _ in range(7)]
@@ -83,19 +87,50 @@ def _register() -> str:
     return f"registration: {_ms(spent)} cpu, {len(added)} modules beside those of the phantom"
 
 
-def _time_of_torchs_own_library() -> list[float]:
-    """Filled when torch is imported: the processor's time that nothing can interrupt, in seconds."""
-    taken, load = [], importlib.machinery.ExtensionFileLoader.create_module
+class _Uninterrupted:
+    """The calls from now on that keep Python's lock to their end: libraries that Python loads, and garbage that it collects.
 
-    def timed(loader, spec):
-        begin = time.process_time()
-        module = load(loader, spec)
-        if spec.name == "torch._C":
-            taken.append(time.process_time() - begin)
-        return module
+    The host collects on the main thread alone, Slicer on whichever thread asks for memory.
+    """
 
-    importlib.machinery.ExtensionFileLoader.create_module = timed
-    return taken
+    def __init__(self) -> None:
+        self._calls: list[tuple[float, str, float, float]] = []  # processor's time in seconds, name, begin and end by the clock
+        loader = importlib.machinery.ExtensionFileLoader
+        loader.create_module, loader.exec_module = self._timed(loader.create_module), self._timed(loader.exec_module)
+        gc.callbacks.append(self._collected)
+
+    def _timed(self, load):
+        def timed(loader, of):
+            begin = self._now()
+            try:
+                return load(loader, of)
+            finally:
+                self._note(loader.name, begin)
+
+        return timed
+
+    def _collected(self, phase: str, _) -> None:
+        if phase == "start":
+            self._collecting = self._now()
+        else:
+            self._note("garbage", self._collecting)
+
+    def _now(self) -> tuple[float, float]:
+        return time.thread_time(), time.perf_counter()
+
+    def _note(self, name: str, begin: tuple[float, float]) -> None:
+        end = self._now()
+        self._calls.append((end[0] - begin[0], name, begin[1], end[1]))
+
+    def taken_by(self, name: str) -> str:
+        """How long the longest call of that name took, in words."""
+        seconds, _, begin, end = max(call for call in self._calls if call[1] == name)
+        return f"{_ms(end - begin)} (cpu {_ms(seconds)})"
+
+    def longest(self, begin: float, end: float) -> str:
+        """The longest call that ran between two moments, in words."""
+        seconds, name, *_ = max((call for call in self._calls if begin < call[3] and call[2] < end), default=(0.0, "nothing"))
+        return f"{name} {_ms(seconds)}"
 
 
 def _ms(seconds: float) -> str:
@@ -157,8 +192,20 @@ class _Bench:
         offset = np.array([right, back, step]) * (self.volume.shape_ijk[0] / 8, self.volume.shape_ijk[1] / 8, 1)
         return tuple(self.volume.to_ras(self.middle + offset))
 
-    def loading(self) -> list[tuple[float, float]]:
-        return lock.gaps_until(self.host, lambda: "torch" in sys.modules and not self.worker._unfinished, PATIENCE_SECONDS)
+    def loading(self, calls: _Uninterrupted) -> tuple[list[tuple[float, float]], list[str]]:
+        """The waits, and what the longest of them were spent on."""
+        moments = []
+
+        def is_loaded() -> bool:
+            moments.append((time.perf_counter(), time.thread_time()))
+            return "torch" in sys.modules and not self.worker._unfinished
+
+        waits = lock.gaps_until(self.host, is_loaded, PATIENCE_SECONDS)
+        turns = sorted(zip(waits, moments[:-1], moments[1:], strict=True), reverse=True)[:LISTED_WAITS]
+        return waits, [
+            f"  {_ms(wait[0])}: {_ms(end[1] - begin[1])} cpu of the window's thread; longest call {calls.longest(begin[0], end[0])} cpu"
+            for wait, begin, end in turns
+        ]
 
     def seconds_to_preview(self, step: int) -> float:
         """From letting the mouse go at the end of a box until its slice shows the preview."""

@@ -209,6 +209,25 @@ def test_ct_is_known_by_its_hounsfield_units(noise):
     assert automatic_window(Volume(ct_like(noise))) == CT_PRESETS["soft tissue"]
 
 
+@pytest.mark.parametrize(
+    ("thousand", "is_ct"),
+    [
+        ({-1000: 6, 40: 994}, True),
+        ({-1000: 5, 40: 995}, False),
+        ({-3101: 5, -400: 500, 40: 495}, True),
+        ({-3101: 6, -400: 500, 40: 494}, False),
+        ({-399: 500, 40: 500}, False),
+        ({-1000: 500, -120: 494, -99: 6}, True),
+        ({-1000: 500, -120: 495, -99: 5}, False),
+        ({-1000: 500, 149: 21, 150: 479}, True),
+        ({-1000: 500, 149: 20, 150: 480}, False),
+    ],
+)
+def test_ct_has_air_and_a_body_with_soft_tissue_and_hardly_anything_else(thousand, is_ct):
+    voxels = np.repeat(list(thousand), list(thousand.values())).reshape(10, 10, 10)
+    assert looks_like_ct(Volume(voxels)) == is_ct
+
+
 def test_mr_is_not_taken_for_ct(noise):
     mr = Volume(noise.gamma(2, 100, (6, 20, 20)).astype(np.uint16))
     assert not looks_like_ct(mr)

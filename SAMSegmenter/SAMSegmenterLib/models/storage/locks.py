@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from ...errors import Cancelled
 from .folders import shared_mode
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOOK_SECONDS = 0.2
 
@@ -29,6 +31,8 @@ def turn(path: Path, cancel: Callable[[], bool] = never) -> Iterator[None]:
         Cancelled: `cancel` returned true while waiting.
         OSError: the folder of `path` is missing or cannot be written to.
     """
+    from filelock import FileLock  # only now: the window waits while models are listed, which writes nothing
+
     lock = FileLock(path.with_name(f".{path.name}.lock"), mode=shared_mode(path.parent))
     while not _acquired(lock):
         if cancel():
@@ -40,6 +44,8 @@ def turn(path: Path, cancel: Callable[[], bool] = never) -> Iterator[None]:
 
 
 def _acquired(lock: FileLock) -> bool:
+    from filelock import Timeout
+
     try:
         lock.acquire(timeout=LOOK_SECONDS)
     except Timeout:

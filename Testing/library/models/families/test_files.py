@@ -10,7 +10,7 @@ from torch import nn
 from SAMSegmenterLib.errors import CheckpointError
 from SAMSegmenterLib.models import catalog, loading
 from SAMSegmenterLib.models.detect import detect
-from SAMSegmenterLib.models.families.fitting import Undrawn
+from SAMSegmenterLib.models.families.fitting import Undrawn, fitted
 from SAMSegmenterLib.models.storage import store
 from SAMSegmenterLib.models.storage.importing import import_file
 from SAMSegmenterLib.models.weights import checkpoint
@@ -142,6 +142,20 @@ def test_a_partial_file_names_what_is_missing(name, shapes, faults, without_numb
     path = saved(tmp_path / name, "", without_numbers(shapes))
     with pytest.raises(CheckpointError, match=faults):
         loading.build(loading.read(path))
+
+
+def test_a_network_holds_the_weights_of_its_file_in_full_precision_for_inference():
+    def make():
+        return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+
+    other = make()
+    state = {name: values.half() if values.is_floating_point() else values + 7 for name, values in other.state_dict().items()}
+    other.load_state_dict(state)
+    network = fitted(make, state, "a.pt")
+    assert all(torch.equal(values, other.state_dict()[name]) for name, values in network.state_dict().items())
+    assert {values.dtype for values in network.parameters()} == {torch.float32}
+    assert not network.training
+    assert not any(values.requires_grad for values in network.parameters())
 
 
 def test_parameters_that_a_file_replaces_are_not_drawn_first():
