@@ -11,11 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..image.view import View
 from ..network.device import SMALL_INPUT
 from ..network.network import Decoded
 from ..network.runner import Runner
+from .agreement import Places, expected
 from .question import Question
 from .ranking import fitness
 
@@ -29,18 +31,21 @@ def worth_searching(runner: Runner) -> bool:
 
 def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[View]) -> tuple[View, Decoded]:
     """Return the view and the answer that fit the prompts on slice `index` best, of all answers in these `views`."""
-    best, chosen = -np.inf, None
-    for view in views:
-        answers = every_answer(runner, index, asked, view)
-        picture = torch.from_numpy(np.array(view.resize(runner.stack.frame(index)))).float()
-        picture = (picture.mean(-1) if picture.ndim == 3 else picture).to(runner.device)
-        xy, labels = (torch.from_numpy(each).to(runner.device) for each in (view.to_input(asked.xy), asked.labels))
-        fit = fitness(answers.logits[:, 0], answers.quality, picture, xy, labels)
-        if float(fit.max()) > best:
-            best, chosen = float(fit.max()), (view, answers.split()[int(fit.argmax())])
-    assert chosen is not None  # there are views, and answers in each
-    view, decoded = chosen
+    stack = runner.stack
+    answered = [(view, every_answer(runner, index, asked, view)) for view in views]
+    fit = torch.cat([_fitness(runner, index, asked, view, answers) for view, answers in answered])
+    places = Places.around(asked.xy.mean(0), views, np.array(stack.spacing_mm))
+    inside = torch.cat([places.inside(answers.logits[:, 0], view, stack.shape) for view, answers in answered])
+    each = [(view, answer) for view, answers in answered for answer in answers.split()]
+    view, decoded = each[int(expected(inside, places.areas, fit).argmax())]
     return view, replace(decoded, score=decoded.score.abs())  # what was marked is there, whatever the network thinks
+
+
+def _fitness(runner: Runner, index: int, asked: Question, view: View, answers: Decoded) -> Tensor:
+    picture = torch.from_numpy(np.array(view.resize(runner.stack.frame(index)))).float()
+    picture = (picture.mean(-1) if picture.ndim == 3 else picture).to(runner.device)
+    xy, labels = (torch.from_numpy(each).to(runner.device) for each in (view.to_input(asked.xy), asked.labels))
+    return fitness(answers.logits[:, 0], answers.quality, picture, xy, labels)
 
 
 def every_answer(runner: Runner, index: int, asked: Question, view: View) -> Decoded:
