@@ -43,7 +43,9 @@ def evaluate(
     model: ModelOption = None,
     device: DeviceOption = Device.auto,
     mode: ModeOption = Mode.auto,
-    methods: Annotated[str, typer.Option("--methods", metavar="NAME,..", help="What to compare.")] = ALL_METHODS,
+    methods: Annotated[
+        str, typer.Option("--methods", metavar="NAME,..", help=f"What to compare: {ALL_METHODS.replace(',', ', ')}.", show_default="all")
+    ] = ALL_METHODS,
     objects: Annotated[Optional[str], typer.Option("--objects", metavar="NAME,..", help="Only objects of these names.")] = None,
     limit: Annotated[Optional[int], typer.Option("--limit", min=1, help="At most so many objects of each case.")] = None,
 ) -> None:

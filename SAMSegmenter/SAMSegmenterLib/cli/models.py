@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import Cancelled, CheckpointError, InputError
 from ..models.storage import hashes, licences, store
@@ -51,7 +51,7 @@ def list_models(as_json: JsonOption = False) -> None:
         for entry in entries:
             print(entry.id, entry.kind, entry.licence, _place(entry), sep="\t")
         return
-    table = Table("id", "good for", "licence", "size", "installed")
+    table = Table(Column("id", no_wrap=True, min_width=max(len(entry.id) for entry in entries)), "good for", "licence", "size", "installed")
     for entry in entries:
         table.add_row(entry.id, entry.good_for, _short_licence(entry), _size(entry), _short_place(entry))
     console.print(table)

@@ -40,7 +40,7 @@ def train_default(
     rate: Annotated[float, typer.Option(min=1e-9, max=1, help="Highest learning rate.")] = 6e-4,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
 ) -> None:
-    """Train the included model, on synthetic volumes made while it trains. Run it again to resume."""
+    """Train the included model, on volumes made while it trains, and on yours. Run it again to resume."""
     if size % 32 or size <= 0:
         raise typer.BadParameter(f"the input size must be a multiple of 32, such as 128 or 192, not {size}.")
     from ..network.device import pick_device

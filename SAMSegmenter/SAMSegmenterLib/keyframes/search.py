@@ -30,14 +30,19 @@ def worth_searching(runner: Runner) -> bool:
 
 
 def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[View]) -> tuple[View, Decoded]:
-    """Return the view and the answer that fit the prompts on slice `index` best, of all answers in these `views`."""
-    stack = runner.stack
+    """Return the view and the answer that fit the prompts on slice `index` best, of all answers in these `views`.
+
+    A box tells what is in it, so that the fittest answer is taken. Clicks may mean much; of what they may mean, the answer that
+    agrees best with all the others is taken.
+    """
     answered = [(view, every_answer(runner, index, asked, view)) for view in views]
-    fit = torch.cat([_fitness(runner, index, asked, view, answers) for view, answers in answered])
-    places = Places.around(asked.xy.mean(0), views, np.array(stack.spacing_mm))
-    inside = torch.cat([places.inside(answers.logits[:, 0], view, stack.shape) for view, answers in answered])
+    worth = torch.cat([_fitness(runner, index, asked, view, answers) for view, answers in answered])
+    if not asked.is_box:
+        places = Places.around(asked.xy.mean(0), views, np.array(runner.stack.spacing_mm))
+        inside = torch.cat([places.inside(answers.logits[:, 0], view, runner.stack.shape) for view, answers in answered])
+        worth = expected(inside, places.areas, worth)
     each = [(view, answer) for view, answers in answered for answer in answers.split()]
-    view, decoded = each[int(expected(inside, places.areas, fit).argmax())]
+    view, decoded = each[int(worth.argmax())]
     return view, replace(decoded, score=decoded.score.abs())  # what was marked is there, whatever the network thinks
 
 

@@ -70,13 +70,13 @@ def test_models_alone_lists_them(samsegmenter):
 
 
 def test_the_list_names_every_model_its_licence_and_its_place(samsegmenter, models_folder):
-    installed = models_folder / catalog.entries()[1].file
+    installed = models_folder / catalog.entry("sam2.1-hiera-tiny").file
     installed.write_bytes(b"weights")
     lines = [line.split("\t") for line in samsegmenter("models", "list").out.splitlines()]
     assert [line[0] for line in lines] == [entry.id for entry in catalog.entries()]
     assert [line[2] for line in lines] == [entry.licence for entry in catalog.entries()]
-    assert [line[3] for line in lines[:2]] == ["shipped", str(installed)]
-    assert all(line[3].startswith("not installed; ") for line in lines[2:])
+    assert [line[3] for line in lines[:3]] == ["shipped", "shipped", str(installed)]
+    assert all(line[3].startswith("not installed; ") for line in lines[3:])
 
 
 def test_on_a_terminal_the_list_is_a_table(samsegmenter, monkeypatch):
@@ -96,8 +96,14 @@ def test_on_a_terminal_the_list_is_a_table(samsegmenter, monkeypatch):
         assert words in out
 
 
-def cli_models_console():
+def test_names_of_models_are_whole_on_a_narrow_terminal(samsegmenter, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(models, "Console", lambda: cli_models_console())
+    out = samsegmenter("models").out
+    assert all(entry.id in out for entry in catalog.entries())
 
+
+def cli_models_console():
     return Console(force_terminal=True, color_system=None)
 
 
@@ -105,8 +111,8 @@ def test_the_list_as_json_holds_all_that_is_known(samsegmenter, models_folder):
     listed = json.loads(samsegmenter("models", "list", "--json").out)
     assert [each["id"] for each in listed] == [entry.id for entry in catalog.entries()]
     assert listed[0]["installed"] == str(PICO)
-    assert listed[1]["installed"] is None
-    assert listed[1]["citation"]
+    assert listed[2]["installed"] is None
+    assert listed[2]["citation"]
 
 
 def test_a_file_is_converted(samsegmenter, tmp_path):
@@ -292,8 +298,8 @@ def test_verify_says_what_it_checked_and_records_nothing(samsegmenter, models_fo
     unhashed = catalog.entry("medsam2-flare25-recist")
     (models_folder / unhashed.file).write_bytes(b"weights")
     for _ in range(2):
-        pico, other = samsegmenter("models", "verify").out.splitlines()
-        assert pico == "samsegmenter-pico\tas it should be"
+        *shipped, other = samsegmenter("models", "verify").out.splitlines()
+        assert shipped == [f"{name}\tas it should be" for name in ("samsegmenter-pico", "samsegmenter-pico-lesions")]
         assert other == f"{unhashed.id}\tno SHA-256 is published, and none is recorded before its first use"
     hashes.remember(unhashed, hashes.file_sha256(models_folder / unhashed.file))
     assert samsegmenter("models", "verify", unhashed.id).out == f"{unhashed.id}\tas it should be\n"
@@ -317,7 +323,7 @@ def test_verify_goes_on_after_a_file_that_cannot_be_read(samsegmenter, models_fo
     monkeypatch.setattr(Path, "open", fail)
     outcome = samsegmenter("models", "verify")
     assert refused(outcome, f"{PICO.name}: cannot be read (Input/output error)")
-    assert outcome.out == "liver\tas it should be\n"
+    assert outcome.out == "samsegmenter-pico-lesions\tas it should be\nliver\tas it should be\n"
 
 
 def test_verify_names_what_is_damaged_and_checks_the_rest(samsegmenter, models_folder):
