@@ -17,7 +17,7 @@ from support.phantoms import ball
 
 def test_models_lists_every_model_and_where_it_is(samsegmenter, tmp_path, monkeypatch):
     monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path))
-    found = catalog.entries()[1]
+    found = catalog.entry("sam2.1-hiera-tiny")
     (tmp_path / found.file).write_bytes(b"weights")
     outcome = samsegmenter("models")
     assert outcome.code == 0
