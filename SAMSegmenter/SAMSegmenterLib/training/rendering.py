@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .random_fields import SmoothField, happens, log_uniform, uniform
 from .scenes import Seen
-from .tissues import COUNT, GAS
+from .tissues import GAS, KINDS
 
 MATERIALS = 6  # kinds of tissue in a scene; objects of one kind look nearly alike
 ALIKE = 0.6  # of the scenes whose tissues are known show structures of one tissue alike
@@ -73,7 +73,7 @@ class Renderer:
             part = slice(rows[0].start + 1, rows[0].stop + 1)  # labels count from 1
             materials[:, part] = torch.where(rows[1][:, None], materials[:, part.start, None], materials[:, part])
         if tissues is not None:
-            alike = torch.randint(MATERIALS, (self.count, COUNT), device=self.device).gather(1, tissues)
+            alike = torch.randint(MATERIALS, (self.count, KINDS), device=self.device).gather(1, tissues)
             materials = torch.where((tissues > 0) & happens((self.count, 1), ALIKE, self.device), alike, materials)
         return materials
 

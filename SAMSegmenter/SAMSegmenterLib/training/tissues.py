@@ -22,10 +22,10 @@ TISSUES = (
     "intestine colon jejunum ileum duodenum stomach esophagus rectum bowel",
 )
 _ROWS = [re.compile("|".join(rf"\b{word}" for word in row.split())) for row in TISSUES]
-COUNT = len(TISSUES) + 1
+KINDS = len(TISSUES) + 1
 
 
 def tissue_of(name: str) -> int:
-    """Return the tissue that a structure's name tells of, 1 to `COUNT` - 1, or `UNKNOWN`."""
+    """Return the tissue that a structure's name tells of, 1 to `KINDS` - 1, or `UNKNOWN`."""
     words = name.lower().replace("_", " ")
     return next((number for number, row in enumerate(_ROWS, 1) if row.search(words)), UNKNOWN)
