@@ -20,6 +20,7 @@ from .running import (
     VolumeArgument,
     carry_on,
     image_of,
+    neighbours_of,
     prepare,
     progress_bar,
     prompts_of,
@@ -79,6 +80,12 @@ def propagate(
         Optional[str],
         typer.Option("--keyframes-by", metavar="ID_OR_FILE", help="A model that makes masks of the prompts, for --model to propagate."),
     ] = None,
+    beside: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--beside", metavar="FILE", readable=False, help="A segmentation of this image: what is in it stays out of the result."
+        ),
+    ] = None,
     each_slice: Annotated[
         bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")
     ] = False,
@@ -89,8 +96,12 @@ def propagate(
 
     _check_origin(prompts, propose, on, keyframes_by)
     if each_slice:
-        _check_each_slice(keyframes_by, slices, {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto})
-    _check_files((volume, prompts, model, propose, keyframes_by), output, stats, overlap)
+        _check_each_slice(
+            keyframes_by,
+            slices,
+            {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto, "--beside": beside},
+        )
+    _check_files((volume, prompts, model, propose, keyframes_by, beside), output, stats, overlap)
     start, warn = time.perf_counter(), Warnings()
     image = image_of(volume, series, resample, warn)
     check_output(output, image)
@@ -105,7 +116,8 @@ def propagate(
         assert slices
         _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output)
         return
-    run = prepare(image, marked, model, mode, device, fixed, warn, keyframes_by)
+    neighbours = neighbours_of(beside, image, marked, warn) if beside else None
+    run = prepare(image, marked, model, mode, device, fixed, warn, keyframes_by, neighbours)
     run.seconds["load"] = time.perf_counter() - start
     carry_on(run, slices)
     if not started(run):

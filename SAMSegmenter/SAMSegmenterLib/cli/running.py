@@ -20,6 +20,7 @@ from .options import Device, Mode, Warnings, check_files, interruptible
 
 if TYPE_CHECKING:
     from ..image.layers import SegmentLayers
+    from ..image.neighbours import Neighbours
     from ..image.volume import Volume
     from ..image.window import Window
     from ..models.interfaces import SliceModel
@@ -68,6 +69,26 @@ def prompts_of(path: Path, image: Volume, results: Sequence[Path | None], warn: 
     return marked
 
 
+def neighbours_of(path: Path, image: Volume, marked: PromptSet, warn: Warnings) -> Neighbours:
+    """Read the segments of an image that keep their voxels; one that is looked for anew, by its name, does not."""
+    from ..image.neighbours import Neighbours
+    from ..image.stack import FrameStack
+    from ..imageio import read_segments
+
+    with memory_for(str(path), CROP):
+        layers = read_segments(path)
+    own = {}
+    for layer in layers:
+        layer.labels.check_grid(image)
+        warn(layer.labels.source.warnings)
+    for name in (segment.name for segment in marked.segments):
+        labels = [next((label for label, known in layer.names.items() if known == name), 0) for layer in layers]
+        if any(labels):
+            own[name] = labels
+            warn([f"{path}: its segment {name!r} is looked for anew; only the others are kept out of it."])
+    return Neighbours(FrameStack(image, marked.axis), [layer.labels.voxels for layer in layers], own)
+
+
 def prepare(
     image: Volume,
     marked: PromptSet,
@@ -77,13 +98,14 @@ def prepare(
     window: Window | None,
     warn: Warnings,
     keyframes_by: str | None = None,
+    neighbours: Neighbours | None = None,
 ) -> Run:
     """Return a run that is ready to begin; models are loaded, and what their files were taken for is told."""
     from ..models.loading import load_model
     from ..session.run import Run
 
     maker = slice_model(keyframes_by, device) if keyframes_by else None
-    run = Run.of(image, marked, told(load_model(model), model), mode.value, device.value, window, maker)
+    run = Run.of(image, marked, told(load_model(model), model), mode.value, device.value, window, maker, neighbours)
     run.warnings = warn.told
     return run
 

@@ -16,6 +16,7 @@ SMOOTHED = (0.05, 0.24, 0.42, 0.24, 0.05)  # neighbouring bins
 RARE = 1e-3  # added to every bin's part
 USUAL = 2, 98  # percent of the intensities around keyframes
 BEYOND = 0.25  # of the usual range; values farther outside it are not told apart
+OTHERS = 2.0  # stands for what belongs to other segments: nothing in an object looks like that
 UNKNOWN = 0.5  # stands for padding: were it dark, its edge would stop walks, and an object would spread up to it
 
 
@@ -45,12 +46,13 @@ class Intensities:
             outside += _parts(bins[around & measured])
         self._ratio = (_smooth(inside) / _smooth(outside)).log()
 
-    def scaled(self, image: Tensor) -> Tensor:
+    def scaled(self, image: Tensor, taken: Tensor | None = None) -> Tensor:
         """Return the intensities of an image ``(n, n)`` on a scale where those that are usual around the object are 0 to 1.
 
-        Where nothing was measured they are `UNKNOWN`.
+        Where nothing was measured they are `UNKNOWN`; where `taken`, bool ``(n, n)``, they are `OTHERS`.
         """
-        return ((image - self._low) / self._range).nan_to_num(UNKNOWN).clamp(-BEYOND, 1 + BEYOND)
+        scaled = ((image - self._low) / self._range).nan_to_num(UNKNOWN).clamp(-BEYOND, 1 + BEYOND)
+        return scaled if taken is None else scaled.masked_fill(taken, OTHERS)
 
     def evidence(self, image: Tensor) -> Tensor:
         """Return the log of how much likelier the intensities of a scaled image, of any shape, are in the object than around it."""

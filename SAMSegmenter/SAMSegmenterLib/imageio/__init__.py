@@ -11,15 +11,17 @@ from ..errors import InputError
 from ..image.volume import Volume
 from .dicom import is_dicom
 from .dicom_series import Series, choose, list_series, read_dicom_file, read_series, scan
-from .itk import check_exists, read_by_header, read_segment_names
+from .itk import check_exists, read_by_header
 from .labels import as_labels
 from .meta_header import read_meta_header
 from .nifti import open_nifti, read_nifti
 from .nrrd_header import read_nrrd_header
 from .recognition import format_of, holds_voxels_of
+from .segments import Layer, read_layers, read_segment_names
 from .writing import SegmentInfo, check_output, default_color, write_segmentation, write_volume
 
 __all__ = [
+    "Layer",
     "SegmentInfo",
     "Series",
     "check_output",
@@ -29,6 +31,7 @@ __all__ = [
     "list_series",
     "read_labelmap",
     "read_segment_names",
+    "read_segments",
     "read_volume",
     "write_segmentation",
     "write_volume",
@@ -75,3 +78,15 @@ def read_labelmap(path: Path) -> Volume:
         InputError: as `read_volume`; or the voxels are colours, fractions or negative, or those of an image.
     """
     return as_labels(read_volume(path), str(path))
+
+
+def read_segments(path: Path) -> list[Layer]:
+    """Read a segmentation with the names of its segments: a labelmap in any image format, or a ``.seg.nrrd`` with any number of layers.
+
+    Raises:
+        InputError: as `read_labelmap`, but for segments that overlap.
+    """
+    path = Path(path)
+    check_exists(path)
+    layers = [] if path.is_dir() else read_layers(path)
+    return layers or [Layer(read_labelmap(path), {} if path.is_dir() else read_segment_names(path))]

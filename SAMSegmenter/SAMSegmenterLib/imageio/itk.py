@@ -13,7 +13,6 @@ from ..errors import InputError, is_out_of_memory
 from ..files import READABLE, check_name
 from ..image.volume import RAS_TO_LPS, Source, Volume, apart, check_geometry
 from .header import Header
-from .nrrd_header import MAGIC, is_nrrd
 from .values import float32_suffices, without_padding_nan
 
 ROUNDED = 1e-3  # of a voxel: places that lie no farther apart count as the same
@@ -73,32 +72,6 @@ def read_image(path: Path) -> sitk.Image:
         while image.GetDimension() > 3:
             image = image[..., 0]
         return image
-
-
-def read_segment_names(path: Path) -> dict[int, str]:
-    """Return the names by label of a ``.seg.nrrd`` with one layer; none for other files.
-
-    Raises:
-        InputError: the file cannot be read, or a label in it is no number.
-    """
-    with path.open("rb") as file:
-        if not is_nrrd(file.read(len(MAGIC))):
-            return {}
-    with reading(path):
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("NrrdImageIO")
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        keys = [key.removesuffix("_LabelValue") for key in reader.GetMetaDataKeys() if key.endswith("_LabelValue")]
-        return {_label(reader, f"{key}_LabelValue", path): reader.GetMetaData(f"{key}_Name") for key in keys}
-
-
-def _label(reader: sitk.ImageFileReader, field: str, path: Path) -> int:
-    value = reader.GetMetaData(field)
-    try:
-        return int(value)
-    except ValueError:
-        raise InputError(f"{path}: its field {field} should be a whole number, and is {value!r}. Export the segmentation again.") from None
 
 
 def _check_kind(reader: sitk.ImageFileReader, path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..image.neighbours import ALONE, Beside
 from ..network.region import Extent
 from ..prompts.types import Box, Keyframe, Line
 
@@ -21,11 +22,13 @@ class Question:
         xy: ``(n, 2)`` slice pixels.
         labels: ``(n,)`` 1 inside, 0 outside, 2 and 3 the corners of a box, which come first.
         prior: bool ``(rows, columns)``, the mask that the prompts correct, if there is one.
+        taken: bool ``(rows, columns)``, the pixels that belong to other segments, if there are any.
     """
 
     xy: np.ndarray
     labels: np.ndarray
     prior: np.ndarray | None = None
+    taken: np.ndarray | None = None
 
     @property
     def extent(self) -> Extent | None:
@@ -45,8 +48,8 @@ class Question:
         return self.prior is None and self.labels.tolist() == [2, 3]
 
 
-def question(keyframe: Keyframe) -> Question:
-    """Return what to ask the network for a keyframe that has no painted mask."""
+def question(keyframe: Keyframe, beside: Beside = ALONE) -> Question:
+    """Return what to ask the network for a keyframe that has no painted mask, of an object that others lie `beside`."""
     box = keyframe.box or (ellipse_box(keyframe.line) if keyframe.line else None)
     places = [(p.x, p.y, int(p.positive)) for p in keyframe.points]
     if keyframe.line:
@@ -56,7 +59,7 @@ def question(keyframe: Keyframe) -> Question:
     corners = [(box.x0, box.y0, 2), (box.x1, box.y1, 3)] if box else []
     table = np.array(corners + places, float)
     prior = keyframe.prior.mask if keyframe.prior and keyframe.prior.mask.any() else None
-    return Question(table[:, :2], table[:, 2].astype(np.int32), prior)
+    return Question(table[:, :2], table[:, 2].astype(np.int32), prior, beside.on(keyframe.slice))
 
 
 def ellipse_box(line: Line) -> Box:

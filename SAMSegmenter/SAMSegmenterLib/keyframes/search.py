@@ -20,6 +20,7 @@ from ..network.runner import Runner
 from .agreement import Places, expected
 from .question import Question
 from .ranking import fitness
+from .sparing import spared
 
 PLACES = 1 / 6, 1 / 2, 5 / 6  # of a box's sides, where clicks are added to it
 
@@ -57,7 +58,7 @@ def every_answer(runner: Runner, index: int, asked: Question, view: View) -> Dec
     """Return every mask that the network offers for the prompts in one view; see `Network.candidates`."""
     features, network = runner.features(index, view), runner.network(view.size)
     answers = [network.candidates(features, [(view.to_input(xy), labels) for xy, labels in ways]) for ways in _ways(asked)]
-    return runner.checked(Decoded.joined(answers), [index])
+    return spared(runner.checked(Decoded.joined(answers), [index]), asked.taken, view)
 
 
 def _ways(asked: Question) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..evidence.appearance import Appearance
+from ..image.neighbours import ALONE, Beside
 from ..image.view import View
 from ..network.network import Decoded
 from ..network.region import SMALLEST_PIXELS, Extent, region_around, square
@@ -22,6 +22,7 @@ from .question import Question, question
 from .search import best_answer, worth_searching
 from .seed import Seed
 from .sharpening import sharpened
+from .sparing import seen, spared
 
 DOUBTED = 0.15  # of the longer side of a mask that is corrected: how far around a click it is in doubt
 SEARCH_STEP = 1.6  # ratio between the regions tried around lone points
@@ -36,28 +37,32 @@ class Seeder:
     def __init__(self, runner: Runner) -> None:
         self._runner, self._stack, self._options = runner, runner.stack, runner.options
 
-    def seed(self, keyframe: Keyframe) -> Seed:
-        """Return the seed of a keyframe: its mask, as painted or as the network finds it, and a memory of it."""
-        view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe)
+    def seed(self, keyframe: Keyframe, beside: Beside = ALONE) -> Seed:
+        """Return the seed of a keyframe: its mask, as painted or as the network finds it, and a memory of it.
+
+        Args:
+            beside: what the object cannot have; a painted mask stays as it is.
+        """
+        view, decoded = self._painted(keyframe) if keyframe.mask else self._prompted(keyframe, question(keyframe, beside))
         features = self._runner.features(keyframe.slice, view)
         memory = self._runner.network(view.size).remember([features], decoded, prompted=True)[0]
         result = SliceResult.of(keyframe.slice, view, decoded, self._options.exact)
         mask = keyframe.mask.mask if keyframe.mask else result.mask(self._stack.shape)
         appearance = Appearance.of(mask & self._stack.measured(keyframe.slice), self._stack.frame(keyframe.slice))
-        return Seed(result, mask, appearance, decoded, memory)
+        return Seed(result, mask, appearance, decoded, memory, beside)
 
-    def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
+    def candidates(self, keyframe: Keyframe, beside: Beside = ALONE) -> list[tuple[np.ndarray, float]]:
         """Return every mask that the network considers for a keyframe that has no painted mask, and its expected quality.
 
         Masks are bool ``(rows, columns)``. The first is the one that `seed` takes; the others are in no order. For evaluation.
         """
-        asked, shape = question(keyframe), self._stack.shape
-        taken = self.seed(keyframe).result
-        found = [(taken.mask(shape), taken.quality)]
+        asked, shape = question(keyframe, beside), self._stack.shape
+        chosen = self.seed(keyframe, beside).result
+        found = [(chosen.mask(shape), chosen.quality)]
         for view in self._views(asked):
             features, network = self._runner.features(keyframe.slice, view), self._runner.network(view.size)
             answers = self._runner.checked(network.candidates(features, [(view.to_input(asked.xy), asked.labels)]), [keyframe.slice])
-            results = [SliceResult.of(keyframe.slice, view, answer, exact=True) for answer in answers.split()]
+            results = [SliceResult.of(keyframe.slice, view, answer, exact=True) for answer in spared(answers, asked.taken, view).split()]
             found += [(result.mask(shape), result.quality) for result in results]
         return found
 
@@ -69,11 +74,10 @@ class Seeder:
     def _taken_over(self, index: int, mask: np.ndarray, view: View) -> Decoded:
         """Return a mask ``(rows, columns)`` as if the network had given it."""
         features = self._runner.features(index, view)
-        return self._runner.checked(self._runner.network(view.size).prompt_mask(features, _seen(mask, view)), [index])
+        return self._runner.checked(self._runner.network(view.size).prompt_mask(features, seen(mask, view, view.size) >= 0.5), [index])
 
-    def _prompted(self, keyframe: Keyframe) -> tuple[View, Decoded]:
+    def _prompted(self, keyframe: Keyframe, asked: Question) -> tuple[View, Decoded]:
         """Return the view and the network's answer in it, corrected where the network is known to be weak."""
-        asked = question(keyframe)
         view, decoded = self._found(keyframe.slice, asked)
         if not self._options.refine:
             return view, decoded
@@ -91,8 +95,10 @@ class Seeder:
         """
         mask = found.mask(self._stack.shape)
         if asked.is_box and keyframe.box:  # else there are clicks, which say more than intensities do
-            mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box)
-        return filled(mask, asked.xy[asked.labels == 0]) if worth_searching(self._runner) else mask
+            mask = sharpened(found.logits(self._stack.shape), self._stack.grey(keyframe.slice), keyframe.box, asked.taken)
+        if worth_searching(self._runner):
+            mask = filled(mask, asked.xy[asked.labels == 0])
+        return mask if asked.taken is None else mask & ~asked.taken
 
     def _found(self, index: int, asked: Question) -> tuple[View, Decoded]:
         """Return the view and the network's answer in it, of all views that may suit the prompts.
@@ -116,9 +122,10 @@ class Seeder:
 
     def _ask(self, index: int, asked: Question, view: View) -> tuple[View, Decoded]:
         features = self._runner.features(index, view)
-        prior = None if asked.prior is None else _doubted(_seen(asked.prior, view), view.to_input(asked.xy[asked.labels < 2]))
+        clicks = view.to_input(asked.xy[asked.labels < 2])
+        prior = None if asked.prior is None else _doubted(seen(asked.prior, view, view.size) >= 0.5, clicks)
         decoded = self._runner.network(view.size).prompt(features, view.to_input(asked.xy), asked.labels, prior)
-        return view, self._runner.checked(decoded, [index])
+        return view, spared(self._runner.checked(decoded, [index]), asked.taken, view)
 
     def _views(self, asked: Question, margins: Sequence[float] = (1.0,)) -> list[View]:
         """Return the views to ask in: around the object if the prompts tell its extent, else of all sizes around the points."""
@@ -175,11 +182,3 @@ def _doubted(prior: Tensor, clicks: np.ndarray) -> Tensor:
     for click_x, click_y in clicks.tolist():
         certainty *= 1 - torch.exp(-((x - click_x) ** 2 + (y - click_y) ** 2) / (2 * reach**2))
     return (prior.float() * 2 - 1) * certainty
-
-
-def _seen(mask: np.ndarray, view: View) -> Tensor:
-    """Return a mask ``(rows, columns)`` of a slice as `view` shows it: bool ``(size, size)``."""
-    cut = torch.from_numpy(view.crop(mask).astype(np.float32))[None, None]
-    if cut.shape[-2:] != (view.size, view.size):
-        cut = F.interpolate(cut, size=(view.size, view.size), mode="bilinear", align_corners=False, antialias=True)
-    return cut[0, 0] >= 0.5

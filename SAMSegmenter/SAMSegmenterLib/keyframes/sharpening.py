@@ -20,13 +20,14 @@ TOO_LITTLE = 0.15  # of the box: a smaller mask says nothing, and the middle of 
 MIDDLE = 0.6  # of the squared radii of the box's ellipse
 
 
-def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box) -> np.ndarray:
+def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box, taken: np.ndarray | None = None) -> np.ndarray:
     """Return the mask of the object that `box` is drawn around, bool ``(rows, columns)``; nothing outside the box.
 
     Args:
         logits: of the network, float32 ``(rows, columns)``.
         intensities: of the slice, float32 ``(rows, columns)``, in any units; NaN where nothing was measured.
         box: in slice pixels.
+        taken: bool ``(rows, columns)``, what belongs to other objects; None if that is unknown.
     """
     rows, columns = _around(box, logits.shape)
     network = np.clip(logits[rows, columns], -CERTAIN, CERTAIN)
@@ -34,6 +35,8 @@ def sharpened(logits: np.ndarray, intensities: np.ndarray, box: Box) -> np.ndarr
     bins = _bins(intensities[rows, columns], measured)
     y, x = np.mgrid[rows, columns]
     inside = (x >= box.x0) & (x <= box.x1) & (y >= box.y0) & (y <= box.y1)
+    if taken is not None:
+        inside &= ~taken[rows, columns]
     mask, background = (network > 0) & inside, ~inside
     if mask.sum() < TOO_LITTLE * inside.sum():
         mask = inside & (_radii(x, box.x0, box.x1) + _radii(y, box.y0, box.y1) < MIDDLE)

@@ -119,6 +119,16 @@ class Keyframe:
         """Return whether there are no prompts; a prior is none."""
         return not (self.points or self.scribbles or self.box or self.line or self.mask)
 
+    def is_over(self, taken: np.ndarray | None) -> bool:
+        """Return whether a click or stroke inside the segment, or its painted mask, meets `taken`, bool ``(rows, columns)``."""
+        if taken is None:
+            return False
+        if self.mask:
+            return bool((self.mask.mask & taken).any())
+        inside = [(p.x, p.y) for p in self.points if p.positive] + [xy for s in self.scribbles if s.positive for xy in s.path]
+        x, y = np.rint(np.array(inside, float).reshape(-1, 2)).astype(int).T
+        return bool(taken[y.clip(0, taken.shape[0] - 1), x.clip(0, taken.shape[1] - 1)].any())
+
     def positions(self) -> np.ndarray:
         """Return every position that the prompts name, except those of masks: float ``(n, 2)`` slice pixels."""
         found = [(p.x, p.y) for p in self.points] + [xy for s in self.scribbles for xy in s.path]

@@ -46,12 +46,22 @@ class CellGrid:
         self.size = self.view.size
         x_mm, y_mm = (each * self.coarseness for each in stack.spacing_mm)
         self.spacing_mm = stack.slice_spacing_mm, y_mm, x_mm
-        shown = [(self.raw(seed.slice), self.mask(seed.mask) > 0.5) for seed in seeds if seed.mask.any()]
+        self._beside = seeds[0].beside
+        shown = [(self._unclaimed(seed.slice), self.mask(seed.mask) > 0.5) for seed in seeds if seed.mask.any()]
         self._intensities = Intensities(shown, min(self.spacing_mm[1:]))
 
     def image(self, index: int) -> Tensor:
         """Return the intensities of a slice, ``(size, size)``, scaled so that those usual around the keyframes are 0..1."""
-        return self._intensities.scaled(self.raw(index))
+        return self._intensities.scaled(self.raw(index), self.taken(index))
+
+    def taken(self, index: int) -> Tensor | None:
+        """Return the cells of a slice that belong to other segments, bool ``(size, size)``; None if there are none."""
+        taken = self._beside.on(index)
+        return None if taken is None else self.cells(taken) > 0.5
+
+    def _unclaimed(self, index: int) -> Tensor:
+        raw, taken = self.raw(index), self.taken(index)
+        return raw if taken is None else raw.masked_fill(taken, torch.nan)  # what is known needs no telling apart
 
     def evidence(self, image: Tensor) -> Tensor:
         """Return how much likelier the intensities of an `image` ``(..., size, size)`` are inside the object than around it, as a

@@ -18,6 +18,7 @@ from ..evidence.intensities import Intensities
 from ..image.stack import FrameStack
 from ..image.view import View
 from ..keyframes.seed import Seed
+from ..keyframes.sparing import spared
 from ..network.network import Decoded
 
 COARSER = 2  # pixels of the network's input along a cell
@@ -68,10 +69,12 @@ class Corrector:
     """Goes along with one pass over `stack`, from `seed`, whose mask is not empty."""
 
     def __init__(self, stack: FrameStack, seed: Seed) -> None:
-        self._stack, view = stack, seed.result.view
+        self._stack, self._beside, view = stack, seed.beside, seed.result.view
         mask = self._cells(seed.mask, view)
         mask = mask / mask.max()  # a cell shows only a part of what is thinner than it
-        self._intensities = Intensities([(self._raw(seed.slice, view), mask >= 0.5)], self._cell_mm(view))
+        raw, taken = self._raw(seed.slice, view), self._taken(seed.slice, view)
+        shown = raw if taken is None else raw.masked_fill(taken, torch.nan)  # what is known needs no telling apart
+        self._intensities = Intensities([(shown, mask >= 0.5)], self._cell_mm(view))
         self.accept(CorrectorState(seed.slice, view, mask, self._picture(seed.slice, view)))
 
     def correct(self, index: int, view: View, decoded: Decoded) -> Corrected:
@@ -81,8 +84,12 @@ class Corrector:
         """
         here, picture = self._seen_through(view), self._picture(index, view)
         labels = Carrier(here.labels, here.picture, self._cell_mm(view)).step(picture)
+        taken = self._taken(index, view)
+        if taken is not None:
+            labels[taken] = 0.0
         corrected = weighed(decoded.logits.float().cpu(), labels, self._intensities.evidence(picture))
-        return Corrected(replace(decoded, logits=corrected.to(decoded.logits.device)), CorrectorState(index, view, labels, picture))
+        whole = replace(decoded, logits=corrected.to(decoded.logits.device))
+        return Corrected(spared(whole, self._beside.on(index), view), CorrectorState(index, view, labels, picture))
 
     def accept(self, state: CorrectorState) -> None:
         """Go on from the state of a slice that was corrected."""
@@ -97,7 +104,12 @@ class Corrector:
         return CorrectorState(state.slice, view, by_row @ state.labels @ by_column.T, self._picture(state.slice, view))
 
     def _picture(self, index: int, view: View) -> Tensor:
-        return self._intensities.scaled(self._raw(index, view))
+        return self._intensities.scaled(self._raw(index, view), self._taken(index, view))
+
+    def _taken(self, index: int, view: View) -> Tensor | None:
+        """Return the cells of a view that belong to other segments, bool ``(n, n)``; None if there are none."""
+        taken = self._beside.on(index)
+        return None if taken is None else self._cells(taken, view) > 0.5
 
     def _raw(self, index: int, view: View) -> Tensor:
         return self._cells(self._stack.grey(index), view)

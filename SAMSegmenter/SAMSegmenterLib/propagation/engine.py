@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..evidence.appearance import Appearance
+from ..image.neighbours import ALONE, Beside
 from ..image.stack import FrameStack
 from ..image.view import View
 from ..keyframes.seed import Seed
@@ -47,14 +48,14 @@ class Engine:
         self._seeder = Seeder(self.runner)
         self._shelf = Shelf()
 
-    def seed(self, keyframe: Keyframe) -> Seed:
-        """Return the seed of a keyframe: a mask on its slice, and a memory of it."""
+    def seed(self, keyframe: Keyframe, beside: Beside = ALONE) -> Seed:
+        """Return the seed of a keyframe: a mask on its slice, and a memory of it; with what the object cannot have."""
         with self.runner.timed("prompt"):
-            return self.runner.surviving(lambda: self._seeder.seed(keyframe))
+            return self.runner.surviving(lambda: self._seeder.seed(keyframe, beside))
 
-    def candidates(self, keyframe: Keyframe) -> list[tuple[np.ndarray, float]]:
+    def candidates(self, keyframe: Keyframe, beside: Beside = ALONE) -> list[tuple[np.ndarray, float]]:
         """Return all masks, bool ``(rows, columns)``, that a keyframe may mean, and their expected quality; see `Seeder.candidates`."""
-        return self.runner.surviving(lambda: self._seeder.candidates(keyframe))
+        return self.runner.surviving(lambda: self._seeder.candidates(keyframe, beside))
 
     def prepare(self, seed: Seed) -> Iterator[int]:
         """Encode slices outwards from that of `seed`, in its view, until most of the cache is filled; yield each index."""

@@ -151,7 +151,11 @@ class _Refiner:
         labels = torch.empty(len(slices), grid.size, grid.size, dtype=torch.uint8)
         carrier = Carrier(grid.mask(seed.mask), grid.image(seed.slice), grid.spacing_mm[1])
         for index in slices:
-            labels[index - self._reached[0]] = (carrier.step(grid.image(index)) * 255).round()
+            carried = carrier.step(grid.image(index))
+            taken = grid.taken(index)
+            if taken is not None:
+                carried[taken] = 0.0  # in place: the carrier goes on from there
+            labels[index - self._reached[0]] = (carried * 255).round()
         return labels
 
     def _labels(self, index: int) -> Tensor:
@@ -179,6 +183,9 @@ class _Refiner:
         inner = slice(around.index(block[0]), around.index(block[-1]) + 1)
         known[inner, 1:-1, 1:-1] = False
         labels[:, [0, -1]] = labels[:, :, [0, -1]] = 0.0  # the background begins at the grid's border
+        taken = [(number, others) for number, index in enumerate(around) if (others := self._grid.taken(index)) is not None]
+        for number, others in taken:
+            labels[number][others], known[number][others] = 0.0, True
         logits = weights.walked * _logit(walk(images, labels, known, self._grid.spacing_mm)[inner])
         logits += weights.carried * _logit(labels[inner])
         logits += weights.intensity * _smooth(self._grid.evidence(images[inner]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from ..image.extent import dice
+from ..image.neighbours import ALONE, Beside, Neighbours
 from ..image.stack import FrameStack
 from ..keyframes.seed import Seed
 from ..network.slice_result import SliceResult
@@ -19,8 +20,9 @@ from ..propagation.refinement import Gap, Passes
 from ..propagation.track import Track
 from ..propagation.trust import LEAST_TRUST, least_trust
 
-PAINTED = 1e6  # logit of a voxel that the user painted: no network outvotes it
+PAINTED = 1e9  # logit of a voxel that the user painted: no network outvotes it
 FAINTEST_TRUST = 0.05  # so that a segment nobody trusts still beats none
+SMALLER_FIRST = 0.75  # power of a segment's size that divides its certainty
 UNKNOWN = -1.0  # logit of a slice that nothing is known of
 SOURCES = {(False, False): "", (True, False): "forward", (False, True): "backward", (True, True): "both"}
 
@@ -103,6 +105,7 @@ class Composition:
         seeds: keyframes with their seeds, by segment and slice.
         tracks: passes by segment, keyframe's slice and direction.
         gaps: what was refined, by segment and the slices of the keyframes below and above.
+        neighbours: finished segments, which keep their voxels; None if there are none.
     """
 
     stack: FrameStack
@@ -110,6 +113,7 @@ class Composition:
     seeds: dict[tuple[str, int], tuple[Keyframe, Seed]] = field(default_factory=dict)
     tracks: dict[PassKey, Track] = field(default_factory=dict)
     gaps: dict[GapKey, Refined] = field(default_factory=dict)
+    neighbours: Neighbours | None = None
 
     def begin(self, segment: Segment, index: int, seed: Seed) -> None:
         """Store the seed of the keyframe on a slice; passes from an earlier seed there are dropped."""
@@ -154,11 +158,16 @@ class Composition:
     def logits(self, segment: Segment, index: int) -> np.ndarray:
         """Return the logits, float32 ``(rows, columns)``, of a segment on a slice.
 
-        They come from its keyframe, from refinement, from its pass, or from two passes fused.
+        They come from its keyframe, from refinement, from its pass, or from two passes fused. What its neighbours have is not its own.
         """
         keyframe = segment.keyframe(index)
         if keyframe and keyframe.mask:
             return np.where(keyframe.mask.mask, np.float32(PAINTED), np.float32(-PAINTED))
+        logits = self._found_logits(segment, index, keyframe)
+        taken = self._taken(segment, index)
+        return logits if taken is None else np.where(taken, np.float32(-PAINTED), logits)
+
+    def _found_logits(self, segment: Segment, index: int, keyframe: Keyframe | None) -> np.ndarray:
         if keyframe:
             seed = self.seed(segment, index)
             return seed.result.logits(self.stack.shape) if seed else self._unknown()
@@ -195,7 +204,7 @@ class Composition:
         """Return numbered segments on one slice, without overlaps.
 
         A voxel goes to the segment most certain of it: by its logit there, times its trust on the slice, which counts as full where the
-        user marked the slice.
+        user marked the slice. Small segments come first: what leaks is large, see "Segments that compete" in docs/figures.md.
 
         Returns:
             Labels, uint16 ``(rows, columns)``, 0 elsewhere; and by number the trust of each segment that has a mask there.
@@ -205,10 +214,15 @@ class Composition:
         for number, segment, logits, trust in self._known(segments, index):
             if (logits > 0).any():
                 trusts[number] = trust
-            certainty = logits * (FAINTEST_TRUST + (1.0 if segment.keyframe(index) else trust))
+            certainty = logits * (FAINTEST_TRUST + (1.0 if segment.keyframe(index) else trust)) / self._size(segment) ** SMALLER_FIRST
             better = certainty > best
             best[better], labels[better] = certainty[better], number
         return labels, trusts
+
+    def _size(self, segment: Segment) -> float:
+        """Return how many pixels the segment has on its keyframes, on average."""
+        seeds = [seed for index in segment.slices if (seed := self.seed(segment, index))]
+        return max(1.0, sum(seed.pixels for seed in seeds) / max(1, len(seeds)))
 
     def masks(self, segments: Iterable[tuple[int, Segment]], index: int) -> tuple[dict[int, np.ndarray], dict[int, float]]:
         """Return numbered segments on one slice, whatever they overlap.
@@ -231,7 +245,7 @@ class Composition:
 
     def used_by(self, segments: Iterable[Segment]) -> Composition:
         """Return a composition of only what some segments use: nothing that was found for prompts taken back."""
-        used = Composition(self.stack, self.early_stop)
+        used = Composition(self.stack, self.early_stop, neighbours=self.neighbours)
         for segment in segments:
             keys = [(segment.name, keyframe.slice) for keyframe in segment.keyframes if self.seed(segment, keyframe.slice)]
             used.seeds |= {key: self.seeds[key] for key in keys}
@@ -320,6 +334,20 @@ class Composition:
     def passes(self, segment: Segment, below: int | None, above: int | None) -> Passes:
         """Return the present passes into the gap between two keyframes, upwards and downwards."""
         return self.track(segment, below, 1), self.track(segment, above, -1)
+
+    def beside(self, segment: Segment) -> Beside:
+        """Return what lies beside a segment. What the user has marked over its neighbours is obeyed."""
+        if not self.neighbours:
+            return ALONE
+        beside = self.neighbours.of(segment.name)
+        over = [each.slice for each in segment.keyframes if each.is_over(beside.on(each.slice))]
+        return replace(beside, obeyed=frozenset(over))
+
+    def _taken(self, segment: Segment, index: int) -> np.ndarray | None:
+        if not self.neighbours:
+            return None
+        seed = self.seed(segment, index)
+        return (seed.beside if seed else self.neighbours.of(segment.name)).on(index)
 
     def _unknown(self) -> np.ndarray:
         return np.full(self.stack.shape, UNKNOWN, np.float32)

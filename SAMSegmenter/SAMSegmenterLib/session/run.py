@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..image.layers import SegmentLayers
+from ..image.neighbours import Neighbours
 from ..image.stack import FrameStack
 from ..image.volume import Volume
 from ..image.window import Window
@@ -115,17 +116,19 @@ class Run:
         device: str,
         window: Window | None,
         keyframes_by: SliceModel | None = None,
+        neighbours: Neighbours | None = None,
     ) -> Run:
         """Prepare a run.
 
         Args:
             window: None for one that suits the prompts.
             keyframes_by: makes masks of the prompts, for `model` to propagate; if not given, `model` makes them itself.
+            neighbours: finished segments, whose voxels no other segment gets.
         """
         stack = stack_for(prompts, volume, window)
         if keyframes_by:
             prompts = KeyframeMaker(Embeddings(keyframes_by, stack))(prompts)
-        return cls(Session(stack, model, MODES[mode](), device, prompts), mode)
+        return cls(Session(stack, model, MODES[mode](), device, prompts, neighbours), mode)
 
     def propagate(self, slices: tuple[int, int] | None, progress: ProgressCallback, cancel: Callable[[], bool]) -> None:
         """Run to the end, or until `cancel()` is true.

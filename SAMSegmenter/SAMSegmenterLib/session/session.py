@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..image.layers import SegmentLayers
+from ..image.neighbours import Beside, Neighbours
 from ..image.stack import FrameStack
 from ..keyframes.seed import Seed
 from ..models.interfaces import Model
@@ -37,6 +38,7 @@ class Session:
         options: see `network.options.Options`.
         device: "auto", "cpu", "cuda" or "mps".
         prompts: to start with.
+        neighbours: finished segments, whose voxels no other segment gets.
 
     A session is used from one thread. Only `cancel`, given to `propagate`, may be answered by another.
     """
@@ -48,13 +50,14 @@ class Session:
         options: Options | None = None,
         device: str = "auto",
         prompts: PromptSet | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.stack, self.model = stack, model
         self.options = options or Options()
         self.engine = Engine(model, stack, self.options, pick_device(device))
         self._undone: list[PromptSet] = []
         self._done: list[PromptSet] = []
-        self.composition = Composition(stack, self.options.early_stop)
+        self.composition = Composition(stack, self.options.early_stop, neighbours=neighbours)
         self.prompts = prompts or PromptSet(axis=stack.axis)
 
     # ------------------------------------------------------------------ prompts
@@ -142,9 +145,10 @@ class Session:
         Raises:
             InputError: the segment has no prompts on that slice.
         """
-        keyframe = self._marked(segment, index).keyframe(index)
+        marked = self._marked(segment, index)
+        keyframe = marked.keyframe(index)
         assert keyframe is not None  # else it would not be marked
-        return [mask for mask, _ in self.engine.candidates(keyframe)]
+        return [mask for mask, _ in self.engine.candidates(keyframe, self.composition.beside(marked))]
 
     def prepare(self, segment: str, index: int) -> Iterator[int]:
         """Encode the slices around a keyframe, nearest first, as many as the cache keeps; yield each index.
@@ -239,9 +243,20 @@ class Session:
             keyframe = segment.keyframe(index)
             assert keyframe is not None  # only what is marked is seeded
             check_keyframe(keyframe, self.stack)
-            seed = self.engine.seed(keyframe)
+            beside = self.composition.beside(segment)
+            seed = self.engine.seed(keyframe, beside)
+            self._tell_of_neighbours(segment, seed, beside)
             self.composition.begin(segment, index, seed)
         return seed
+
+    def _tell_of_neighbours(self, segment: Segment, seed: Seed, beside: Beside) -> None:
+        where = f"{segment.title}, {self.stack.unit} {seed.slice}"
+        if seed.slice in beside.obeyed:
+            self.engine.runner.warnings.append(f"{where}: it is marked over another segment, which does not count there.")
+        elif not seed.mask.any() and beside.on(seed.slice) is not None:
+            self.engine.runner.warnings.append(
+                f"{where}: nothing is left of it beside the other segments. Mark it with a click or a stroke."
+            )
 
     def _run(self, tracks: dict[PassKey, Track], stopped: Callable[[], bool]) -> Iterator[SliceMask]:
         """Run passes side by side; yield each slice as it is ready."""
@@ -278,9 +293,9 @@ class Session:
         assert seed is not None  # passes start from what was marked and seeded
         assert keyframe is not None
         if seed.memory is None:
-            anew = self.engine.seed(keyframe)
+            anew = self.engine.seed(keyframe, self.composition.beside(segment))
             if anew.result.view == seed.result.view:  # else another device has used another size
-                anew = replace(seed, decoded=anew.decoded, memory=anew.memory)
+                anew = replace(seed, decoded=anew.decoded, memory=anew.memory, beside=anew.beside)
             seed = anew
             self.composition.seeds[segment.name, index] = keyframe, seed
         return seed

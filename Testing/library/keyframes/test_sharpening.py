@@ -68,7 +68,7 @@ def test_only_a_box_by_itself_is_sharpened():
 def test_a_session_sharpens_boxes_unless_it_is_told_not_to(shipped_model, monkeypatch):
     volume, truth = ball()
     left_half = truth[16] & (X < 32)
-    monkeypatch.setattr(seeder, "sharpened", lambda logits, intensities, box: left_half)
+    monkeypatch.setattr(seeder, "sharpened", lambda logits, intensities, box, taken: left_half)
     stack, wanted = FrameStack(volume, window=Window(-160, 240)), {False: truth[16], True: left_half}
     for refine, mask in wanted.items():
         session = Session(stack, shipped_model, Options(precision="float32", refine=refine), "cpu")

@@ -30,10 +30,10 @@ def result(index, logit):
     return SliceResult(index, VIEW, np.full((SIDE, SIDE), logit, np.float32), 5.0, 0.8)
 
 
-def claimed(composition, name, logit, trust=1.0):
-    """A segment that claims a marked slice and the next one whole: with a logit, and the trust of its pass."""
+def claimed(composition, name, logit, trust=1.0, rows=SIDE):
+    """A segment that claims a marked slice and the next one whole: with a logit, and the trust of its pass; its keyframe has some rows."""
     segment = Segment(name, (Keyframe(MARKED, points=(Point(4, 4),)),))
-    mask = np.ones((SIDE, SIDE), bool)
+    mask = np.repeat(np.arange(SIDE) < rows, SIDE).reshape(SIDE, SIDE)
     appearance = Appearance.of(mask, composition.stack.frame(MARKED))
     composition.begin(segment, MARKED, seed := Seed(result(MARKED, logit), mask, appearance))
     findings = [Finding(appearance, 5.0, 0.8, 1.0, "the network is not sure", trust)]
@@ -70,3 +70,9 @@ def test_on_slices_that_were_marked_trust_does_not_count(composition):
     segments = [claimed(composition, "one", 2.0, trust=0.0), claimed(composition, "other", 1.9)]
     assert owner(composition, segments, MARKED) == 1
     assert owner(composition, segments) == 2
+
+
+@pytest.mark.parametrize(("logit", "number"), [(1.6, 2), (1.8, 1)])
+def test_small_segments_come_first(composition, logit, number):
+    segments = [claimed(composition, "large", logit), claimed(composition, "small", 1.0, rows=SIDE // 2)]
+    assert owner(composition, segments) == number
