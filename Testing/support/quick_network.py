@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from SAMSegmenterLib.errors import InputError
+from SAMSegmenterLib.image.neighbours import Neighbours
 from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.prompts.types import Keyframe, PromptSet
 from SAMSegmenterLib.session.composition import PassReport, SliceMask
@@ -69,6 +70,7 @@ class QuickSession:
     def __init__(self, stack: FrameStack, network: QuickNetwork) -> None:
         self.stack, self.network = stack, network
         self.prompts = PromptSet(axis=stack.axis)
+        self.neighbours: Neighbours | None = None
         self._known: dict[str, dict[int, SliceMask]] = {}
         network.opened.append(stack)
 
@@ -117,6 +119,8 @@ class QuickSession:
             mask = keyframe.mask.mask
         for point in keyframe.points if keyframe else ():
             mask = _with_point(mask, point)
+        taken = self.neighbours.of(segment).on(index) if self.neighbours else None
+        mask = mask if taken is None else mask & ~taken
         found = self._of(segment)[index] = SliceMask(segment, index, mask, 1 - index / (2 * len(self.stack)), source)
         return found
 

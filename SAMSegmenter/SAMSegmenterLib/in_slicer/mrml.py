@@ -73,11 +73,13 @@ def new_image(shape_kji: tuple[int, int, int], ijk_to_ras: np.ndarray, dtype: ty
     return image
 
 
-def resampled(image: slicer.vtkOrientedImageData, like: slicer.vtkOrientedImageData, outside: float) -> slicer.vtkOrientedImageData:
-    """Return `image` on the voxels of `like`, interpolated linearly; `outside` is the value where it does not reach."""
+def resampled(
+    image: slicer.vtkOrientedImageData, like: slicer.vtkOrientedImageData, outside: float, linear: bool = True
+) -> slicer.vtkOrientedImageData:
+    """Return `image` on the voxels of `like`, interpolated linearly or from the nearest voxel; `outside` is the value beyond it."""
     result = slicer.vtkOrientedImageData()
     resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
-    resample(image, like, result, True, False, None, outside)
+    resample(image, like, result, linear, False, None, outside)
     return result
 
 
@@ -107,6 +109,27 @@ def indices_between(inner: np.ndarray, outer: np.ndarray) -> np.ndarray | None:
     return offset.astype(int) if np.allclose(between, expected, atol=1e-4) else None
 
 
+def labels_like(labelmap: slicer.vtkOrientedImageData, like: slicer.vtkOrientedImageData) -> np.ndarray:
+    """Return a copy of the labels ``(k, j, i)`` of a labelmap, which is not empty, on the voxels of `like`; 0 beyond it."""
+    shape = tuple(like.GetDimensions()[::-1])
+    offset = indices_between(ijk_to_ras_of(labelmap), ijk_to_ras_of(like))
+    if offset is None:
+        return array_of(resampled(labelmap, like, outside=0, linear=False)).copy()
+    voxels = array_of(labelmap)
+    labels = np.zeros(shape, voxels.dtype)
+    there, here = overlap(voxels.shape, tuple(slice(-at, n - at) for at, n in zip(offset[::-1], shape, strict=True)))
+    labels[here] = voxels[there]
+    return labels
+
+
+def overlap(shape: tuple[int, ...], box: tuple[slice, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return what an array of a shape and a box share, which may reach beyond it: as slices of the array, and of the box."""
+    ends = [(max(each.start, 0), max(min(each.stop, size), 0)) for each, size in zip(box, shape, strict=True)]
+    there = tuple(slice(low, max(low, high)) for low, high in ends)
+    here = tuple(slice(each.start - wanted.start, each.stop - wanted.start) for each, wanted in zip(there, box, strict=True))
+    return there, here
+
+
 def labelmap_in_box(labelmap: slicer.vtkOrientedImageData | None, label: int, like: slicer.vtkOrientedImageData, box: tuple) -> np.ndarray:
     """Return where a labelmap, which may be empty or missing, has a label, within a box ``(k, j, i)`` of the voxels of `like`: bool.
 
@@ -119,9 +142,7 @@ def labelmap_in_box(labelmap: slicer.vtkOrientedImageData | None, label: int, li
     if offset is None:
         return mask_like(array_of(labelmap) == label, ijk_to_ras_of(labelmap), like)[box]
     voxels, inside = array_of(labelmap), np.zeros(shape, bool)
-    first = [each.start - each_offset for each, each_offset in zip(box, offset[::-1], strict=True)]
-    there = tuple(slice(max(low, 0), max(min(low + n, size), 0)) for low, n, size in zip(first, shape, voxels.shape, strict=True))
-    here = tuple(slice(each.start - low, each.stop - low) for each, low in zip(there, first, strict=True))
+    there, here = overlap(voxels.shape, tuple(slice(each.start - at, each.stop - at) for each, at in zip(box, offset[::-1], strict=True)))
     if all(each.start < each.stop for each in there):
         inside[here] = voxels[there] == label
     return inside

@@ -44,6 +44,7 @@ def best_answer(runner: Runner, index: int, asked: Question, views: Sequence[Vie
         worth = expected(inside, places.areas, worth)
     each = [(view, answer) for view, answers in answered for answer in answers.split()]
     view, decoded = each[int(worth.argmax())]
+    decoded = spared(decoded, asked.taken, view)
     return view, replace(decoded, score=decoded.score.abs())  # what was marked is there, whatever the network thinks
 
 
@@ -51,14 +52,19 @@ def _fitness(runner: Runner, index: int, asked: Question, view: View, answers: D
     picture = torch.from_numpy(np.array(view.resize(runner.stack.frame(index)))).float()
     picture = (picture.mean(-1) if picture.ndim == 3 else picture).to(runner.device)
     xy, labels = (torch.from_numpy(each).to(runner.device) for each in (view.to_input(asked.xy), asked.labels))
-    return fitness(answers.logits[:, 0], answers.quality, picture, xy, labels)
+    whole = fitness(answers.logits[:, 0], answers.quality, picture, xy, labels)
+    if asked.taken is None:
+        return whole
+    # A mask must fit as the network means it: what is left of a wrong one may fill a box as well as the object does.
+    left = fitness(spared(answers, asked.taken, view).logits[:, 0], answers.quality, picture, xy, labels)
+    return (whole + left) / 2
 
 
 def every_answer(runner: Runner, index: int, asked: Question, view: View) -> Decoded:
     """Return every mask that the network offers for the prompts in one view; see `Network.candidates`."""
     features, network = runner.features(index, view), runner.network(view.size)
     answers = [network.candidates(features, [(view.to_input(xy), labels) for xy, labels in ways]) for ways in _ways(asked)]
-    return spared(runner.checked(Decoded.joined(answers), [index]), asked.taken, view)
+    return runner.checked(Decoded.joined(answers), [index])
 
 
 def _ways(asked: Question) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..image.neighbours import Neighbours
 from ..image.stack import FrameStack
 from ..prompts.types import PromptSet
 from ..worker import CancelCheck, SubmittedJob, Worker
@@ -94,17 +95,23 @@ class BackgroundSession:
         requests = {running.request for running in self._running}
         return "propagate" if "propagate" in requests else "preview" if requests else ""
 
-    def preview(self, segment: str, index: int, prompts: PromptSet) -> None:
+    def preview(self, segment: str, index: int, prompts: PromptSet, neighbours: Neighbours | None = None) -> None:
         """Request the mask that the prompts on slice `index` give there; previews that still wait are dropped."""
         for running in self._running:
             if running.request == "preview":
                 running.task.cancel()
-        self._submit("preview", lambda cancelled: self._preview(segment, index, prompts))
+        self._submit("preview", lambda cancelled: self._preview(segment, index, prompts, neighbours))
         self._preparing = self._worker.submit(lambda cancelled: self._session.prepare(segment, index) if self._session else ())
 
-    def propagate(self, prompts: PromptSet, segments: list[str] | None = None, slices: tuple[int, int] | None = None) -> None:
-        """Request everything that the prompts ask for; see `Session.propagate`."""
-        self._submit("propagate", lambda cancelled: self._propagate(prompts, segments, slices, cancelled))
+    def propagate(
+        self,
+        prompts: PromptSet,
+        segments: list[str] | None = None,
+        slices: tuple[int, int] | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> None:
+        """Request everything that the prompts ask for; see `Session.propagate`. The voxels of neighbours must not change."""
+        self._submit("propagate", lambda cancelled: self._propagate(prompts, neighbours, segments, slices, cancelled))
 
     def cancel(self) -> None:
         """Stop what is running. What was found until then stays, and `poll` still tells it."""
@@ -129,23 +136,29 @@ class BackgroundSession:
 
     # ------------------------------------------------------------------ on the worker's thread
 
-    def _ready(self, prompts: PromptSet) -> Session:
+    def _ready(self, prompts: PromptSet, neighbours: Neighbours | None) -> Session:
         if self._session is None:
             self._session = self._open(self.stack)
         if self._make is None and self._open_maker:
             self._make = self._open_maker(self.stack)
+        self._session.neighbours = neighbours
         if self._asked != prompts:
             self._session.prompts = self._make(prompts) if self._make else prompts
             self._asked = prompts
         return self._session
 
-    def _preview(self, segment: str, index: int, prompts: PromptSet) -> Iterator[News]:
-        yield self._ready(prompts).preview(segment, index)
+    def _preview(self, segment: str, index: int, prompts: PromptSet, neighbours: Neighbours | None) -> Iterator[News]:
+        yield self._ready(prompts, neighbours).preview(segment, index)
 
     def _propagate(
-        self, prompts: PromptSet, segments: list[str] | None, slices: tuple[int, int] | None, cancelled: CancelCheck
+        self,
+        prompts: PromptSet,
+        neighbours: Neighbours | None,
+        segments: list[str] | None,
+        slices: tuple[int, int] | None,
+        cancelled: CancelCheck,
     ) -> Iterator[News]:
-        session, start, seen = self._ready(prompts), time.perf_counter(), set()
+        session, start, seen = self._ready(prompts, neighbours), time.perf_counter(), set()
         for found in session.propagate(segments, slices, cancelled):
             yield found
             seen.add((found.segment, found.slice))

@@ -120,6 +120,16 @@ class Session:
         for segment in self._prompts.segments:
             self.composition.judge(segment)
 
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """Return the finished segments, whose voxels no other segment gets."""
+        return self.composition.neighbours
+
+    @neighbours.setter
+    def neighbours(self, neighbours: Neighbours | None) -> None:
+        """Replace the finished segments. What was found beside others stays, less what these have."""
+        self.composition.neighbours = neighbours
+
     # ------------------------------------------------------------------ computing
 
     def preview(self, segment: str, index: int) -> SliceMask:

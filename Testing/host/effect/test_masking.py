@@ -93,6 +93,53 @@ def test_what_an_earlier_apply_took_from_a_neighbour_is_not_given_back_unasked(f
     np.testing.assert_array_equal(found.segment("spleen"), neighbour & ~liver)
 
 
+# ---------------------------------------------------------------- protected segments are evidence
+
+
+@pytest.mark.parametrize("area", ["EditAllowedOutsideAllSegments", "EditAllowedOutsideVisibleSegments"])
+def test_nothing_is_looked_for_in_segments_that_are_protected(work, liver, neighbour, area):
+    node(work).SetMaskMode(getattr(AREA, area))
+    work.segment_by_box()
+    np.testing.assert_array_equal(work.preview(), liver & ~neighbour)
+    work.press("apply")
+    np.testing.assert_array_equal(work.segment(), liver & ~neighbour)
+    assert not work.warned
+
+
+def test_hidden_segments_are_looked_into_where_only_visible_ones_are_protected(work, liver, neighbour):
+    node(work).SetMaskMode(AREA.EditAllowedOutsideVisibleSegments)
+    set_visible(work, "spleen", False)
+    work.segment_by_box()
+    np.testing.assert_array_equal(work.preview(), liver)
+
+
+@pytest.mark.parametrize("area", ["EditAllowedEverywhere", "EditAllowedInsideAllSegments"])
+def test_everything_is_looked_at_where_nothing_is_protected(work, liver, neighbour, area):
+    node(work).SetMaskMode(getattr(AREA, area))
+    work.segment_by_box()
+    np.testing.assert_array_equal(work.preview(), liver)
+
+
+def test_what_is_painted_later_is_protected_in_the_next_preview(work, liver):
+    node(work).SetMaskMode(AREA.EditAllowedOutsideAllSegments)
+    work.segment_by_box()
+    np.testing.assert_array_equal(work.preview(), liver)
+    lower = liver & (np.arange(liver.shape[1]) < work.middle()[1])[:, None]
+    work.paint(lower, "spleen")
+    work.click(*work.middle())
+    work.propagate()
+    assert not (work.preview() & lower).any()
+
+
+def test_a_segment_does_not_protect_itself(work, liver):
+    node(work).SetMaskMode(AREA.EditAllowedOutsideAllSegments)
+    work.segment_by_box()
+    work.press("apply")
+    work.click(*work.middle())
+    work.propagate()
+    assert (work.preview() & work.segment()).sum() > 0.9 * liver.sum()
+
+
 # ---------------------------------------------------------------- editable area
 
 

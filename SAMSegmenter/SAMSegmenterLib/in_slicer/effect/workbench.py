@@ -25,6 +25,7 @@ from .frames_in_use import FramesInUse
 from .opening import open_maker, open_model, open_proposer, open_session, used_by_session
 from .outcome import outcome
 from .preview import Preview
+from .protected import Protected
 from .source_frames import SourceFrames
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Workbench:
     def __init__(self, editing: Editing) -> None:
         self._editing = editing
         self.in_use = FramesInUse(editing)
+        self._protected = Protected(editing)
         self._found_masks: FoundMasks | None = None
         self._background: BackgroundSession | None = None
         self._used: tuple[str, ...] = ()
@@ -175,7 +177,7 @@ class Workbench:
     def ask_preview(self, segment: str, index: int) -> None:
         """Request a preview of a segment on a slice, if the user wants previews."""
         if self._editing.settings.live_preview:
-            self._background.preview(segment, index, self.in_use.prompts)
+            self._background.preview(segment, index, self.in_use.prompts, self._protected.beside(self.in_use.frames))
 
     def refresh(self, segment: str, slices: Iterable[int], shown: int | None = None) -> None:
         """Preview one of the slices whose marks have changed, `shown` if it is among them.
@@ -202,7 +204,7 @@ class Workbench:
         """Request a run; `notes` are told with its results."""
         self.progress, self._run_for, self._notes = None, segments, notes
         self._found_masks.begin_run(slices)
-        self._background.propagate(self.in_use.prompts, segments, slices)
+        self._background.propagate(self.in_use.prompts, segments, slices, self._protected.beside(self.in_use.frames))
 
     def _run_on_without_removed(self) -> None:
         """Replace a run by one without the segments that were removed, which goes on from where it is."""
@@ -215,7 +217,7 @@ class Workbench:
             return
         self._superseded += 1
         self._run_for = left
-        self._background.propagate(self.in_use.prompts, left, slices)
+        self._background.propagate(self.in_use.prompts, left, slices, self._protected.beside(self.in_use.frames))
 
     def propose(self, index: int, take: Callable[[np.ndarray], None]) -> None:
         """Request what the chosen model finds on a slice without prompts; `take` is called with the mask, bool ``(rows, columns)``."""
