@@ -18,6 +18,7 @@ WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and a
 TIMED_SIZE = 256  # pixels of the timed input, unless the network's own is smaller
 TIMING_SECONDS = 0.1
 SMALL_INPUT = 256  # pixels of input; networks for larger ones are large
+SMALL_BATCH, GPU_BATCH = 8, 32  # passes in a batch: of a small network on a CPU; of any network elsewhere
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def pick_execution(network: SAM2Base, device: torch.device, precision: str = "au
         device: the device on which it lies.
         precision: "float32", "bfloat16" or "float16" to impose one; "auto" to time those that the device has.
     """
-    is_small = device.type == "cpu" and network.image_size <= SMALL_INPUT
+    is_small = device.type == "cpu" and _is_small(network)
     threads = 1 if is_small else torch.get_num_threads()
     if precision != "auto" or is_small:
         return Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
@@ -87,6 +88,21 @@ def pick_execution(network: SAM2Base, device: torch.device, precision: str = "au
     if key not in _found_out:
         _found_out[key] = _soonest(network, Execution(device, torch.float32, threads))
     return _found_out[key]
+
+
+def passes_at_once(network: SAM2Base, device: torch.device) -> int:
+    """Return the most passes that are worth running in one batch.
+
+    A small network spends much of its time on a CPU between its operations, and larger batches have fewer of them. For a large one a
+    batch is a loss there; docs/figures.md has the times.
+    """
+    if device.type != "cpu":
+        return GPU_BATCH
+    return SMALL_BATCH if _is_small(network) else 1
+
+
+def _is_small(network: SAM2Base) -> bool:
+    return network.image_size <= SMALL_INPUT
 
 
 _found_out: dict[tuple, Execution] = {}

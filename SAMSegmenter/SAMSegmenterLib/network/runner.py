@@ -16,7 +16,7 @@ from ..image.stack import FrameStack
 from ..image.view import View
 from ..models.interfaces import Model
 from .cache import FeatureCache
-from .device import Execution, pick_execution
+from .device import Execution, passes_at_once, pick_execution
 from .network import Decoded, Features, Network
 from .options import Options
 
@@ -41,7 +41,7 @@ class Runner:
     Attributes:
         seconds: time spent, by stage.
         warnings: what had to be done in another way than asked; sentences for the user.
-        batched: whether several passes are run at once; a gain on GPUs, a loss on CPUs.
+        at_once: the most passes that are run in one batch; see `device.passes_at_once`.
     """
 
     def __init__(self, model: Model, stack: FrameStack, options: Options, device: torch.device) -> None:
@@ -52,9 +52,10 @@ class Runner:
         self._use(device)
 
     def _use(self, device: torch.device) -> None:
-        self.device, self.batched = device, device.type != "cpu"
+        self.device = device
         with memory_for(str(device), "Choose a smaller model, or the CPU."):
             self._weights = self.model.network.to(device)
+        self.at_once = passes_at_once(self._weights, device)
         self._execution: Execution | None = None
         self._networks: dict[int, Network] = {}
 
@@ -114,12 +115,17 @@ class Runner:
             "use strict mode (float32), or another device."
         )
 
-    def surviving(self, call: Callable[[], Result]) -> Result:
-        """Return `call()`, repeated with less and less memory if it runs out: without batches, then on the CPU.
+    def surviving(self, call: Callable[[], Result], passes: int = 1) -> Result:
+        """Return `call()`, repeated with less and less memory if it runs out: smaller batches, an empty cache, then the CPU.
+
+        Args:
+            call: what may run out of memory.
+            passes: how many passes it would run at once if it were free to.
 
         Raises:
             OutOfMemory: the CPU has too little memory, too.
         """
+        room = self._more_room(passes)
         while True:
             try:
                 with self.execution.active():
@@ -127,21 +133,32 @@ class Runner:
             except (RuntimeError, MemoryError, OSError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._make_room(error)
+                if not next(room, False):
+                    raise OutOfMemory(
+                        "the computer has too little free memory for this model; "
+                        "close other programs, choose a smaller model, or a smaller cache."
+                    ) from error
 
-    def _make_room(self, error: BaseException) -> None:
-        kept = len(self.cache)
-        self.cache.clear()
-        if self.batched:
-            self.batched = False
-            self.warnings.append(f"{self.device.type}: out of memory; going on with one segment at a time.")
-        elif self.device.type != "cpu":
+    def _more_room(self, passes: int) -> Iterator[bool]:
+        """Yield True each time that there is more room than before, until nothing more can be done."""
+        while (running := min(self.at_once, passes)) > 1:
+            self.at_once = running // 2
+            self._empty()
+            at_a_time = "one segment" if self.at_once == 1 else f"{self.at_once} segments"
+            self.warnings.append(f"{self.device.type}: out of memory; going on with {at_a_time} at a time.")
+            yield True
+        if len(self.cache):
+            self._empty()
+            yield True
+        if self.device.type != "cpu":
             self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
+            self._empty()
             self._use(torch.device("cpu"))
-        elif not kept:  # otherwise there is room now
-            raise OutOfMemory(
-                "the computer has too little free memory for this model; close other programs, choose a smaller model, or a smaller cache."
-            ) from error
+            yield True
+            yield from self._more_room(passes)
+
+    def _empty(self) -> None:
+        self.cache.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
