@@ -11,6 +11,7 @@ import torch
 
 from ..errors import InputError
 from ..models.sam2_package import SAM2Base
+from .packed import packing_is_worth_it, with_packed_linears
 from .rewrites import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -23,16 +24,26 @@ SMALL_BATCH, GPU_BATCH = 8, 32  # passes in a batch: of a small network on a CPU
 
 @dataclass(frozen=True)
 class Execution:
-    """The device, precision and threads with which a network runs; `threads` matters on the CPU only."""
+    """The device, precision and threads with which a network runs; `threads` matters on the CPU only.
+
+    `packed` tells whether its linear layers are packed, see `network.packed`.
+    """
 
     device: torch.device
     dtype: torch.dtype
     threads: int
+    packed: bool = False
 
     @property
     def precision(self) -> str:
         """Return the name of the precision, such as "float32"."""
         return str(self.dtype).removeprefix("torch.")
+
+    def prepared(self, network: SAM2Base) -> SAM2Base:
+        """Return `network` with its weights as they run; those that need not be copied are shared."""
+        if self.packed:
+            return with_packed_linears(network)
+        return network if self.dtype == torch.float32 else in_precision(network, self.dtype)
 
     def __str__(self) -> str:
         if self.device.type == "cuda":
@@ -73,7 +84,7 @@ def pick_execution(network: SAM2Base, device: torch.device, precision: str = "au
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down. A small network on a CPU
     is not timed: it gains nothing from bfloat16, little from a second thread, and runs several times slower on two busy cores than on
-    one. Its results are therefore the same each time.
+    one. Its results are therefore the same each time. Whether linear layers are worth packing depends on the CPU alone.
 
     Args:
         network: any SAM 2 network.
@@ -83,11 +94,19 @@ def pick_execution(network: SAM2Base, device: torch.device, precision: str = "au
     is_small = device.type == "cpu" and _is_small(network)
     threads = 1 if is_small else torch.get_num_threads()
     if precision != "auto" or is_small:
-        return Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
+        return _packed(Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads))
     key = str(device), network.image_size, sum(weight.numel() for weight in network.parameters())
     if key not in _found_out:
-        _found_out[key] = _soonest(network, Execution(device, torch.float32, threads))
+        _found_out[key] = _soonest(network, _packed(Execution(device, torch.float32, threads)))
     return _found_out[key]
+
+
+def _packed(execution: Execution) -> Execution:
+    """Return the same execution, with packed linear layers where these are worth it."""
+    if execution.device.type != "cpu" or execution.dtype != torch.float32:
+        return execution
+    with execution.active():
+        return replace(execution, packed=packing_is_worth_it())
 
 
 def passes_at_once(network: SAM2Base, device: torch.device) -> int:
@@ -112,7 +131,7 @@ def _soonest(network: SAM2Base, chosen: Execution) -> Execution:
     """Return `chosen`, or the same in a lower precision if that is worth it."""
     seconds = _encoding_seconds(network, chosen)
     for dtype in _low_precisions(chosen.device):
-        other = replace(chosen, dtype=dtype)
+        other = replace(chosen, dtype=dtype, packed=False)
         other_seconds = _encoding_seconds(network, other)
         if other_seconds < WORTH * seconds:
             chosen, seconds = other, other_seconds
@@ -129,7 +148,7 @@ def _low_precisions(device: torch.device) -> list[torch.dtype]:
 def _encoding_seconds(network: SAM2Base, execution: Execution) -> float:
     """Return the time of the quickest of a few encodings; timing stops after a moment, as it must not cost what it is to save."""
     device, lowered = execution.device, execution.dtype != torch.float32
-    encoder = in_precision(network.image_encoder, execution.dtype) if lowered else network.image_encoder
+    encoder = execution.prepared(network.image_encoder)
     size = min(TIMED_SIZE, network.image_size)
     image = torch.zeros(1, 3, size, size, device=device)
 

@@ -15,6 +15,7 @@ from ..errors import CheckpointError, OutOfMemory, is_out_of_memory, memory_for
 from ..image.stack import FrameStack
 from ..image.view import View
 from ..models.interfaces import Model
+from ..models.sam2_package import SAM2Base
 from .cache import FeatureCache
 from .device import Execution, passes_at_once, pick_execution
 from .network import Decoded, Features, Network
@@ -57,6 +58,7 @@ class Runner:
             self._weights = self.model.network.to(device)
         self.at_once = passes_at_once(self._weights, device)
         self._execution: Execution | None = None
+        self._running: SAM2Base | None = None
         self._networks: dict[int, Network] = {}
 
     @property
@@ -70,8 +72,10 @@ class Runner:
     def network(self, size: int) -> Network:
         """Return the network at one input size in pixels; made at the first use, sharing its weights with the others."""
         if size not in self._networks:
-            dtype = self.execution.dtype
-            self._networks[size] = Network(self._weights, size, self.device, dtype, self.model.mean, self.model.std)
+            execution, model = self.execution, self.model
+            if self._running is None:
+                self._running = execution.prepared(self._weights)
+            self._networks[size] = Network(self._weights, size, self.device, execution.dtype, model.mean, model.std, self._running)
         return self._networks[size]
 
     def features(self, index: int, view: View) -> Features:

@@ -15,6 +15,7 @@ from SAMSegmenterLib.network import device
 from SAMSegmenterLib.network.cache import FeatureCache
 from SAMSegmenterLib.network.device import Execution, passes_at_once, pick_device, pick_execution
 from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.packed import packing_is_worth_it
 from SAMSegmenterLib.network.runner import Runner
 from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, Scribble
 from SAMSegmenterLib.propagation.engine import Engine
@@ -232,7 +233,7 @@ def test_execution_is_chosen_by_timing_and_leaves_the_threads_as_they_were(rando
 
 def test_a_small_network_runs_the_same_way_each_time(random_model, monkeypatch):
     monkeypatch.setattr(device, "_encoding_seconds", None)  # nothing is timed
-    assert pick_execution(random_model.network, CPU) == Execution(CPU, torch.float32, 1)
+    assert pick_execution(random_model.network, CPU) == Execution(CPU, torch.float32, 1, packed=packing_is_worth_it())
     assert pick_execution(random_model.network, CPU, "bfloat16") == Execution(CPU, torch.bfloat16, 1)
 
 
