@@ -66,7 +66,7 @@ def packing_is_worth_it() -> bool:
     """Return whether packed layers exist here and are much faster than PyTorch's own; found out once in a process."""
     if "worth" not in _found_out:
         trial = _trial()
-        _found_out["worth"] = trial is not None and _saves_time(*trial)
+        _found_out["worth"] = trial is not None and _saves_time(trial)
     return _found_out["worth"]
 
 
@@ -74,30 +74,26 @@ _found_out: dict[str, bool] = {}
 
 
 @torch.inference_mode()
-def _trial() -> tuple[nn.Linear, PackedLinear] | None:
-    """Return a layer and the same packed; None if that cannot be done, or computes something else."""
+def _trial() -> PackedLinear | None:
+    """Return a packed layer; None if it cannot be made, or computes something else than it should."""
     random = torch.Generator().manual_seed(0)
-    plain = nn.utils.skip_init(nn.Linear, TIMED_WIDTH, TIMED_WIDTH)  # whose usual start would draw from everybody's random numbers
-    plain.weight.normal_(0, TIMED_WIDTH**-0.5, generator=random)
-    plain.bias.fill_(1)
-    packed, x = PackedLinear(plain.weight, plain.bias), torch.randn(TIMED_ROWS, TIMED_WIDTH, generator=random)
+    x, weight = (torch.randn(rows, TIMED_WIDTH, generator=random) for rows in (TIMED_ROWS, TIMED_WIDTH))
+    layer = PackedLinear(weight / TIMED_WIDTH**0.5, torch.ones(TIMED_WIDTH))
     try:
-        same = torch.allclose(packed(x), plain(x), atol=LIKE)
+        same = torch.allclose(layer(x), F.linear(x, layer.weight, layer.bias), atol=LIKE)
     except (AttributeError, RuntimeError):  # no such operations in this PyTorch, or others of that name
         return None
-    return (plain, packed) if same else None
+    return layer if same else None
 
 
 @torch.inference_mode()
-def _saves_time(plain: nn.Linear, packed: PackedLinear) -> bool:
+def _saves_time(layer: PackedLinear) -> bool:
     x, seconds = torch.ones(TIMED_ROWS, TIMED_WIDTH), []
     for _ in range(TIMES):  # by turns, since other programs run, too
-        seconds.append([_seconds(layer, x) for layer in (plain, packed)])
-    least, least_packed = (min(each) for each in zip(*seconds, strict=True))
-    return least_packed < WORTH * least
-
-
-def _seconds(layer: nn.Module, x: Tensor) -> float:
-    start = time.perf_counter()
-    layer(x)
-    return time.perf_counter() - start
+        start = time.perf_counter()
+        F.linear(x, layer.weight, layer.bias)
+        between = time.perf_counter()
+        layer(x)
+        seconds.append((between - start, time.perf_counter() - between))
+    own, packed = (min(each) for each in zip(*seconds, strict=True))
+    return packed < WORTH * own
