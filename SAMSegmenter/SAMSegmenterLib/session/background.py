@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..image.stack import FrameStack
 from ..prompts.types import PromptSet
 from ..worker import CancelCheck, SubmittedJob, Worker
+from .countdown import Countdown
 
 if TYPE_CHECKING:  # a host starts, and tells what is missing, without torch
     from .composition import SliceMask
@@ -146,10 +148,11 @@ class BackgroundSession:
         self, prompts: PromptSet, segments: list[str] | None, slices: tuple[int, int] | None, cancelled: CancelCheck
     ) -> Iterator[News]:
         session, start, seen = self._ready(prompts), time.perf_counter(), set()
+        countdown = Countdown(partial(session.remaining, slices))
         for found in session.propagate(segments, slices, cancelled):
             yield found
             seen.add((found.segment, found.slice))
-            yield RunProgress(len(seen), len(seen) + session.remaining(slices), time.perf_counter() - start)
+            yield RunProgress(len(seen), len(seen) + countdown.left(len(seen)), time.perf_counter() - start)
         summary = session.summary(segments)
         for segment, known in summary.slices.items():  # found by earlier runs, and perhaps changed by prompts since
             yield from (session.slice_mask(segment, index) for index in known if (segment, index) not in seen)
