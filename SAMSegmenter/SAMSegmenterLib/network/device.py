@@ -97,7 +97,7 @@ def pick_execution(network: SAM2Base, device: torch.device, precision: str = "au
         return _packed(Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads))
     key = str(device), network.image_size, sum(weight.numel() for weight in network.parameters())
     if key not in _found_out:
-        _found_out[key] = _soonest(network, _packed(Execution(device, torch.float32, threads)))
+        _found_out[key] = _packed(_soonest(network, Execution(device, torch.float32, threads)))
     return _found_out[key]
 
 
@@ -128,10 +128,13 @@ _found_out: dict[tuple, Execution] = {}
 
 
 def _soonest(network: SAM2Base, chosen: Execution) -> Execution:
-    """Return `chosen`, or the same in a lower precision if that is worth it."""
+    """Return `chosen`, or the same in a lower precision if that is worth it.
+
+    Linear layers are not packed for the comparison: that helps the encoder, which is timed, far more than attention.
+    """
     seconds = _encoding_seconds(network, chosen)
     for dtype in _low_precisions(chosen.device):
-        other = replace(chosen, dtype=dtype, packed=False)
+        other = replace(chosen, dtype=dtype)
         other_seconds = _encoding_seconds(network, other)
         if other_seconds < WORTH * seconds:
             chosen, seconds = other, other_seconds

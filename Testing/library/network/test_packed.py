@@ -108,3 +108,16 @@ def test_float32_on_the_cpu_is_packed_where_that_is_worth_it(network, monkeypatc
     assert pick_execution(network, CPU).packed == worth
     assert pick_execution(network, CPU, "float32").packed == worth
     assert not pick_execution(network, CPU, "bfloat16").packed
+
+
+@pytest.mark.parametrize(
+    ("low", "chosen"), [(0.7, Execution(CPU, torch.bfloat16, 2)), (0.9, Execution(CPU, torch.float32, 2, packed=True))]
+)
+def test_a_lower_precision_is_judged_by_layers_that_are_not_packed(network, monkeypatch, low, chosen):
+    timed = {torch.float32: 1.0, torch.bfloat16: low}
+    monkeypatch.setattr(device, "SMALL_INPUT", 32)
+    monkeypatch.setattr(device, "_found_out", {})
+    monkeypatch.setattr(device, "packing_is_worth_it", lambda: True)
+    monkeypatch.setattr(device, "_encoding_seconds", lambda network, execution: execution.packed or timed[execution.dtype])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert pick_execution(network, CPU) == chosen
