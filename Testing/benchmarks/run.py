@@ -4,6 +4,8 @@
     make benchmark OPTIONS=--full              also 1024 px and 96 slices, about half an hour
     make benchmark OPTIONS=--memory            also peak memory from 24 to 800 slices, about a quarter of an hour
     make benchmark OPTIONS="--device cuda"     on a GPU
+    make benchmark OPTIONS="--structures VOLUME LABELS --before FOLDER"
+                                               also all labels of a volume, against an earlier checkout, about ten minutes
 
 which is `python Testing/benchmarks/run.py OPTIONS` with Testing/library in PYTHONPATH.
 Writes benchmark.json and benchmark.png into the folder given by --output (default: benchmark).
@@ -23,6 +25,7 @@ from matplotlib import pyplot as plt
 from memory import growth_beyond_volume_and_cache, measure, volume_mb
 from previews import click_to_preview
 from speed import Row, compare
+from structures import compare_structures
 
 matplotlib.use("Agg")
 
@@ -34,15 +37,24 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"])
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--structures", nargs=2, type=Path, metavar=("VOLUME", "LABELS"))
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="a checkout of the build to compare --structures with")
     parser.add_argument("--output", type=Path, default=Path("benchmark"))
     given = parser.parse_args()
+    if bool(given.structures) != bool(given.before):
+        parser.error("--structures and --before belong together.")
     given.output.mkdir(parents=True, exist_ok=True)
-    machine = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    report = {"machine": machine, "device": given.device, "speed": [], "previews": [], "memory": {}}
+    machine = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    report = {"machine": machine, "device": given.device, "speed": [], "previews": [], "structures": [], "memory": {}}
     rows = []
-    print(f"{machine}, {given.device}\n\n| | upstream s | ours s | ratio | wanted |\n|---|---|---|---|---|")
+    print(f"{machine}, {given.device}")
+    if given.structures:
+        report["structures"] = _structures(*given.structures, given.before)
+    print("\n| | upstream s | ours s | CPU s of both | ratio | wanted |\n|---|---|---|---|---|---|")
     for row in compare(given.device, given.full):
-        print(f"| {row.name} | {row.upstream_s:.2f} | {row.ours_s:.2f} | **{row.ratio:.2f}x** | {row.wanted or ''} |", flush=True)
+        cpu = f"{row.upstream.cpu_s:.2f} / {row.ours.cpu_s:.2f}"
+        seconds = f"{row.upstream.wall_s:.2f} | {row.ours.wall_s:.2f} | {cpu}"
+        print(f"| {row.name} | {seconds} | **{row.ratio:.2f}x** | {row.wanted or ''} |", flush=True)
         rows.append(row)
     print("\n| click to preview | first, ms | next, ms |\n|---|---|---|")
     for name, first, following in click_to_preview(given.device):
@@ -54,6 +66,26 @@ def main() -> None:
     (given.output / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _plot(rows, report["memory"], given.output / "benchmark.png")
     print(f"\n{given.output / 'benchmark.json'}\n{given.output / 'benchmark.png'}")
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _structures(volume: Path, labels: Path, before: Path) -> list[dict]:
+    print("\n| structures, one thread | wall s before / now | CPU s before / now | CPU ratio | peak MB before / now | voxels that differ |")
+    print("|---|---|---|---|---|---|")
+    found = []
+    for row in compare_structures(volume, labels, before):
+        one, other = row.before, row.now
+        seconds = f"{one.wall_s:.1f} / {other.wall_s:.1f} | {one.cpu_s:.2f} / {other.cpu_s:.2f} | **{other.cpu_s / one.cpu_s:.2f}**"
+        print(f"| {row.count} | {seconds} | {one.peak_mb:.0f} / {other.peak_mb:.0f} | {row.different} |", flush=True)
+        found.append(asdict(row))
+    return found
 
 
 def _memory() -> dict[str, dict[int, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,18 +27,26 @@ REPEATS = 5
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """How long something took, by the clock and of the processor, all its cores added up."""
+
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One comparison: seconds of upstream and of ours, and the ratio that is asked for."""
 
     name: str
-    upstream_s: float
-    ours_s: float
+    upstream: Seconds
+    ours: Seconds
     wanted: float | None
     note: str = ""
 
     @property
     def ratio(self) -> float:
-        return self.upstream_s / self.ours_s
+        return self.upstream.wall_s / self.ours.wall_s
 
 
 def rod(slices: int, first: int, last: int, side: int = SIDE) -> tuple[FrameStack, np.ndarray]:
@@ -56,7 +64,7 @@ def keyframes(count: int, index: int) -> list[Keyframe]:
 
 def run_upstream(
     network: SAM2VideoPredictor, stack: FrameStack, prompts: list[Keyframe], correction: Keyframe | None = None
-) -> list[float]:
+) -> list[Seconds]:
     """Seconds of the first propagation, prompts included, and of a second one after a correction."""
     device = network.device.type
 
@@ -87,7 +95,7 @@ def _both_ways(network: SAM2VideoPredictor, state: dict) -> None:
 def run_ours(
     model: object, stack: FrameStack, prompts: list[Keyframe], options: Options, device: str,
     correction: Keyframe | None = None, slices: tuple[int, int] | None = None,
-) -> list[float]:  # fmt: skip
+) -> list[Seconds]:  # fmt: skip
     """The same of a session, from its making on."""
 
     def first() -> Session:
@@ -104,18 +112,22 @@ def run_ours(
     return [seconds, _timed(lambda: list(session.propagate(slices=slices)), device)[0]]
 
 
-def quickest(*runs: Callable[[], list[float]]) -> list[list[float]]:
+def quickest(*runs: Callable[[], list[Seconds]]) -> list[list[Seconds]]:
     """The quickest seconds of each of several runs, taken by turns: what else the machine does slows one of them, not the ratio."""
     rounds = [[run() for run in runs] for _ in range(REPEATS)]
-    return [[min(seconds) for seconds in zip(*same, strict=True)] for same in zip(*rounds, strict=True)]
+    return [[_least(seconds) for seconds in zip(*same, strict=True)] for same in zip(*rounds, strict=True)]
 
 
-def _timed(call: Callable, device: str) -> tuple[float, object]:
-    start = time.perf_counter()
+def _least(seconds: Sequence[Seconds]) -> Seconds:
+    return Seconds(min(each.wall_s for each in seconds), min(each.cpu_s for each in seconds))
+
+
+def _timed(call: Callable, device: str) -> tuple[Seconds, object]:
+    start, used = time.perf_counter(), time.process_time()
     result = call()
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start, result
+    return Seconds(time.perf_counter() - start, time.process_time() - used), result
 
 
 def compare(device: str, full: bool) -> Iterator[Row]:

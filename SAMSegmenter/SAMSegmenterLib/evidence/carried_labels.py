@@ -37,8 +37,8 @@ class Carrier:
         self.labels, self._image = first, image
         self._reach = reach = min(max(round(REACH_MM / pixel_mm), LEAST_REACH), MOST_REACH)
         steps = range(-reach, reach + 1)
-        self._moves = [(dy, dx) for dy in steps for dx in steps if dy * dy + dx * dx <= reach * reach + 1]
-        squares = torch.tensor([dy * dy + dx * dx for dy, dx in self._moves], dtype=torch.float32)
+        self._moves = torch.tensor([(dy, dx) for dy in steps for dx in steps if dy * dy + dx * dx <= reach * reach + 1])
+        squares = self._moves.square().sum(1).float()
         self._effort = (squares * (pixel_mm / DRIFT_MM) ** 2 / 2)[:, None, None]
         self._tolerance = 0.0  # known after the first step
 
@@ -64,7 +64,7 @@ class Carrier:
     def _carried(self, window: tuple[slice, slice], image: Tensor) -> Tensor:
         differences = torch.empty(len(self._moves), *image[window].shape)
         for difference, moved in zip(differences.split(AT_ONCE), self._moved(self._image, window), strict=True):
-            difference[:] = F.avg_pool2d((moved - image[window]) ** 2, PATCH, 1, PATCH // 2, count_include_pad=False)
+            difference[:] = _patch_means((moved - image[window]).square_())
         if not self._tolerance:
             usual = differences.amin(0)[self.labels[window] > FAINT].median().sqrt()
             self._tolerance = max(LEAST_TOLERANCE, TOLERANCE * float(usual))
@@ -77,6 +77,16 @@ class Carrier:
         reach, (rows, columns) = self._reach, window
         wide = F.pad(values[None, None], (reach,) * 4, mode="replicate")[0, 0]
         height, width = values[window].shape
-        corners = [(rows.start + reach + dy, columns.start + reach + dx) for dy, dx in self._moves]
-        for start in range(0, len(corners), AT_ONCE):
-            yield torch.stack([wide[top : top + height, left : left + width] for top, left in corners[start : start + AT_ONCE]])
+        everywhere = wide.unfold(0, height, 1).unfold(1, width, 1)  # by the corner at which it lies
+        for moves in self._moves.split(AT_ONCE):
+            tops, lefts = (moves + torch.tensor([rows.start + reach, columns.start + reach])).T
+            yield everywhere[tops, lefts]
+
+
+def _patch_means(values: Tensor) -> Tensor:
+    """Return the means of the patches around all pixels of ``(m, h, w)``.
+
+    PyTorch pools many channels several times sooner where they lie side by side, and to the same bits.
+    """
+    beside = values[None].contiguous(memory_format=torch.channels_last)
+    return F.avg_pool2d(beside, PATCH, 1, PATCH // 2, count_include_pad=False)[0]

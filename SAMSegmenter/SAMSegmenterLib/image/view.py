@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -55,6 +56,9 @@ class View:
     def extended(self, pixels: np.ndarray) -> np.ndarray:
         """Return this rectangle of a slice ``(rows, columns)``; outside the slice, the values of its border go on."""
         rows, columns = pixels.shape
+        bottom, right = self.top + self.height, self.left + self.width
+        if self.top >= 0 and self.left >= 0 and bottom <= rows and right <= columns:
+            return pixels[self.top : bottom, self.left : right]
         by_row = np.clip(np.arange(self.top, self.top + self.height), 0, rows - 1)
         by_column = np.clip(np.arange(self.left, self.left + self.width), 0, columns - 1)
         return pixels[np.ix_(by_row, by_column)]
@@ -96,6 +100,7 @@ class View:
         return matrices[0], matrices[1]
 
 
+@lru_cache(maxsize=64)  # a view stays the same for many slices
 def _bilinear(count: int, first: int, extent: int, available: int) -> tuple[slice, np.ndarray]:
     begin = min(max(first, 0), available)
     end = max(min(first + extent, available), begin)

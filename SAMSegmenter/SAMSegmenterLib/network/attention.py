@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..models.sam2_package import SAM2Base
+from .packed import PackedLinear
 from .rewrites import resampler_of
 
 QUERIES_AT_ONCE = 256  # keeps a block of attention weights within a CPU's cache
@@ -53,6 +55,17 @@ class MemoryAttention:
         return self._norm(x)
 
 
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """A linear layer, as `PackedLinear` is one, with weights as they are."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
 class _MemoryLayer:
     """One layer of memory attention, with its projections rewritten for real-valued rotary encoding.
 
@@ -66,26 +79,27 @@ class _MemoryLayer:
         # complex pairs (0, 1), (2, 3), ... become two halves, so that rotation needs no complex numbers
         order = torch.cat([torch.arange(0, width, 2), torch.arange(1, width, 2)]).to(own.q_proj.weight.device)
         scale = width**-0.5
-        self.self_query, self.self_key = _rows(own.q_proj, order, dtype, scale), _rows(own.k_proj, order, dtype)
-        self.cross_query, self.cross_key = _rows(cross.q_proj, order, dtype, scale), _rows(cross.k_proj, order, dtype)
+        linear = PackedLinear if isinstance(module.linear1, PackedLinear) else _Linear
+        self.self_query, self.self_key = linear(*_rows(own.q_proj, order, dtype, scale)), linear(*_rows(own.k_proj, order, dtype))
+        self.cross_query, self.cross_key = linear(*_rows(cross.q_proj, order, dtype, scale)), linear(*_rows(cross.k_proj, order, dtype))
         output, value = cross.out_proj, cross.v_proj
-        self.cross_output = (output.weight @ value.weight).to(dtype), (output.weight @ value.bias + output.bias).to(dtype)
+        self.cross_output = linear((output.weight @ value.weight).to(dtype), (output.weight @ value.bias + output.bias).to(dtype))
         turns = _turns(own, grid)
         self.turns, self.memory_turns = (_as_reals(each, order.device, dtype) for each in (turns, _memory_turns(own, resampler, turns)))
 
     def attend_to_itself(self, x: Tensor) -> Tensor:
         attention = self.module.self_attn
         normed = self.module.norm1(x)
-        query = _rotated(F.linear(normed, *self.self_query), self.turns)
-        key = _rotated(F.linear(normed, *self.self_key), self.turns)
+        query = _rotated(self.self_query(normed), self.turns)
+        key = _rotated(self.self_key(normed), self.turns)
         return x + attention.out_proj(_attention(query, key, attention.v_proj(normed)))
 
     def attend_to_memory(self, x: Tensor, memory: Tensor, keyed: Tensor, pointers: int) -> Tensor:
-        query = _rotated(F.linear(self.module.norm2(x), *self.cross_query), self.turns)
-        key = F.linear(keyed, *self.cross_key)
+        query = _rotated(self.cross_query(self.module.norm2(x)), self.turns)
+        key = self.cross_key(keyed)
         spatial = key.shape[1] - pointers  # pointers have no place in the image, so they are not turned
         key[:, :spatial] = _rotated(key[:, :spatial], self.memory_turns)
-        return x + F.linear(_attention(query, key, memory), *self.cross_output)
+        return x + self.cross_output(_attention(query, key, memory))
 
     def think(self, x: Tensor) -> Tensor:
         return x + self.module.linear2(F.relu(self.module.linear1(self.module.norm3(x))))

@@ -11,6 +11,7 @@ import torch
 
 from ..errors import InputError
 from ..models.sam2_package import SAM2Base
+from .packed import packing_is_worth_it, with_packed_linears
 from .rewrites import in_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -18,20 +19,31 @@ WORTH = 0.8  # a lower precision must save a fifth of the time: it rounds, and a
 TIMED_SIZE = 256  # pixels of the timed input, unless the network's own is smaller
 TIMING_SECONDS = 0.1
 SMALL_INPUT = 256  # pixels of input; networks for larger ones are large
+SMALL_BATCH, GPU_BATCH = 8, 32  # passes in a batch: of a small network on a CPU; of any network elsewhere
 
 
 @dataclass(frozen=True)
 class Execution:
-    """The device, precision and threads with which a network runs; `threads` matters on the CPU only."""
+    """The device, precision and threads with which a network runs; `threads` matters on the CPU only.
+
+    `packed` tells whether its linear layers are packed, see `network.packed`.
+    """
 
     device: torch.device
     dtype: torch.dtype
     threads: int
+    packed: bool = False
 
     @property
     def precision(self) -> str:
         """Return the name of the precision, such as "float32"."""
         return str(self.dtype).removeprefix("torch.")
+
+    def prepared(self, network: SAM2Base) -> SAM2Base:
+        """Return `network` with its weights as they run; those that need not be copied are shared."""
+        if self.packed:
+            return with_packed_linears(network)
+        return network if self.dtype == torch.float32 else in_precision(network, self.dtype)
 
     def __str__(self) -> str:
         if self.device.type == "cuda":
@@ -72,28 +84,54 @@ def pick_execution(network: SAM2Base, device: torch.device, precision: str = "au
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down. A small network on a CPU
     is not timed: it gains nothing from bfloat16, little from a second thread, and runs several times slower on two busy cores than on
-    one. Its results are therefore the same each time.
+    one. Its results are therefore the same each time. Whether linear layers are worth packing depends on the CPU alone.
 
     Args:
         network: any SAM 2 network.
         device: the device on which it lies.
         precision: "float32", "bfloat16" or "float16" to impose one; "auto" to time those that the device has.
     """
-    is_small = device.type == "cpu" and network.image_size <= SMALL_INPUT
+    is_small = device.type == "cpu" and _is_small(network)
     threads = 1 if is_small else torch.get_num_threads()
     if precision != "auto" or is_small:
-        return Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads)
+        return _packed(Execution(device, torch.float32 if precision == "auto" else getattr(torch, precision), threads))
     key = str(device), network.image_size, sum(weight.numel() for weight in network.parameters())
     if key not in _found_out:
-        _found_out[key] = _soonest(network, Execution(device, torch.float32, threads))
+        _found_out[key] = _packed(_soonest(network, Execution(device, torch.float32, threads)))
     return _found_out[key]
+
+
+def _packed(execution: Execution) -> Execution:
+    """Return the same execution, with packed linear layers where these are worth it."""
+    if execution.device.type != "cpu" or execution.dtype != torch.float32:
+        return execution
+    with execution.active():
+        return replace(execution, packed=packing_is_worth_it())
+
+
+def passes_at_once(network: SAM2Base, device: torch.device) -> int:
+    """Return the most passes that are worth running in one batch.
+
+    A small network spends much of its time on a CPU between its operations, and larger batches have fewer of them. For a large one a
+    batch is a loss there; docs/figures.md has the times.
+    """
+    if device.type != "cpu":
+        return GPU_BATCH
+    return SMALL_BATCH if _is_small(network) else 1
+
+
+def _is_small(network: SAM2Base) -> bool:
+    return network.image_size <= SMALL_INPUT
 
 
 _found_out: dict[tuple, Execution] = {}
 
 
 def _soonest(network: SAM2Base, chosen: Execution) -> Execution:
-    """Return `chosen`, or the same in a lower precision if that is worth it."""
+    """Return `chosen`, or the same in a lower precision if that is worth it.
+
+    Linear layers are not packed for the comparison: that helps the encoder, which is timed, far more than attention.
+    """
     seconds = _encoding_seconds(network, chosen)
     for dtype in _low_precisions(chosen.device):
         other = replace(chosen, dtype=dtype)
@@ -113,7 +151,7 @@ def _low_precisions(device: torch.device) -> list[torch.dtype]:
 def _encoding_seconds(network: SAM2Base, execution: Execution) -> float:
     """Return the time of the quickest of a few encodings; timing stops after a moment, as it must not cost what it is to save."""
     device, lowered = execution.device, execution.dtype != torch.float32
-    encoder = in_precision(network.image_encoder, execution.dtype) if lowered else network.image_encoder
+    encoder = execution.prepared(network.image_encoder)
     size = min(TIMED_SIZE, network.image_size)
     image = torch.zeros(1, 3, size, size, device=device)
 

@@ -98,6 +98,7 @@ class Network:
         device: where it runs.
         dtype: float32, or bfloat16/float16 for the matrix products (everything else stays float32).
         mean, std: of the three colour channels, from 0 to 1.
+        running: `module` as it is to run, see `Execution.prepared`, to be shared with other sizes; made of `module` if not given.
 
     Raises:
         CheckpointError: the network is configured in a way that SAM 2 never was.
@@ -111,6 +112,7 @@ class Network:
         dtype: torch.dtype = torch.float32,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        running: SAM2Base | None = None,
     ) -> None:
         check_supported(module)
         self.size, self.device, self.dtype = size, torch.device(device), dtype
@@ -123,7 +125,7 @@ class Network:
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
         self._pointer_positions: dict[tuple[int, int], Tensor] = {}
         with torch.inference_mode():
-            self._prepare_constants()
+            self._prepare_constants(running)
 
     # ------------------------------------------------------------------ for the engine
 
@@ -251,7 +253,7 @@ class Network:
 
     # ------------------------------------------------------------------ constants and rewritten weights
 
-    def _prepare_constants(self) -> None:
+    def _prepare_constants(self, running: SAM2Base | None) -> None:
         module, grid = self.module, self.grid
         coarse = torch.zeros(1, self.channels, grid, grid, device=self.device)
         position = module.image_encoder.neck.position_encoding(coarse)
@@ -264,8 +266,9 @@ class Network:
         self._dense_position = module.sam_prompt_encoder.get_dense_pe()
         blank = torch.zeros(1, 1, 2, device=self.device), -torch.ones(1, 1, dtype=torch.int32, device=self.device)
         self._no_points, self._no_mask = module.sam_prompt_encoder(points=blank, boxes=None, masks=None)
-        running = module if self.dtype == torch.float32 else in_precision(module, self.dtype)
-        running = with_constant_position(running, self.size)
+        if running is None:
+            running = module if self.dtype == torch.float32 else in_precision(module, self.dtype)
+        running = with_constant_position(resized(running, self.size), self.size)
         self._attention = MemoryAttention(module, running, grid, self.dtype)
         self._folded = fold_neck(module, self.dtype)
         self._resampler = resampler_of(running)

@@ -15,8 +15,9 @@ from ..errors import CheckpointError, OutOfMemory, is_out_of_memory, memory_for
 from ..image.stack import FrameStack
 from ..image.view import View
 from ..models.interfaces import Model
+from ..models.sam2_package import SAM2Base
 from .cache import FeatureCache
-from .device import Execution, pick_execution
+from .device import Execution, passes_at_once, pick_execution
 from .network import Decoded, Features, Network
 from .options import Options
 
@@ -41,7 +42,7 @@ class Runner:
     Attributes:
         seconds: time spent, by stage.
         warnings: what had to be done in another way than asked; sentences for the user.
-        batched: whether several passes are run at once; a gain on GPUs, a loss on CPUs.
+        at_once: the most passes that are run in one batch; see `device.passes_at_once`.
     """
 
     def __init__(self, model: Model, stack: FrameStack, options: Options, device: torch.device) -> None:
@@ -52,10 +53,12 @@ class Runner:
         self._use(device)
 
     def _use(self, device: torch.device) -> None:
-        self.device, self.batched = device, device.type != "cpu"
+        self.device = device
         with memory_for(str(device), "Choose a smaller model, or the CPU."):
             self._weights = self.model.network.to(device)
+        self.at_once = passes_at_once(self._weights, device)
         self._execution: Execution | None = None
+        self._running: SAM2Base | None = None
         self._networks: dict[int, Network] = {}
 
     @property
@@ -69,8 +72,10 @@ class Runner:
     def network(self, size: int) -> Network:
         """Return the network at one input size in pixels; made at the first use, sharing its weights with the others."""
         if size not in self._networks:
-            dtype = self.execution.dtype
-            self._networks[size] = Network(self._weights, size, self.device, dtype, self.model.mean, self.model.std)
+            execution, model = self.execution, self.model
+            if self._running is None:
+                self._running = execution.prepared(self._weights)
+            self._networks[size] = Network(self._weights, size, self.device, execution.dtype, model.mean, model.std, self._running)
         return self._networks[size]
 
     def features(self, index: int, view: View) -> Features:
@@ -114,12 +119,17 @@ class Runner:
             "use strict mode (float32), or another device."
         )
 
-    def surviving(self, call: Callable[[], Result]) -> Result:
-        """Return `call()`, repeated with less and less memory if it runs out: without batches, then on the CPU.
+    def surviving(self, call: Callable[[], Result], passes: int = 1) -> Result:
+        """Return `call()`, repeated with less and less memory if it runs out: smaller batches, an empty cache, then the CPU.
+
+        Args:
+            call: what may run out of memory.
+            passes: how many passes it would run at once if it were free to.
 
         Raises:
             OutOfMemory: the CPU has too little memory, too.
         """
+        room = self._more_room(passes)
         while True:
             try:
                 with self.execution.active():
@@ -127,21 +137,32 @@ class Runner:
             except (RuntimeError, MemoryError, OSError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._make_room(error)
+                if not next(room, False):
+                    raise OutOfMemory(
+                        "the computer has too little free memory for this model; "
+                        "close other programs, choose a smaller model, or a smaller cache."
+                    ) from error
 
-    def _make_room(self, error: BaseException) -> None:
-        kept = len(self.cache)
-        self.cache.clear()
-        if self.batched:
-            self.batched = False
-            self.warnings.append(f"{self.device.type}: out of memory; going on with one segment at a time.")
-        elif self.device.type != "cpu":
+    def _more_room(self, passes: int) -> Iterator[bool]:
+        """Yield True each time that there is more room than before, until nothing more can be done."""
+        while (running := min(self.at_once, passes)) > 1:
+            self.at_once = running // 2
+            self._empty()
+            at_a_time = "one segment" if self.at_once == 1 else f"{self.at_once} segments"
+            self.warnings.append(f"{self.device.type}: out of memory; going on with {at_a_time} at a time.")
+            yield True
+        if len(self.cache):
+            self._empty()
+            yield True
+        if self.device.type != "cpu":
             self.warnings.append(f"{self.device.type}: out of memory; going on with the CPU.")
+            self._empty()
             self._use(torch.device("cpu"))
-        elif not kept:  # otherwise there is room now
-            raise OutOfMemory(
-                "the computer has too little free memory for this model; close other programs, choose a smaller model, or a smaller cache."
-            ) from error
+            yield True
+            yield from self._more_room(passes)
+
+    def _empty(self) -> None:
+        self.cache.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -78,25 +79,20 @@ class Engine:
 
     def advance(self, tracks: Iterable[Track]) -> Iterator[tuple[Track, SliceResult]]:
         """Move every unfinished pass by one slice; yield each with its result as soon as it has moved."""
-        waiting = [track for track in tracks if not track.finished]
-        while waiting:
-            looked = self.runner.surviving(partial(self._look_together, waiting))
-            group = [track for track, *_ in looked]
-            waiting = [track for track in waiting if track not in group]
-            for track, found, memory in looked:
-                yield track, self._note(track, found, memory)
-
-    def _batch(self, tracks: list[Track]) -> list[Track]:
-        """Return the first of `tracks`, and all others that can be run together with it."""
-        if not self.runner.batched:
-            return tracks[:1]
-        first = tracks[0]
-        structure = first.view.size, self._recall(first).structure
-        return [track for track in tracks if (track.view.size, self._recall(track).structure) == structure]
+        alike: defaultdict[tuple, list[Track]] = defaultdict(list)  # those that can be run in one batch
+        for track in tracks:
+            if not track.finished:
+                alike[track.view.size, self._recall(track).structure].append(track)
+        for waiting in alike.values():
+            while waiting:
+                looked = self.runner.surviving(partial(self._look_together, waiting), len(waiting))
+                del waiting[: len(looked)]
+                for track, found, memory in looked:
+                    yield track, self._note(track, found, memory)
 
     def _look_together(self, tracks: list[Track]) -> list[tuple[Track, Corrected, Memory]]:
-        """Look with the first of `tracks`, and with all that can be run together with it."""
-        return self._look(self._batch(tracks))
+        """Look with as many of `tracks`, which are alike, as run at once."""
+        return self._look(tracks[: self.runner.at_once])
 
     def _recall(self, track: Track) -> Recall:
         return track.bank.recall(track.next_slice, len(self.stack))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..image.neighbours import Neighbours
 from ..image.stack import FrameStack
 from ..prompts.types import PromptSet
 from ..worker import CancelCheck, SubmittedJob, Worker
+from .countdown import Countdown
 
 if TYPE_CHECKING:  # a host starts, and tells what is missing, without torch
     from .composition import SliceMask
@@ -159,10 +161,11 @@ class BackgroundSession:
         cancelled: CancelCheck,
     ) -> Iterator[News]:
         session, start, seen = self._ready(prompts, neighbours), time.perf_counter(), set()
+        countdown = Countdown(partial(session.remaining, slices))
         for found in session.propagate(segments, slices, cancelled):
             yield found
             seen.add((found.segment, found.slice))
-            yield RunProgress(len(seen), len(seen) + session.remaining(slices), time.perf_counter() - start)
+            yield RunProgress(len(seen), len(seen) + countdown.left(len(seen)), time.perf_counter() - start)
         summary = session.summary(segments)
         for segment, known in summary.slices.items():  # found by earlier runs, and perhaps changed by prompts since
             yield from (session.slice_mask(segment, index) for index in known if (segment, index) not in seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..network.options import MODES
 from ..prompts.focus import windowed
 from ..prompts.types import PromptSet, Segment
 from ..propagation.trust import review_order
+from .countdown import Countdown
 from .session import Session
 from .usage import peak_memory_mb
 
@@ -135,17 +137,15 @@ class Run:
 
         Args:
             slices: first and last slice, inclusive; None for all.
-            progress: called now and then with the slices done and how many there may be.
+            progress: called after each slice with the slices done and how many there may be.
             cancel: asked between slices.
         """
-        start, seen, due = time.perf_counter(), set(), 0.0
+        start, seen, countdown = time.perf_counter(), set(), Countdown(partial(self.session.remaining, slices))
         for found in self.session.propagate(slices=slices, cancel=cancel):
             if found.source != "prompted":
                 seen.add((found.segment, found.slice))  # a slice may come again, fused or taken back
             self.slices = len(seen)
-            if (now := time.perf_counter()) >= due:
-                progress(self.slices, self.slices + self.session.remaining(slices))
-                due = now + 20 * (time.perf_counter() - now)  # with thousands of segments, counting what remains is slow
+            progress(self.slices, self.slices + countdown.left(self.slices))
         progress(self.slices, self.slices)
         self.cancelled = cancel()
         self.seconds["propagate"] = time.perf_counter() - start

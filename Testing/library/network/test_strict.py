@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from SAMSegmenterLib.network import device
 from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.packed import packing_exists
 from SAMSegmenterLib.prompts.types import Box, Keyframe, MaskPrompt, Point
 from SAMSegmenterLib.propagation.engine import Engine
 from support.networks import random_network
@@ -49,6 +51,13 @@ def largest_difference(ours, theirs):
     return max(np.abs(mine[n] - yours[n].numpy()).max() for mine, yours in zip(ours, theirs, strict=True) for n in mine)
 
 
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not packing_exists(), reason="nothing to pack with"))])
+def packing(request, monkeypatch):
+    """Linear layers as they are, and packed, whatever is quicker here."""
+    monkeypatch.setattr(device, "packing_is_worth_it", lambda: request.param)
+
+
+@pytest.mark.usefixtures("packing")
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("names", [["box"], ["box", "clicks", "mask"]], ids=["1 segment", "3 segments"])
 def test_equals_upstream_over_a_long_stack(tiny, names, direction):

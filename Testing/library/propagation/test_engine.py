@@ -13,8 +13,9 @@ from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.image.window import Window
 from SAMSegmenterLib.network import device
 from SAMSegmenterLib.network.cache import FeatureCache
-from SAMSegmenterLib.network.device import Execution, pick_device, pick_execution
+from SAMSegmenterLib.network.device import Execution, passes_at_once, pick_device, pick_execution
 from SAMSegmenterLib.network.options import Options
+from SAMSegmenterLib.network.packed import packing_is_worth_it
 from SAMSegmenterLib.network.runner import Runner
 from SAMSegmenterLib.prompts.types import Box, Keyframe, Line, MaskPrompt, Point, Scribble
 from SAMSegmenterLib.propagation.engine import Engine
@@ -104,9 +105,9 @@ def test_no_more_is_prepared_than_the_cache_keeps(random_model):
 
 def test_batched_passes_equal_passes_run_alone(random_model):
     found = []
-    for batched in (False, True):
+    for at_once in (1, 8):
         engine = Engine(random_model, cells(14), replace(EXACT, region=False), CPU)
-        engine.runner.batched = batched
+        engine.runner.at_once = at_once
         seeds = [engine.seed(box(6)), engine.seed(box(6, 30, 10)), engine.seed(box(3))]
         tracks = [engine.track(seed, direction, 13 if direction > 0 else 0) for seed in seeds for direction in (1, -1)]
         found.append([result.logits(engine.stack.shape) for track in run(engine, tracks) for result in track.results])
@@ -232,7 +233,7 @@ def test_execution_is_chosen_by_timing_and_leaves_the_threads_as_they_were(rando
 
 def test_a_small_network_runs_the_same_way_each_time(random_model, monkeypatch):
     monkeypatch.setattr(device, "_encoding_seconds", None)  # nothing is timed
-    assert pick_execution(random_model.network, CPU) == Execution(CPU, torch.float32, 1)
+    assert pick_execution(random_model.network, CPU) == Execution(CPU, torch.float32, 1, packed=packing_is_worth_it())
     assert pick_execution(random_model.network, CPU, "bfloat16") == Execution(CPU, torch.bfloat16, 1)
 
 
@@ -248,38 +249,53 @@ def failing(call, times, error):
     return instead
 
 
-def test_out_of_gpu_memory_falls_back_step_by_step_and_says_so(whole_slices, monkeypatch):
-    runner, seed = whole_slices.runner, whole_slices.seed(box(5))
-    expected = run(whole_slices, [whole_slices.track(seed, 1, 11)])[0]
+def test_out_of_memory_falls_back_step_by_step_and_says_so(whole_slices, monkeypatch):
+    runner, seeds = whole_slices.runner, [whole_slices.seed(box(5)), whole_slices.seed(box(5, 30, 10))]
+    expected = run(whole_slices, [whole_slices.track(seed, 1, 11) for seed in seeds])
     network = runner.network(64)
-    runner.batched = True
     monkeypatch.setattr(network, "track", failing(network.track, 1, torch.cuda.OutOfMemoryError("CUDA out of memory")))
-    track = run(whole_slices, [whole_slices.track(seed, 1, 11)])[0]
+    tracks = run(whole_slices, [whole_slices.track(seed, 1, 11) for seed in seeds])
     assert runner.warnings == ["cpu: out of memory; going on with one segment at a time."]
-    assert not runner.batched
-    np.testing.assert_allclose(track.results[-1].stored, expected.results[-1].stored, atol=1e-4)
+    assert runner.at_once == 1
+    for track, other in zip(tracks, expected, strict=True):
+        np.testing.assert_allclose(track.results[-1].stored, other.results[-1].stored, atol=1e-4)
 
 
-def test_passes_that_do_not_fit_together_run_one_at_a_time(whole_slices, monkeypatch):
+@pytest.mark.parametrize(("fitting", "tried"), [(8, [6]), (3, [6, 3, 3]), (2, [6, 3, 1, 1, 1, 1, 1, 1]), (1, [6, 3, 1, 1, 1, 1, 1, 1])])
+def test_a_batch_that_does_not_fit_is_halved(whole_slices, monkeypatch, fitting, tried):
     network, track, sizes = whole_slices.runner.network(64), whole_slices.runner.network(64).track, []
 
     def small_batches_only(features, *others):
         sizes.append(len(features))
-        if len(features) > 1:
+        if len(features) > fitting:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return track(features, *others)
 
-    whole_slices.runner.batched = True
+    whole_slices.runner.at_once = 8
     monkeypatch.setattr(network, "track", small_batches_only)
     seed = whole_slices.seed(box(5))
-    run(whole_slices, [whole_slices.track(seed, 1, 6), whole_slices.track(seed, -1, 4)])
-    assert sizes == [2, 1, 1]
+    run(whole_slices, [whole_slices.track(seed, direction, 5 + direction) for direction in (1, -1, 1, -1, 1, -1)])
+    assert sizes == tried
+
+
+def test_batches_are_bounded(whole_slices):
+    seed, sizes, track = whole_slices.seed(box(5)), [], whole_slices.runner.network(64).track
+    whole_slices.runner.network(64).track = lambda features, *others: sizes.append(len(features)) or track(features, *others)
+    run(whole_slices, [whole_slices.track(seed, 1, 6) for _ in range(19)])
+    assert sizes == [8, 8, 3]
+
+
+def test_large_networks_run_one_pass_at_a_time_on_the_cpu_and_many_elsewhere(random_model, monkeypatch):
+    assert passes_at_once(random_model.network, CPU) == device.SMALL_BATCH
+    assert passes_at_once(random_model.network, torch.device("cuda")) == device.GPU_BATCH
+    monkeypatch.setattr(device, "SMALL_INPUT", 32)
+    assert passes_at_once(random_model.network, CPU) == 1
 
 
 def test_out_of_gpu_memory_ends_on_the_cpu(whole_slices):
     runner, calls = whole_slices.runner, []
     assert runner.execution.device == CPU
-    runner.device, runner.batched = torch.device("meta"), False  # any device but the CPU
+    runner.device = torch.device("meta")  # any device but the CPU
 
     def needs_memory():
         calls.append(runner.device.type)
@@ -306,6 +322,15 @@ def test_emptying_the_cache_may_make_room_enough(whole_slices):
     runner.features(5, whole_slices.stack.whole(64))
     assert runner.surviving(failing(lambda: "done", 1, MemoryError())) == "done"
     assert len(runner.cache) == 0
+
+
+def test_work_that_fills_the_cache_and_fails_ends_all_the_same(whole_slices):
+    def fill_and_fail():
+        whole_slices.runner.features(5, whole_slices.stack.whole(64))
+        raise MemoryError
+
+    with pytest.raises(SAMSegmenterError, match="too little free memory"):
+        whole_slices.runner.surviving(fill_and_fail)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(whole_slices):
