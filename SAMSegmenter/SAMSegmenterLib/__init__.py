@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import Cancelled, CheckpointError, InputError, OutOfMemory, OutputError, PackageError, SAMSegmenterError
+    from .image.neighbours import Neighbours
     from .image.stack import FrameStack
     from .image.volume import Volume
     from .image.window import Window
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "errors": ("Cancelled", "CheckpointError", "InputError", "OutOfMemory", "OutputError", "PackageError", "SAMSegmenterError"),
+    "image.neighbours": ("Neighbours",),
     "image.stack": ("FrameStack",),
     "image.volume": ("Volume",),
     "image.window": ("Window",),

@@ -171,13 +171,13 @@ class Composition:
         if keyframe:
             seed = self.seed(segment, index)
             return seed.result.logits(self.stack.shape) if seed else self._unknown()
-        refined = self._refined(segment, *neighbours(segment, index)).get(index)
+        refined = self._refined(segment, *nearest_keyframes(segment, index)).get(index)
         if refined:
             return refined.logits(self.stack.shape)
         found = {direction: result for direction, (_, result) in self._found(segment, index).items()}
         logits = {direction: result.logits(self.stack.shape) for direction, result in found.items()}
         if len(found) == 2:
-            below, above = neighbours(segment, index)
+            below, above = nearest_keyframes(segment, index)
             assert below is not None  # the passes came from both
             assert above is not None
             return fuse(logits[1], logits[-1], (index - below) / (above - below), (found[1].quality, found[-1].quality))
@@ -273,7 +273,7 @@ class Composition:
         """
         between, beyond = [], []
         for (_, start, direction), track in self.live(segment):
-            end = neighbours(segment, start)[direction > 0]
+            end = nearest_keyframes(segment, start)[direction > 0]
             track.judge(self.early_stop and end is None, LEAST_TRUST)
             if not is_painted(segment, start):
                 continue
@@ -315,7 +315,7 @@ class Composition:
         """Return where the mask on a slice comes from, see `SliceMask.source`."""
         if segment.keyframe(index):
             return "prompted" if self.seed(segment, index) else ""
-        below, above = neighbours(segment, index)
+        below, above = nearest_keyframes(segment, index)
         if index in self._refined(segment, below, above):
             return SOURCES[below is not None, above is not None]
         found = self._found(segment, index)
@@ -323,7 +323,7 @@ class Composition:
 
     def _found(self, segment: Segment, index: int) -> dict[int, tuple[Track, SliceResult]]:
         """Return the passes from the nearest keyframes that found the segment on a slice, by direction."""
-        passes = zip((1, -1), self.passes(segment, *neighbours(segment, index)), strict=True)
+        passes = zip((1, -1), self.passes(segment, *nearest_keyframes(segment, index)), strict=True)
         return {direction: (track, result) for direction, track in passes if track and (result := track.result(index))}
 
     def _refined(self, segment: Segment, below: int | None, above: int | None) -> dict[int, SliceResult]:
@@ -359,7 +359,7 @@ def is_painted(segment: Segment, index: int) -> bool:
     return keyframe is not None and keyframe.mask is not None
 
 
-def neighbours(segment: Segment, index: int) -> tuple[int | None, int | None]:
+def nearest_keyframes(segment: Segment, index: int) -> tuple[int | None, int | None]:
     """Return the slices of a segment's nearest keyframes below and above a slice; None where there is none."""
     slices = segment.slices
     below, above = bisect_left(slices, index), bisect_right(slices, index)

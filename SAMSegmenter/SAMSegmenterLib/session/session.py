@@ -25,7 +25,7 @@ from ..propagation.engine import Engine
 from ..propagation.plan import Pass, plan
 from ..propagation.track import Track
 from ..propagation.trust import review_order
-from .composition import Composition, PassKey, PassReport, SliceMask, neighbours
+from .composition import Composition, PassKey, PassReport, SliceMask, nearest_keyframes
 from .summary import REVIEWED, Summary
 
 
@@ -283,7 +283,7 @@ class Session:
         wanted = {}
         for segment in segments:
             for each in plan([keyframe.slice for keyframe in segment.keyframes], first, last):
-                if outwards == (neighbours(segment, each.start)[each.direction > 0] is None):
+                if outwards == (nearest_keyframes(segment, each.start)[each.direction > 0] is None):
                     key = segment.name, each.start, each.direction
                     wanted[key] = self.composition.tracks[key] = self._track(segment, each)
         return wanted
