@@ -84,7 +84,7 @@ def pick_execution(network: SAM2Base, device: torch.device, precision: str = "au
 
     Only timing tells. bfloat16 doubles the speed of a CPU that has instructions for it and slows others down. A small network on a CPU
     is not timed: it gains nothing from bfloat16, little from a second thread, and runs several times slower on two busy cores than on
-    one. Its results are therefore the same each time. Whether linear layers are worth packing depends on the CPU alone.
+    one. So its results are the same each time, up to the rounding of packed linear layers, which are worth it or not by the CPU alone.
 
     Args:
         network: any SAM 2 network.
