@@ -241,7 +241,7 @@ def drawn_lines(work):
 
 def test_only_what_can_be_done_is_enabled(work):
     enabled = {name for name, button in work.panel.actions.items() if button.enabled}
-    always = {"polarity", "use_slice", "clear", "propagate", "remove_keyframe", "propose", "line_markup"}
+    always = {"polarity", "use_slice", "clear", "propagate", "remove_keyframe", "propose", "line_markup", "next_object"}
     assert enabled == always
     work.segment_by_box()
     enabled = {name for name, button in work.panel.actions.items() if button.enabled}

@@ -20,6 +20,7 @@ from ..mrml import transform_to_world, transformed, world_to_local
 from .applying import Applier
 from .editor_state import Editing
 from .mark_actions import Prompting
+from .next_object import add_next
 from .settings import Settings
 from .workbench import Workbench
 
@@ -164,6 +165,23 @@ class Controller:
             InputError: there is no preview, or it was found in something else than what is there now.
         """
         self.applier.apply()
+
+    def next_object(self) -> None:
+        """Apply what is found, add a segment of the same kind with the next number, and select it; tool and settings stay.
+
+        Raises:
+            InputError: there is no segment, or what was found belongs to something else than what is there now.
+        """
+        segment = self.editing.marked_segment()
+        if self.can_apply:
+            self.apply()
+            self.applier.finish()
+        if self.can_apply:  # the user has thought better of it
+            return
+        report = self.editing.messages.shown
+        self.editing.select(add_next(self.editing.segmentation_node, segment))
+        if report.text:  # it goes with the segment that it is about, and may be a warning
+            self.editing.tell(report.text, report.is_warning)
 
     def clear(self) -> None:
         """Remove all marks of the selected segment, and its preview."""

@@ -82,6 +82,10 @@ class Editing:
             return _("Select the segment that you want to mark.")
         return ""
 
+    def select(self, segment: str) -> None:
+        """Select the segment of this ID in the editor."""
+        self.effect.parameterSetNode().SetSelectedSegmentID(segment)
+
     def marked_segment(self) -> str:
         """Return the ID of the segment that new marks belong to.
 

@@ -15,6 +15,7 @@ KEYS = {
     "propagate": "G",
     "stop_keep": "X",
     "apply": "A",
+    "next_object": "Shift+A",
     "next": "N",
     "previous": "Shift+N",
     "remove": "Del",

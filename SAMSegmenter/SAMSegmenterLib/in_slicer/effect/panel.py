@@ -19,7 +19,8 @@ from .settings import Settings
 
 # Actions that are refused during a run.
 WHEN_IDLE = {
-    "propagate", "use_slice", "propose", "line_markup", "remove", "remove_keyframe", "clear", "polarity", "apply", "undo", "redo",
+    "propagate", "use_slice", "propose", "line_markup", "remove", "remove_keyframe", "clear", "polarity", "apply", "next_object",
+    "undo", "redo",
 }  # fmt: skip
 MOST_SLICES = 99999  # as long as the number of slices is not known
 MESSAGE_LINES = 4  # of a message, before it scrolls
@@ -125,8 +126,10 @@ class EffectPanel:
         )
         for name, text, tip, row, column in buttons:
             layout.addWidget(self._action(name, text, tip), row, column)
+        following = _('Apply, and go on with a new segment of the same kind: after "lesion 6" comes "lesion 7".')
+        layout.addWidget(self._action("next_object", _("Next object"), following), 2, 0, 1, 2)
         self.progress = qt.QProgressBar()
-        layout.addWidget(self.progress, 2, 0, 1, 2)
+        layout.addWidget(self.progress, 3, 0, 1, 2)
         return part
 
     def _slices(self) -> Any:

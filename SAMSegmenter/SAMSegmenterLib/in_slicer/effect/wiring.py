@@ -234,6 +234,7 @@ class Wiring:
             "stop_keep": lambda: self._stop(keep=True),
             "stop_drop": lambda: self._stop(keep=False),
             "apply": controller.apply,
+            "next_object": controller.next_object,
             "jump": controller.jump,
             "next": lambda: controller.jump_to_check(1),
             "previous": lambda: controller.jump_to_check(-1),
