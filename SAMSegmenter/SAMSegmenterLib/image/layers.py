@@ -129,6 +129,7 @@ class SegmentLayers(Layers):
         count: the number of segments; their labels are 1, 2, ...
 
     Attributes:
+        stack: the slices.
         voxels: ``(count,)`` int64, the number of voxels of each segment.
     """
 
@@ -136,7 +137,7 @@ class SegmentLayers(Layers):
         self.shape = stack.volume.voxels.shape[:3]
         self.dtype = np.dtype(np.uint8 if count < 256 else np.uint16)
         self.voxels = np.zeros(count, np.int64)
-        self._stack = stack
+        self.stack = stack
         self._stamps: dict[int, list[tuple[int, _Stamp]]] = {}  # by slice: label and mask
         self._overlaps: list[set[int]] = [set() for _ in range(count)]
 
@@ -163,13 +164,13 @@ class SegmentLayers(Layers):
             for label, stamp in on_slice:
                 stamps[label].append((index, stamp))
         for label in range(1, len(self.voxels) + 1):
-            yield _cutout_of(stamps[label], 2 - "ijk".index(self._stack.axis)) if stamps[label] else None
+            yield _cutout_of(stamps[label], 2 - "ijk".index(self.stack.axis)) if stamps[label] else None
 
     def add(self, index: int, masks: dict[int, np.ndarray]) -> None:
         """Add slice `index`: bool masks ``(rows, columns)`` by label; segments that are not given are not on it."""
         stamps = [(label, _Stamp.of(mask)) for label, mask in masks.items()]
         self._stamps[index] = [(label, stamp) for label, stamp in stamps if stamp]
-        depth = np.zeros(self._stack.shape, self.dtype)
+        depth = np.zeros(self.stack.shape, self.dtype)
         for label, _ in self._stamps[index]:
             self.voxels[label - 1] += np.count_nonzero(masks[label])
             depth += masks[label]
@@ -203,7 +204,7 @@ class SegmentLayers(Layers):
 
     def slice(self, index: int) -> np.ndarray:
         """Return slice `index` of the stack as labels ``(rows, columns)``; where segments overlap, the later one counts."""
-        labels = np.zeros(self._stack.shape, self.dtype)
+        labels = np.zeros(self.stack.shape, self.dtype)
         for label, stamp in self._stamps.get(index, ()):
             stamp.put(labels, 0, label)
         return labels
@@ -223,8 +224,8 @@ class SegmentLayers(Layers):
 
     def _parts(self, slab: np.ndarray, first: int) -> Iterator[tuple[int, np.ndarray, int]]:
         """Yield, for every slice of the stack that crosses a slab: its index, the slab's part of it, and the first row of that part."""
-        parts = np.moveaxis(slab, 2 - "ijk".index(self._stack.axis), 0)
-        if self._stack.axis == "k":
+        parts = np.moveaxis(slab, 2 - "ijk".index(self.stack.axis), 0)
+        if self.stack.axis == "k":
             yield from ((first + k, part, 0) for k, part in enumerate(parts) if first + k in self._stamps)
         else:  # the rows of such slices run along k
             yield from ((index, parts[index], first) for index in self._stamps)

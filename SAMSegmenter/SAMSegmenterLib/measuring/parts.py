@@ -18,6 +18,7 @@ def parts(cutout: Cutout) -> Iterator[Cutout]:
     """
     components = sitk.ConnectedComponent(sitk.GetImageFromArray(cutout.voxels.view(np.uint8)), True)  # fully connected
     shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.ComputePerimeterOff()
     shapes.Execute(components)
     labels = sitk.GetArrayViewFromImage(components)
     for label in sorted(shapes.GetLabels(), key=lambda label: (-shapes.GetNumberOfPixels(label), label)):
