@@ -25,7 +25,7 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "SegmentEditorEffects", "qSlicerSegmenta
 FLOORS = [
     {"__init__", "errors", "fields", "files", "json_text", "packages", "worker"},
     {"image"},
-    {"imageio"},
+    {"imageio", "measuring"},
     {"prompts"},
     {"phantom"},
     {"models"},
@@ -48,7 +48,7 @@ PLAIN = {"__init__", "errors", "fields", "files", "json_text", "packages", "imag
 PLAIN_NEEDS = {"numpy", "PIL", *sys.stdlib_module_names}
 # Only here may these libraries be imported.
 HOMES = {
-    "SimpleITK": {"evaluation", "imageio", "keyframes"},
+    "SimpleITK": {"evaluation", "imageio", "keyframes", "measuring"},  # the last for the components of an object
     "pydicom": {"imageio"},
     "nibabel": {"imageio"},
     "psutil": {"session"},

@@ -36,6 +36,7 @@ COLUMNS = {
     "phantom": 3.95,
     "prompts": 3.2,
     "imageio": 4.5,
+    "measuring": 1.4,
     "image": 2.8,
     GROUND: 3.2,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -13,6 +13,7 @@ import typer
 
 from ..errors import InputError
 from ..files import check_writable
+from .measures import doubts, write_measures
 from .options import INTERRUPTED, Device, DeviceOption, Mode, ModelOption, ModeOption, Warnings, check_files, interruptible, write_text
 from .running import (
     ResampleOption,
@@ -24,7 +25,7 @@ from .running import (
     prepare,
     progress_bar,
     prompts_of,
-    save,
+    save_objects,
     slice_model,
     started,
     tell,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ..models.interfaces import SliceModel
     from ..prompts.types import PromptSet
     from ..session.run import Run
+    from .objects import Objects
 
 MOST_DIGITS = 20  # of a slice's number; Python refuses to read thousands of them
 
@@ -89,6 +91,11 @@ def propagate(
     each_slice: Annotated[
         bool, typer.Option("--each-slice", help="Ask --keyframes-by the same on every slice instead of propagating.")
     ] = False,
+    measure: Annotated[
+        Optional[Path],
+        typer.Option("--measure", metavar="FILE", readable=False, help="Write volume and diameters (RECIST 1.1) of each object as CSV."),
+    ] = None,
+    split: Annotated[bool, typer.Option("--split", help="Make parts that do not touch objects of their own, the largest first.")] = False,
 ) -> None:
     """Segment a volume from what is marked on some of its slices."""
     slices, fixed = _range(range_), _window(window)
@@ -101,12 +108,14 @@ def propagate(
             slices,
             {"--model": model, "--stats": stats, "--overlap": overlap, "--mode": mode is not Mode.auto, "--beside": beside},
         )
-    _check_files((volume, prompts, model, propose, keyframes_by, beside), output, stats, overlap)
+    _check_files((volume, prompts, model, propose, keyframes_by, beside), output, (stats, measure), overlap)
     start, warn = time.perf_counter(), Warnings()
     image = image_of(volume, series, resample, warn)
     check_output(output, image)
+    if measure:
+        warn(doubts(image))
     if prompts:
-        marked = prompts_of(prompts, image, (output, stats), warn)
+        marked = prompts_of(prompts, image, (output, stats, measure), warn)
     else:
         assert propose  # `_check_origin` has seen to it
         assert on
@@ -114,7 +123,10 @@ def propagate(
     if each_slice:
         assert keyframes_by  # `_check_each_slice` has seen to it
         assert slices
-        _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output)
+        objects, stopped = _segment_each_slice(image, marked, slice_model(keyframes_by, device), slices, fixed, output, split)
+        if measure:
+            write_measures(measure, objects, {})
+        _end(output, stopped)
         return
     neighbours = neighbours_of(beside, image, marked, warn) if beside else None
     run = prepare(image, marked, model, mode, device, fixed, warn, keyframes_by, neighbours)
@@ -123,10 +135,12 @@ def propagate(
     if not started(run):
         print("samsegmenter: interrupted before anything was finished; nothing was written.", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    write(run, output, overlap)
+    objects = write(run, output, overlap, split)
+    if measure:
+        write_measures(measure, objects, {each.name: trust for each, trust in zip(run.session.prompts.segments, run.trusts, strict=True)})
     run.seconds["total"] = time.perf_counter() - start
     if stats:
-        write_text(stats, json.dumps(run.stats(), indent=2))
+        write_text(stats, json.dumps(_stats(run, objects, split), indent=2))
     _conclude(run, output, warn)
 
 
@@ -174,15 +188,15 @@ def _check_each_slice(keyframes_by: str | None, slices: tuple[int, int] | None, 
         raise typer.BadParameter(f"--each-slice does not propagate and has no use for {useless}; leave that out.")
 
 
-def _check_files(read: Iterable[Path | str | None], output: Path, stats: Path | None, overlap: bool) -> None:
+def _check_files(read: Iterable[Path | str | None], output: Path, tables: Sequence[Path | None], overlap: bool) -> None:
     from ..imageio import check_output
 
-    check_files(read, (output, stats))
+    check_files(read, (output, *tables))
     if overlap and not output.name.lower().endswith(".seg.nrrd"):
         raise typer.BadParameter("--overlap needs an --output that ends in .seg.nrrd; other formats hold one segment per voxel.")
     check_output(output)
-    if stats:
-        check_writable(stats)
+    for path in filter(None, tables):
+        check_writable(path)
 
 
 def _proposed(image: Volume, model: str, slices: list[int], device: Device, window: Window | None) -> PromptSet:
@@ -196,20 +210,33 @@ def _proposed(image: Volume, model: str, slices: list[int], device: Device, wind
 
 
 def _segment_each_slice(
-    image: Volume, marked: PromptSet, model: SliceModel, slices: tuple[int, int], window: Window | None, output: Path
-) -> None:
+    image: Volume, marked: PromptSet, model: SliceModel, slices: tuple[int, int], window: Window | None, output: Path, split: bool
+) -> tuple[Objects, bool]:
+    """Return what was written, and whether it was interrupted before."""
     from ..session.run import label_each_slice
 
     with progress_bar() as progress, interruptible() as stop:
         labels = label_each_slice(image, marked, model, slices, window, progress, stop.is_set)
-        save(output, labels, image, marked)
-    if stop.is_set():
-        print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        return save_objects(output, labels, marked, split), stop.is_set()
+
+
+def _stats(run: Run, objects: Objects, split: bool) -> dict[str, Any]:
+    """Return the statistics of a run; where segments are split, with all labels of each."""
+    stats = run.stats()
+    if split:
+        for told, segment in zip(stats["segments"], run.session.prompts.segments, strict=True):
+            told["labels"] = objects.labels(segment)
+            del told["label"]
+    return stats
 
 
 def _conclude(run: Run, output: Path, warn: Warnings) -> None:
     tell(run, f"{output}: {run.slices} slices in {run.seconds['total']:.1f} s", warn)
-    if run.cancelled:
+    _end(output, run.cancelled)
+
+
+def _end(output: Path, interrupted: bool) -> None:
+    """Exit as an interrupted program if it is one."""
+    if interrupted:
         print(f"samsegmenter: interrupted; the slices finished until then are in {output}.", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import OutOfMemory, OutputError, memory_for, printable
+from ..errors import InputError, OutOfMemory, OutputError, memory_for, printable
 from ..files import READABLE
+from .objects import Objects, parted, whole
 from .options import Device, Mode, Warnings, check_files, interruptible
 
 if TYPE_CHECKING:
@@ -155,33 +156,53 @@ def started(run: Run) -> bool:
     return not run.cancelled or run.slices > 0
 
 
-def write(run: Run, path: Path, overlap: bool) -> None:
-    """Compose the result and write it to `path`, even if Ctrl-C is pressed meanwhile."""
+def write(run: Run, path: Path, overlap: bool, split: bool = False) -> Objects:
+    """Compose the result and write it to `path`, even if Ctrl-C is pressed meanwhile; return its objects. See `save_objects`."""
     start = time.perf_counter()
     with interruptible():  # so that finished work is not lost just before it is written
         with memory_for("composing the result", CROP):
             layers = run.labels(overlap)
-        save(path, layers, run.session.stack.volume, run.session.prompts)
+        objects = save_objects(path, layers, run.session.prompts, split)
     run.seconds["write"] = time.perf_counter() - start
+    return objects
 
 
-def save(path: Path, labels: SegmentLayers, volume: Volume, prompts: PromptSet) -> None:
-    """Write the segments of `prompts`; see `imageio.write_segmentation`.
+def save_objects(path: Path, layers: SegmentLayers, prompts: PromptSet, split: bool) -> Objects:
+    """Write the segments of `prompts` or, with `split`, their parts; return what was written.
+
+    Raises:
+        OutputError, OutOfMemory: see `save`; or there are more parts than labels, or too little memory to find them. Then the segments are
+            written whole: a run may have taken hours.
+    """
+    objects = whole(layers, prompts)
+    if split:
+        try:
+            with memory_for("finding the parts of the result", CROP):
+                objects = parted(layers, prompts)
+        except (InputError, OutOfMemory) as error:
+            save(path, objects)
+            raise type(error)(f"--split: {str(error).rstrip('.')}. Its segments were written whole, as {path}.") from error
+    save(path, objects)
+    return objects
+
+
+def save(path: Path, objects: Objects) -> None:
+    """Write objects; see `imageio.write_segmentation`.
 
     Raises:
         OutputError, OutOfMemory: it could not be written there. Then it is saved in the folder for temporary files, if that is possible,
             for want of memory as .seg.nrrd: a run may have taken hours.
     """
-    from ..imageio import SegmentInfo, write_segmentation
+    from ..imageio import write_segmentation
 
-    segments = [SegmentInfo(segment.name, segment.color) for segment in prompts.segments]
+    result = objects.layers, objects.layers.stack.volume, objects.infos
     try:
-        write_segmentation(path, labels, volume, segments)
+        write_segmentation(path, *result)
     except (OutputError, OutOfMemory) as error:
         name = path.name if isinstance(error, OutputError) else f"{path.name.split('.')[0]}.seg.nrrd"
         try:
             rescued = Path(tempfile.mkdtemp(prefix="samsegmenter-"), name)
-            write_segmentation(rescued, labels, volume, segments)
+            write_segmentation(rescued, *result)
         except (OutputError, OutOfMemory, OSError):
             raise error from None
         raise OutputError(f"{error} The result was saved as {rescued}; move it from there.") from error

@@ -1,8 +1,29 @@
-"""Boxes around masks, and how far masks overlap."""
+"""Boxes around masks, what lies in them, and how far masks overlap."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """The voxels of an object, cut to the smallest box that holds them.
+
+    Attributes:
+        voxels: bool ``(k, j, i)``, with at least one voxel.
+        first: where the box begins in the volume: k, j and i.
+    """
+
+    voxels: np.ndarray
+    first: tuple[int, int, int] = (0, 0, 0)
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Cutout | None:
+        """Return what a bool mask ``(k, j, i)`` holds; None if it is empty."""
+        box = box_around(mask)
+        return None if box is None else cls(mask[box], (box[0].start, box[1].start, box[2].start))
 
 
 def box_around(mask: np.ndarray) -> tuple[slice, ...] | None:

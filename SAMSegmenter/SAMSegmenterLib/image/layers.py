@@ -6,13 +6,14 @@ A segment takes one bit a voxel, and only within its extent on each slice: a lab
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import InputError
-from .extent import box_around
+from .extent import Cutout, box_around
 from .stack import FrameStack
 
 SLAB_BYTES = 32 * 2**20  # of labels that are unpacked at once
@@ -102,6 +103,16 @@ class _Stamp:
         part = mask[box]
         return cls(box[0].start, box[1].start, part.shape[1], np.packbits(part, axis=1))
 
+    @property
+    def mask(self) -> np.ndarray:
+        """Return the mask, bool, cut to its extent."""
+        return np.unpackbits(self.bits, axis=1, count=self.width).view(bool)
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Return the rows and columns of its extent."""
+        return slice(self.top, self.top + len(self.bits)), slice(self.left, self.left + self.width)
+
     def put(self, target: np.ndarray, first: int, label: int) -> None:
         """Write `label` into `target`, which holds the slice's rows from `first` on, wherever the mask is."""
         begin, end = max(first, self.top), min(first + len(target), self.top + len(self.bits))
@@ -118,6 +129,7 @@ class SegmentLayers(Layers):
         count: the number of segments; their labels are 1, 2, ...
 
     Attributes:
+        stack: the slices.
         voxels: ``(count,)`` int64, the number of voxels of each segment.
     """
 
@@ -125,15 +137,40 @@ class SegmentLayers(Layers):
         self.shape = stack.volume.voxels.shape[:3]
         self.dtype = np.dtype(np.uint8 if count < 256 else np.uint16)
         self.voxels = np.zeros(count, np.int64)
-        self._stack = stack
+        self.stack = stack
         self._stamps: dict[int, list[tuple[int, _Stamp]]] = {}  # by slice: label and mask
         self._overlaps: list[set[int]] = [set() for _ in range(count)]
+
+    @classmethod
+    def of_cutouts(cls, stack: FrameStack, cutouts: Iterable[Cutout | None]) -> SegmentLayers:
+        """Gather whole objects, each of which becomes a segment; None is one without voxels."""
+        stamps: defaultdict[int, list[tuple[int, _Stamp]]] = defaultdict(list)
+        count = 0
+        for count, cutout in enumerate(cutouts, 1):
+            for index, stamp in _stamps_of(cutout, 2 - "ijk".index(stack.axis)) if cutout else ():
+                stamps[index].append((count, stamp))
+        layers = cls(stack, count)
+        for index in sorted(stamps):
+            masks = {label: np.zeros(stack.shape, bool) for label, _ in stamps[index]}
+            for label, stamp in stamps[index]:
+                masks[label][stamp.box] = stamp.mask
+            layers.add(index, masks)
+        return layers
+
+    def cutouts(self) -> Iterator[Cutout | None]:
+        """Yield the voxels of each segment, in the order of the labels; None for one that has none."""
+        stamps: defaultdict[int, list[tuple[int, _Stamp]]] = defaultdict(list)
+        for index, on_slice in self._stamps.items():
+            for label, stamp in on_slice:
+                stamps[label].append((index, stamp))
+        for label in range(1, len(self.voxels) + 1):
+            yield _cutout_of(stamps[label], 2 - "ijk".index(self.stack.axis)) if stamps[label] else None
 
     def add(self, index: int, masks: dict[int, np.ndarray]) -> None:
         """Add slice `index`: bool masks ``(rows, columns)`` by label; segments that are not given are not on it."""
         stamps = [(label, _Stamp.of(mask)) for label, mask in masks.items()]
         self._stamps[index] = [(label, stamp) for label, stamp in stamps if stamp]
-        depth = np.zeros(self._stack.shape, self.dtype)
+        depth = np.zeros(self.stack.shape, self.dtype)
         for label, _ in self._stamps[index]:
             self.voxels[label - 1] += np.count_nonzero(masks[label])
             depth += masks[label]
@@ -167,7 +204,7 @@ class SegmentLayers(Layers):
 
     def slice(self, index: int) -> np.ndarray:
         """Return slice `index` of the stack as labels ``(rows, columns)``; where segments overlap, the later one counts."""
-        labels = np.zeros(self._stack.shape, self.dtype)
+        labels = np.zeros(self.stack.shape, self.dtype)
         for label, stamp in self._stamps.get(index, ()):
             stamp.put(labels, 0, label)
         return labels
@@ -187,8 +224,28 @@ class SegmentLayers(Layers):
 
     def _parts(self, slab: np.ndarray, first: int) -> Iterator[tuple[int, np.ndarray, int]]:
         """Yield, for every slice of the stack that crosses a slab: its index, the slab's part of it, and the first row of that part."""
-        parts = np.moveaxis(slab, 2 - "ijk".index(self._stack.axis), 0)
-        if self._stack.axis == "k":
+        parts = np.moveaxis(slab, 2 - "ijk".index(self.stack.axis), 0)
+        if self.stack.axis == "k":
             yield from ((first + k, part, 0) for k, part in enumerate(parts) if first + k in self._stamps)
         else:  # the rows of such slices run along k
             yield from ((index, parts[index], first) for index in self._stamps)
+
+
+def _stamps_of(cutout: Cutout, axis: int) -> Iterator[tuple[int, _Stamp]]:
+    """Yield an object's masks on the slices along an axis of ``(k, j, i)``, with their indices."""
+    top, left = np.delete(cutout.first, axis).tolist()
+    for index, mask in enumerate(np.moveaxis(cutout.voxels, axis, 0), cutout.first[axis]):
+        stamp = _Stamp.of(mask)
+        if stamp:
+            yield index, replace(stamp, top=stamp.top + top, left=stamp.left + left)
+
+
+def _cutout_of(stamps: Sequence[tuple[int, _Stamp]], axis: int) -> Cutout:
+    """Return the object that has these masks on the slices along an axis of ``(k, j, i)``."""
+    boxes = [(slice(index, index + 1), *stamp.box) for index, stamp in stamps]
+    first, end = np.min([[part.start for part in box] for box in boxes], 0), np.max([[part.stop for part in box] for box in boxes], 0)
+    voxels = np.zeros(end - first, bool)
+    for box, (_, stamp) in zip(boxes, stamps, strict=True):
+        voxels[tuple(slice(part.start - begin, part.stop - begin) for part, begin in zip(box, first, strict=True))] = stamp.mask
+    k, j, i = np.insert(first[1:], axis, first[0]).tolist()
+    return Cutout(np.moveaxis(voxels, 0, axis), (k, j, i))

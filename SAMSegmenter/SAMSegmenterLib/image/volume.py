@@ -25,12 +25,14 @@ class Source:
         warnings: what had to be assumed, and where other programs place the image elsewhere; sentences for the user.
         elsewhere: the ``(4, 4)`` IJK-to-RAS matrices by which other programs place the same voxels.
         header: the format library's header, which a result in that format copies so that both lie together in every program.
+        unspaced: whether the distance between voxels is an assumption, so that lengths in mm are, too.
     """
 
     geometry: str = ""
     warnings: tuple[str, ...] = ()
     elsewhere: tuple[np.ndarray, ...] = ()
     header: Any = None
+    unspaced: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,6 +36,7 @@ DICOM_TAGS = [
 RESCALE = ("RescaleSlope", "RescaleIntercept")
 LARGE = 1 << 14  # bytes, so that pixels are not read with the header
 CENTIMETRES = 3  # PS3.3 C.8.5.5.1.15, the unit of a region's axes
+ON_THE_DETECTOR = "Its pixel spacing is that on the detector (Imager Pixel Spacing); none in the patient is given."
 GREATEST_FLAW = 0.1  # of direction cosines: of a unit vector's length, and of a right angle's cosine
 
 
@@ -200,10 +201,7 @@ def _spacing(said: Any) -> tuple[tuple[float, ...], tuple[str, ...]]:
     for spacing, assumed in (
         (numbers(said, "PixelSpacing", 2), ()),
         (deltas.pop() if len(deltas) == 1 else (), ("Its pixel spacing is that of its ultrasound regions.",)),
-        (
-            numbers(said, "ImagerPixelSpacing", 2),
-            ("Its pixel spacing is that on the detector (Imager Pixel Spacing); none in the patient is given.",),
-        ),
+        (numbers(said, "ImagerPixelSpacing", 2), (ON_THE_DETECTOR,)),
     ):
         if len(spacing) == 2 and min(spacing) > 0:
             return spacing, assumed

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError, printable
 from ..files import READABLE
 from ..image.volume import RAS_TO_LPS, Source, Volume
-from .dicom import Picture, read_header
+from .dicom import ON_THE_DETECTOR, Picture, read_header
 from .dicom_frames import evenly, frames_of
 from .dicom_grid import Grid, even_grid, interpolated
 from .dicom_stack import stack
@@ -161,5 +161,6 @@ def _volume(slices: list[Picture], grid: Grid, path: Path) -> Volume:
     assumed = dict.fromkeys(sentence for picture in slices for sentence in picture.assumed)
     inverted = (INVERTED,) if any(picture.pixels.inverted for picture in slices) else ()
     name = path.resolve().name
-    source = Source(grid.geometry, tuple(f"{name}: {words}" for words in (*assumed, *inverted, *grid.warnings)))
+    warnings = tuple(f"{name}: {words}" for words in (*assumed, *inverted, *grid.warnings))
+    source = Source(grid.geometry, warnings, unspaced=ON_THE_DETECTOR in assumed)
     return Volume(voxels, RAS_TO_LPS @ grid.ijk_to_lps, name, slices[0].modality, source)

@@ -17,6 +17,7 @@ from .integrity import Part
 LONGEST = 1 << 26  # bytes of a header; that of a segmentation has a few hundred for each segment
 UNITS_MM = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
 METRES = {"nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "deci": "dm", "": "m"}
+UNSPACED = "The file does not say how far apart its voxels lie; 1 mm is assumed."
 UNKNOWN_UNITS = ("", "?", "???", "none")
 
 

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from ..errors import InputError, is_out_of_memory
 from ..files import READABLE, check_name
 from ..image.volume import RAS_TO_LPS, Source, Volume, apart, check_geometry
-from .header import Header
+from .header import UNSPACED, Header
 from .values import float32_suffices, without_padding_nan
 
 ROUNDED = 1e-3  # of a voxel: places that lie no farther apart count as the same
@@ -121,7 +121,7 @@ def read_by_header(path: Path, header: Header) -> Volume:
             elsewhere.append(RAS_TO_LPS @ matrix)
             warnings.append(f"{program} may place this image up to {distance_mm:.3g} mm elsewhere.")
     told = (*(f"{name}: {words}" for words in warnings), *told)
-    source = Source(header.geometry, told, tuple(elsewhere), header.place)
+    source = Source(header.geometry, told, tuple(elsewhere), header.place, UNSPACED in header.warnings)
     return Volume(voxels, RAS_TO_LPS @ header.ijk_to_lps, name, source=source)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, quoted
+from .header import UNSPACED, Header, HeaderFields, affine, check_axes, check_colours, lines, listed, quoted
 from .integrity import Part, beside, inflate, numbered
 
 DIMENSIONS = re.compile(rb"([^\0]*\n)?\s*NDims\s*[=:]\s*\d")
@@ -108,7 +108,7 @@ def _geometry(fields: HeaderFields, count: int) -> tuple[np.ndarray, str, list[s
     if name and not spacing.all():
         raise fields.wrong(name, f"is {quoted(fields[name])}; expected distances other than 0")
     if name is None:
-        warnings.append("The file does not say how far apart its voxels lie; 1 mm is assumed.")
+        warnings.append(UNSPACED)
     elif name == "ElementSize":
         warnings.append("The file gives the size of its voxels, not the distance between them; they are taken to touch each other.")
     offset = _same(fields, ("Offset", "Position", "Origin"), count)

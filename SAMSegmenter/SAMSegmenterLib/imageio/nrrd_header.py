@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .header import Header, HeaderFields, affine, check_axes, check_colours, lines, listed, quoted
+from .header import UNSPACED, Header, HeaderFields, affine, check_axes, check_colours, lines, listed, quoted
 from .integrity import Part, beside, gunzip, numbered
 
 MAGIC = b"NRRD00"
@@ -246,7 +246,7 @@ def _without_directions(fields: HeaderFields, axes: Sequence[int], sizes: Sequen
     warnings = ["Which way its axes run in the patient is not said; they are taken for left-posterior-superior, as ITK does."]
     if "spacings" not in fields and np.isnan(steps).all():
         known = np.ones(3)
-        warnings.append("The file does not say how far apart its voxels lie; 1 mm is assumed.")
+        warnings.append(UNSPACED)
         geometry = "nothing in the file; 1 mm assumed"
     else:
         geometry = "spacings" if np.isfinite(spacings).all() else "axis mins and maxs"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.image import layers as module
+from SAMSegmenterLib.image.extent import Cutout
 from SAMSegmenterLib.image.layers import ArrayLayers, SegmentLayers
 from SAMSegmenterLib.image.stack import FrameStack
 from SAMSegmenterLib.image.volume import Volume
@@ -109,3 +110,21 @@ def test_empty_space_takes_a_thousandth():
         stream.write(np.zeros((512, 512, 4), np.uint16))
     stream.close()
     assert len(file.getvalue()) < 20 * 512 * 512 * 4 * 2 / 500
+
+
+@given(axis=AXES, seed=st.integers(0, 999), density=st.sampled_from([0, 0.02, 0.4]))
+@settings(max_examples=60, deadline=None)
+def test_objects_are_cut_out_and_gathered_again(axis, seed, density):
+    masks = np.random.default_rng(seed).random((4, *SHAPE)) < density
+    layers = gathered(masks, axis)
+    cutouts = list(layers.cutouts())
+    for mask, cutout in zip(masks, cutouts, strict=True):
+        expected = Cutout.of(mask)
+        assert (cutout is None) == (expected is None)
+        if cutout:
+            assert cutout.first == expected.first
+            np.testing.assert_array_equal(cutout.voxels, expected.voxels)
+    again = SegmentLayers.of_cutouts(FrameStack(Volume(np.zeros(SHAPE)), axis, Window(0, 1)), cutouts)
+    assert again.labels == layers.labels
+    np.testing.assert_array_equal(again.voxels, layers.voxels)
+    np.testing.assert_array_equal(np.stack(list(again)), np.stack(list(layers)))

@@ -242,6 +242,7 @@ def test_pixel_spacing_on_the_detector_is_told_to_be_that(folder_of):
     volume = read_volume(folder_of(spect(PixelSpacing=None, ImagerPixelSpacing=[0.2, 0.3])))
     assert volume.spacing_mm == pytest.approx([0.3, 0.2, 3])
     assert "that on the detector" in volume.source.warnings[0]
+    assert volume.source.unspaced
 
 
 def test_a_place_that_is_not_said_is_told_to_be_assumed(folder_of):

@@ -79,10 +79,11 @@ def test_a_plain_header_has_nothing_to_be_told(tmp_path):
 def test_what_is_assumed_is_told(tmp_path, changed, words):
     with pytest.raises(AssertionError):
         assert read_volume(meta_file(tmp_path / "a.mha")).source.warnings
-    warnings = read_volume(meta_file(tmp_path / "a.mha", **changed)).source.warnings
-    assert len(warnings) == 1
+    source = read_volume(meta_file(tmp_path / "a.mha", **changed)).source
+    assert len(source.warnings) == 1
     with pytest.raises(ValueError, match=words):
-        raise ValueError(warnings[0])
+        raise ValueError(source.warnings[0])
+    assert source.unspaced == ("1 mm" in words)
 
 
 @pytest.mark.parametrize("letters", ["RAI", "LPS", "???"])

@@ -169,7 +169,7 @@ def test_spacings_and_ends_of_axes_are_honoured_without_a_space(tmp_path, fields
     volume = read_volume(nrrd_file(tmp_path / "a.nrrd", fields=fields))
     assert np.allclose(volume.ijk_to_lps, np.block([[np.diag(spacing), np.array([first]).T], [np.zeros((1, 3)), 1]]))
     assert "Which way its axes run in the patient is not said" in volume.source.warnings[0]
-    assert ("1 mm is assumed" in " ".join(volume.source.warnings)) == (not fields or "thicknesses" in fields)
+    assert volume.source.unspaced == ("1 mm is assumed" in " ".join(volume.source.warnings)) == (not fields or "thicknesses" in fields)
     for name in ("b.nrrd", "b.seg.nrrd"):  # and a result lies on it in other programs, whatever they make of such a header
         write_segmentation(tmp_path / name, VOXELS // 200, volume, [SegmentInfo("a")])
         image, result = (sitk.ReadImage(str(tmp_path / each)) for each in ("a.nrrd", name))
