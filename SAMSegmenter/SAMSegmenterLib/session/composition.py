@@ -346,8 +346,8 @@ class Composition:
     def _taken(self, segment: Segment, index: int) -> np.ndarray | None:
         if not self.neighbours:
             return None
-        seed = self.seed(segment, index)
-        return (seed.beside if seed else self.neighbours.of(segment.name)).on(index)
+        taken, keyframe = self.neighbours.of(segment.name).on(index), segment.keyframe(index)
+        return None if keyframe and keyframe.is_over(taken) else taken
 
     def _unknown(self) -> np.ndarray:
         return np.full(self.stack.shape, UNKNOWN, np.float32)

@@ -99,6 +99,14 @@ def test_candidates_keep_off_neighbours(session):
     assert not any((mask & RIGHT[MIDDLE]).any() for mask in session(PROMPTS["click"], RIGHT).candidates("left", MIDDLE))
 
 
+def test_what_is_finished_later_is_cut_off(session, stack):
+    begun = session(PROMPTS["click"])
+    assert (found(begun) & RIGHT).any()
+    begun.neighbours = Neighbours(stack, [RIGHT])
+    assert not (begun.segment_volume("left") & RIGHT).any()
+    assert not (begun.preview("left", MIDDLE).mask & RIGHT[MIDDLE]).any()
+
+
 def test_a_session_goes_on_beside_its_neighbours(session):
     begun = session(PROMPTS["box"], RIGHT)
     list(begun.propagate(slices=(MIDDLE, MIDDLE + 2)))
