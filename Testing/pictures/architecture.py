@@ -33,10 +33,10 @@ COLUMNS = {
     "evidence": 3.35,
     "network": 5.2,
     "models": 5.8,
-    "phantom": 3.95,
+    "phantom": 3.93,
     "prompts": 3.2,
-    "imageio": 4.5,
-    "measuring": 1.4,
+    "imageio": 5.6,
+    "measuring": 4.52,
     "image": 2.8,
     GROUND: 3.2,
 }

@@ -20,7 +20,7 @@ MOST = 65535  # labels of 16 bits
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """What is written, counted and measured under one label each.
+    """The things that are written, counted and measured under one label each.
 
     Attributes:
         layers: the voxels; the labels are 1, 2, ... in the order of the objects.
