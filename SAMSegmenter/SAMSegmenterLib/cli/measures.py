@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,11 +46,10 @@ def write_measures(path: Path, objects: Objects, trusts: Mapping[str, Trust]) ->
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
-    total = 0.0
+    total, parts = 0.0, Counter(segment.name for segment in objects.segments)
     for info, segment, cutout in zip(objects.infos, objects.segments, objects.layers.cutouts(), strict=True):
-        several = len(objects.labels(segment)) > 1
         sizes, longest_mm = _sizes(cutout, objects.layers.stack.volume)
-        drawn = _drawn(segment, cutout if several else None, objects.layers.stack)
+        drawn = _drawn(segment, cutout if parts[segment.name] > 1 else None, objects.layers.stack)
         writer.writerow([_cell(info.name), *sizes, drawn, _to_check(trusts.get(segment.name, {}), cutout, objects.layers.stack)])
         total += longest_mm
     writer.writerow(["sum", "", f"{total:.2f}", *[""] * (len(COLUMNS) - 3)])

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -151,10 +152,7 @@ class SegmentLayers(Layers):
                 stamps[index].append((count, stamp))
         layers = cls(stack, count)
         for index in sorted(stamps):
-            masks = {label: np.zeros(stack.shape, bool) for label, _ in stamps[index]}
-            for label, stamp in stamps[index]:
-                masks[label][stamp.box] = stamp.mask
-            layers.add(index, masks)
+            layers._add(index, stamps[index])
         return layers
 
     def cutouts(self) -> Iterator[Cutout | None]:
@@ -169,27 +167,36 @@ class SegmentLayers(Layers):
     def add(self, index: int, masks: dict[int, np.ndarray]) -> None:
         """Add slice `index`: bool masks ``(rows, columns)`` by label; segments that are not given are not on it."""
         stamps = [(label, _Stamp.of(mask)) for label, mask in masks.items()]
-        self._stamps[index] = [(label, stamp) for label, stamp in stamps if stamp]
+        self._add(index, [(label, stamp) for label, stamp in stamps if stamp])
+
+    def _add(self, index: int, stamps: list[tuple[int, _Stamp]]) -> None:
+        self._stamps[index] = stamps
         depth = np.zeros(self.stack.shape, self.dtype)
-        for label, _ in self._stamps[index]:
-            self.voxels[label - 1] += np.count_nonzero(masks[label])
-            depth += masks[label]
-        if (depth > 1).any():
-            self._note_overlaps({label: masks[label][depth > 1] for label, _ in self._stamps[index]})
+        for label, stamp in stamps:
+            mask = stamp.mask
+            self.voxels[label - 1] += np.count_nonzero(mask)
+            depth[stamp.box] += mask
+        crowded = depth > 1
+        if crowded.any():
+            self._note_overlaps(stamps, crowded)
 
     def add_labels(self, index: int, labels: np.ndarray) -> None:
         """Add slice `index` as labels ``(rows, columns)`` of an unsigned type."""
         present = np.flatnonzero(np.bincount(labels.reshape(-1)))
         self.add(index, {int(label): labels == label for label in present if label})
 
-    def _note_overlaps(self, crowded: dict[int, np.ndarray]) -> None:
-        """Note which segments share voxels, from the parts of their masks where there are several."""
-        involved = [label for label, mask in crowded.items() if mask.any()]
-        for position, label in enumerate(involved):
-            for other in involved[position + 1 :]:
-                if other not in self._overlaps[label - 1] and (crowded[label] & crowded[other]).any():
-                    self._overlaps[label - 1].add(other)
-                    self._overlaps[other - 1].add(label)
+    def _note_overlaps(self, stamps: list[tuple[int, _Stamp]], crowded: np.ndarray) -> None:
+        """Note which segments share voxels, where there are several: bool ``(rows, columns)``."""
+        involved = {}
+        for label, stamp in stamps:
+            shared = np.zeros(self.stack.shape, bool)
+            shared[stamp.box] = stamp.mask & crowded[stamp.box]
+            if shared.any():
+                involved[label] = shared[crowded]
+        for label, other in combinations(involved, 2):
+            if other not in self._overlaps[label - 1] and (involved[label] & involved[other]).any():
+                self._overlaps[label - 1].add(other)
+                self._overlaps[other - 1].add(label)
 
     @property
     def labels(self) -> tuple[tuple[int, ...], ...]:  # type: ignore[override]  # here it follows from what overlaps so far
