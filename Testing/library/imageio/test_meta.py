@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from SAMSegmenterLib.errors import InputError
@@ -40,6 +40,7 @@ def joined(values):
 def test_any_header_places_its_voxels_by_the_formats_formula(tmp_path_factory, matrix, shear, unit, names, dimensions):
     matrix[:3, 1] += shear * matrix[:3, 0]
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    assume(abs(spacing.max() * unit[1] - 1000) > 1e-6)  # at the limit itself, rounding decides
     axes, more = np.eye(dimensions), dimensions - 3
     axes[:3, :3] = (matrix[:3, :3] / spacing).T
     fields = {"NDims": dimensions, "DimSize": "7 6 5" + " 1" * more, "ElementType": "MET_UCHAR", "DistanceUnits": unit[0]}
