@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from SAMSegmenterLib.errors import InputError
 from SAMSegmenterLib.image.volume import Volume
-from SAMSegmenterLib.imageio import SegmentInfo, check_output, default_color, read_labelmap, read_segment_names, write_segmentation
+from SAMSegmenterLib.imageio import (
+    SegmentInfo,
+    check_output,
+    default_color,
+    read_labelmap,
+    read_segment_names,
+    read_segments,
+    write_segmentation,
+)
 from support.geometry import affines
 from support.images import EXACT_FORMATS, LIVER_AND_CYST, SEGMENTATION_FORMATS, noise, painted
 
@@ -107,6 +115,61 @@ def test_the_names_in_a_segmentation_are_read_back(tmp_path, knee):
     path.write_bytes(path.read_bytes().replace(b"Segment1_LabelValue:=2", b"Segment1_LabelValue:=two"))
     with pytest.raises(InputError, match=r"a\.seg\.nrrd: its field Segment1_LabelValue should be a whole number, and is 'two'"):
         read_segment_names(path)
+
+
+@pytest.fixture
+def layered(tmp_path, knee):
+    """A file in which a cyst lies within a liver, and another liver elsewhere."""
+    path = tmp_path / "a.seg.nrrd"
+    cyst = np.zeros_like(painted())
+    cyst[2, 2, 2] = 3
+    write_segmentation(path, [painted(), cyst], knee, [*LIVER_AND_CYST, SegmentInfo("inner")])
+    return path, cyst
+
+
+@given(matrix=affines())
+@settings(max_examples=20, deadline=None)
+def test_layers_are_read_back_where_they_were_written(tmp_path_factory, matrix):
+    path, other = tmp_path_factory.mktemp("layers") / "a.seg.nrrd", np.where(painted() > 0, 3, 0).astype(np.uint8)
+    grid = Volume(noise(), matrix)
+    write_segmentation(path, [painted(), other], grid, [*LIVER_AND_CYST, SegmentInfo("both")])
+    layers = read_segments(path)
+    assert all(layer.labels.same_grid(grid) for layer in layers)
+    assert [np.unique(layer.labels.voxels).tolist() for layer in layers] == [[0, 1, 2], [0, 3]]
+    assert np.array_equal(layers[1].labels.voxels, other)
+    assert [layer.names for layer in layers] == [{1: "liver", 2: "cyst, größte \\ 2"}, {3: "both"}]
+
+
+@pytest.mark.parametrize("name", SEGMENTATION_FORMATS)
+def test_one_layer_is_read_from_any_format(tmp_path, knee, name):
+    write_segmentation(tmp_path / name, painted(), knee, LIVER_AND_CYST)
+    (layer,) = read_segments(tmp_path / name)
+    assert np.array_equal(layer.labels.voxels, painted())
+    assert layer.names == ({1: "liver", 2: "cyst, größte \\ 2"} if name.endswith(".seg.nrrd") else {})
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.99])
+def test_layers_that_are_cut_off_are_refused(layered, kept):
+    path, _ = layered
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(InputError, match=r"a\.seg\.nrrd: "):
+        read_segments(path)
+
+
+def test_layers_of_fractions_are_no_segments(tmp_path):
+    image = sitk.Compose([sitk.GetImageFromArray(noise().astype(np.float32))] * 2)
+    image.SetMetaData("Segment0_ID", "liver")
+    sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
+    with pytest.raises(InputError, match="expected segments, got numbers of type float32"):
+        read_segments(tmp_path / "a.seg.nrrd")
+
+
+def test_a_layer_that_is_no_number_is_refused(layered):
+    path, _ = layered
+    path.write_bytes(path.read_bytes().replace(b"Segment2_Layer:=1", b"Segment2_Layer:=b"))
+    with pytest.raises(InputError, match=r"its field Segment2_Layer should be a whole number, and is 'b'"):
+        read_segments(path)
 
 
 def test_default_colours_differ():
