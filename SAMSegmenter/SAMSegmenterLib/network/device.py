@@ -109,15 +109,16 @@ def _packed(execution: Execution) -> Execution:
         return replace(execution, packed=packing_is_worth_it())
 
 
-def passes_at_once(network: SAM2Base, device: torch.device) -> int:
+def passes_at_once(network: SAM2Base, device: torch.device, exact: bool) -> int:
     """Return the most passes that are worth running in one batch.
 
     A small network spends much of its time on a CPU between its operations, and larger batches have fewer of them. For a large one a
-    batch is a loss there; docs/figures.md has the times.
+    batch is a loss there; docs/figures.md has the times. Batches are rounded otherwise than single passes: on a CPU `exact` results, which
+    are compared with upstream's, are computed one by one.
     """
     if device.type != "cpu":
         return GPU_BATCH
-    return SMALL_BATCH if _is_small(network) else 1
+    return SMALL_BATCH if _is_small(network) and not exact else 1
 
 
 def _is_small(network: SAM2Base) -> bool:

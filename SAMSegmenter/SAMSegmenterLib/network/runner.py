@@ -56,7 +56,7 @@ class Runner:
         self.device = device
         with memory_for(str(device), "Choose a smaller model, or the CPU."):
             self._weights = self.model.network.to(device)
-        self.at_once = passes_at_once(self._weights, device)
+        self.at_once = passes_at_once(self._weights, device, self.options.exact)
         self._execution: Execution | None = None
         self._running: SAM2Base | None = None
         self._networks: dict[int, Network] = {}
